@@ -1,0 +1,1 @@
+"""Where it runs: the functional core. numpy in, a Plan out; no I/O, no clock."""

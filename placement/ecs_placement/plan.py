@@ -1,0 +1,68 @@
+"""What is decided: a Plan holds exactly one Decision for every request."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ecs_placement.request import RequestId
+from ecs_placement.snapshot import InstanceId
+
+
+class Reason(StrEnum):
+    """Why one container instance could not take one request; the spelling follows ECS's failure reasons."""
+
+    CPU = "RESOURCE:CPU"
+    MEMORY = "RESOURCE:MEMORY"
+    GPU = "RESOURCE:GPU"
+    ENI = "RESOURCE:ENI"
+    PORTS = "RESOURCE:PORTS"
+    ATTRIBUTE = "ATTRIBUTE"
+    AGENT = "AGENT"  # the agent is disconnected
+    DRAINING = "DRAINING"  # or any other status but ACTIVE
+    AVOIDED = "AVOIDED"  # set aside by the service for a while
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many instances failed for `reason`, and by how much the nearest of them came short.
+
+    An instance counts once under each reason that holds for it. `short_by` is in the dimension's unit; 0 where it has no meaning.
+    """
+
+    reason: Reason
+    instances: int
+    short_by: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Run the request on this container instance; `gpu_ids` are left to ECS."""
+
+    request_id: RequestId
+    instance_id: InstanceId
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """No instance has room now, but at least one could once tasks end, or the cluster has no instances at all."""
+
+    request_id: RequestId
+    reasons: tuple[Tally, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """No registered instance could take the request even if it were empty."""
+
+    request_id: RequestId
+    reasons: tuple[Tally, ...]
+
+
+Decision = Start | Wait | Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One Decision per request, in the order the requests were given."""
+
+    decisions: tuple[Decision, ...]

@@ -1,0 +1,48 @@
+"""What is asked for: a TaskRequest is one task to place, a Shape is everything placement needs to know of it.
+
+Requests of equal Shape are interchangeable to the packer and are placed as one group.
+"""
+
+from dataclasses import dataclass, field
+from typing import NewType
+
+RequestId = NewType("RequestId", str)
+
+CPU, MEMORY, GPU, ENI = range(4)
+DIMENSIONS = ("CPU", "MEMORY", "GPU", "ENI")
+"""Names of the resource dimensions, in the order of every resource vector.
+
+CPU in CPU units (1024 to a vCPU), MEMORY in MiB, GPU in whole devices, ENI in task network interfaces.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The part of a request that decides where it may run; hashable, so that equal requests group.
+
+    `required_attributes` are (name, value) pairs; value None asks only for the attribute's presence, as
+    `requiresAttributes` of a task definition does.
+    """
+
+    cpu_units: int = 0
+    memory_mib: int = 0
+    gpus: int = 0
+    enis: int = 0
+    ports_tcp: frozenset[int] = frozenset()
+    ports_udp: frozenset[int] = frozenset()
+    required_attributes: frozenset[tuple[str, str | None]] = frozenset()
+
+    @property
+    def demand(self) -> tuple[int, int, int, int]:
+        """The resource vector, in the order of DIMENSIONS."""
+        return (self.cpu_units, self.memory_mib, self.gpus, self.enis)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """One task to place; higher `priority` first, then lower `order` (the order of submission)."""
+
+    id: RequestId
+    shape: Shape
+    priority: int = 0
+    order: int = field(default=0)

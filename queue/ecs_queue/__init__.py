@@ -1,0 +1,1 @@
+"""What should run: the job contract and its life in Redis."""

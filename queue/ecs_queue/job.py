@@ -1,0 +1,130 @@
+"""The job document: what a producer asks for, validated.
+
+Our own fields are snake_case; whatever ECS takes as is (overrides, networkConfiguration, ...) keeps ECS's camelCase JSON, so that
+a piece of a RunTask request can be pasted in.
+"""
+
+from typing import Annotated, Literal, NewType
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+JobId = NewType("JobId", str)
+
+MAX_DOCUMENT_BYTES = 64 * 1024
+
+
+class EcsModel(BaseModel):
+    """A piece of ECS's own JSON: camelCase on the wire, unknown members refused."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=False,
+        validate_by_alias=True,
+    )
+
+
+class KeyValuePair(EcsModel):
+    """An environment variable."""
+
+    name: str
+    value: str
+
+
+class ResourceRequirement(EcsModel):
+    """A GPU (or inference accelerator) request of a container; `value` is a string, as in ECS."""
+
+    type: Literal["GPU", "InferenceAccelerator"]
+    value: str
+
+
+class ContainerOverride(EcsModel):
+    """What one container of the task definition gets instead of its defined values."""
+
+    name: str
+    command: tuple[str, ...] | None = None
+    environment: tuple[KeyValuePair, ...] | None = None
+    cpu: int | None = Field(default=None, ge=0)
+    memory: int | None = Field(default=None, ge=6)
+    memory_reservation: int | None = Field(default=None, ge=6)
+    resource_requirements: tuple[ResourceRequirement, ...] | None = None
+
+
+class TaskOverride(EcsModel):
+    """ECS's TaskOverride; at most 8192 characters as JSON."""
+
+    container_overrides: tuple[ContainerOverride, ...] = ()
+    cpu: str | None = None
+    memory: str | None = None
+    execution_role_arn: str | None = None
+    task_role_arn: str | None = None
+
+
+class AwsVpcConfiguration(EcsModel):
+    """Where the task's network interface goes."""
+
+    subnets: tuple[str, ...] = Field(min_length=1, max_length=16)
+    security_groups: tuple[str, ...] = Field(default=(), max_length=5)
+    assign_public_ip: Literal["ENABLED", "DISABLED"] = "DISABLED"
+
+
+class NetworkConfiguration(EcsModel):
+    """ECS's networkConfiguration, for task definitions with network mode awsvpc."""
+
+    awsvpc_configuration: AwsVpcConfiguration
+
+
+class CapacityProviderStrategyItem(EcsModel):
+    """One capacity provider of a strategy."""
+
+    capacity_provider: str
+    weight: int = Field(default=1, ge=0, le=1000)
+    base: int = Field(default=0, ge=0, le=100_000)
+
+
+class OwnModel(BaseModel):
+    """A piece of our own JSON: snake_case, unknown members refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Retry(OwnModel):
+    """How often the task may be run; the first run counts."""
+
+    attempts: int = Field(default=1, ge=1, le=10)
+
+
+class Fallback(OwnModel):
+    """When and how RunTask is used instead of StartTask: after `after_s` seconds RUNNABLE without room."""
+
+    after_s: int = Field(ge=0, le=7 * 86_400)
+    capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] = Field(
+        default=(), max_length=20
+    )
+    launch_type: Literal["EC2", "FARGATE", "EXTERNAL"] | None = None
+
+
+TagKey = Annotated[str, Field(min_length=1, max_length=128)]
+TagValue = Annotated[str, Field(max_length=256)]
+
+
+class Job(OwnModel):
+    """One batch work item. Submitting the same id again is a no-op; another document under the same id is a conflict.
+
+    `id` may be left out of an inbox document: the stream entry's id then becomes the job's, so that the entry can't be admitted twice.
+    """
+
+    id: JobId = Field(pattern=r"^[A-Za-z0-9_.:/-]{1,128}$")
+    task_definition: str = Field(min_length=1, max_length=512)
+    overrides: TaskOverride = TaskOverride()
+    group: str | None = Field(default=None, min_length=1, max_length=255)
+    priority: int = Field(default=0, ge=0, le=1000)
+    share: str = Field(default="default", pattern=r"^[A-Za-z0-9_.-]{1,255}$")
+    retry: Retry = Retry()
+    fallback: Fallback | None = None
+    network_configuration: NetworkConfiguration | None = None
+    tags: dict[TagKey, TagValue] = Field(default_factory=dict, max_length=50)
+    propagate_tags: Literal["TASK_DEFINITION", "NONE"] | None = None
+    enable_execute_command: bool = False

@@ -1,0 +1,231 @@
+"""The states of a job (AWS Batch's names) and the values that the queue's operations take and answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from ecs_queue.job import Job, JobId
+
+QueueName = NewType("QueueName", str)
+OwnerId = NewType("OwnerId", str)
+LaunchToken = NewType("LaunchToken", str)
+TaskArn = NewType("TaskArn", str)
+InstanceArn = NewType("InstanceArn", str)
+
+
+class JobState(StrEnum):
+    """Where a job is in its life; the last three are terminal."""
+
+    SUBMITTED = "SUBMITTED"
+    PENDING = "PENDING"
+    RUNNABLE = "RUNNABLE"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether no transition leads out of this state."""
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+# What a submission came to -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The job is new and RUNNABLE."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The same job was submitted before; nothing changed."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Another document was submitted under this id before; nothing changed."""
+
+    job_id: JobId
+
+
+Submission = Accepted | Duplicate | Conflict
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What became of one batch of inbox entries."""
+
+    submissions: tuple[Submission, ...]
+    dead: int
+
+
+# Claims and launches -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A RUNNABLE job held by one owner under one fencing epoch.
+
+    `order` is the submission sequence; `launches` counts effective launches so far; `runnable_at_ms` is when it became RUNNABLE.
+    """
+
+    job: Job
+    epoch: int
+    order: int
+    launches: int
+    runnable_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give a claimed job back to `ready` (or to `delayed` for `delay_ms`), with the reason why it waits."""
+
+    job_id: JobId
+    epoch: int
+    reason: str
+    delay_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One claimed job inside a launch; `instance_arn` is None for RunTask, where ECS chooses."""
+
+    job_id: JobId
+    epoch: int
+    instance_arn: InstanceArn | None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """ECS acknowledged the launch."""
+
+    job_id: JobId
+    task_arn: TaskArn
+    instance_arn: InstanceArn | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """ECS certainly did not start it: RUNNABLE again after `delay_ms`, no attempt used up."""
+
+    job_id: JobId
+    reason: str
+    delay_ms: int = 0
+
+
+LaunchOutcome = Started | Refused
+"""What settles an intent. An unknown outcome settles nothing: the intent stands until the reconciler is certain."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLaunch:
+    """A ledger entry that is not settled; `jobs` maps each unsettled job to its intended instance."""
+
+    token: LaunchToken
+    api: str
+    created_at_ms: int
+    jobs: Mapping[JobId, InstanceArn | None]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTask:
+    """A task that ECS acknowledged and that has not been seen STOPPED."""
+
+    task_arn: TaskArn
+    job_id: JobId
+
+
+# How a task ended ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """Every essential container exited with 0."""
+
+    exit_code: int | None = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """The task itself failed: uses up one of the user's attempts."""
+
+    reason: str
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InfrastructureFailed:
+    """Something around the task failed (instance lost, Spot reclaimed, agent gone): uses up no attempt.
+
+    The job is RUNNABLE again until its infrastructure budget is spent.
+    """
+
+    reason: str
+
+
+Verdict = Succeeded | TaskFailed | InfrastructureFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One past launch of a job."""
+
+    task_arn: TaskArn | None
+    instance_arn: InstanceArn | None
+    started_at_ms: int | None
+    ended_at_ms: int
+    exit_code: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """Everything the queue knows of one job; times are ms since the epoch, None where not reached."""
+
+    job: Job
+    state: JobState
+    reason: str
+    order: int
+    launches: int
+    infrastructure_failures: int
+    cancel_requested: bool
+    submitted_at_ms: int
+    runnable_at_ms: int
+    starting_at_ms: int | None
+    running_at_ms: int | None
+    ended_at_ms: int | None
+    launch_token: LaunchToken | None
+    task_arn: TaskArn | None
+    instance_arn: InstanceArn | None
+    exit_code: int | None
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What could not be admitted, as it came."""
+
+    entry_id: str
+    document: str
+    reason: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One transition of one job."""
+
+    entry_id: str
+    job_id: JobId
+    state: JobState
+    reason: str
+    at_ms: int

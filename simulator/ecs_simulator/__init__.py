@@ -1,0 +1,1 @@
+"""A cluster to try: the simulated ECS control plane, its agents and workloads."""
