@@ -1,0 +1,280 @@
+"""Every setting of the service, once: meaning, bounds, default and how the settings relate.
+
+`Settings` is the list of fields; `Config` is the same list with the relations between fields
+checked, and plain to build in code. `config_sources` fills it from flags, environment and TOML.
+"""
+
+import re
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from ecs_queue.job import Fallback
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379"
+
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+# Seconds, as every number of this kind may be fractional in tests and demos.
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class PolicySettings(BaseModel):
+    """What each dimension counts for in the choice of an instance; 0 leaves it out of the score.
+
+    Weights never decide whether a task fits, only which of the fitting instances is taken.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    w_cpu: float = Field(default=1.0, ge=0, le=1000, description="Weight of CPU units.")
+    w_memory: float = Field(default=1.0, ge=0, le=1000, description="Weight of memory.")
+    w_gpu: float = Field(default=1.0, ge=0, le=1000, description="Weight of GPUs.")
+    w_eni: float = Field(default=1.0, ge=0, le=1000, description="Weight of network interfaces.")
+
+    @property
+    def weights(self) -> tuple[float, float, float, float]:
+        """The weights in the order of ecs_placement's DIMENSIONS."""
+        return (self.w_cpu, self.w_memory, self.w_gpu, self.w_eni)
+
+
+def _port_or_off(value: object) -> object:
+    """TOML and the environment have no null: "off" and "none" stand for it."""
+    if isinstance(value, str) and value.strip().lower() in ("off", "none"):
+        return None
+    return value
+
+
+class Settings(BaseModel):
+    """The fields alone. Times are seconds, rates are calls per second."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    redis_url: str = Field(
+        default=DEFAULT_REDIS_URL,
+        repr=False,  # it may carry a password
+        description="Redis or Valkey: redis://[user:password@]host:port/db, rediss:// for TLS, or unix:///path.",
+    )
+    queue: str = Field(
+        default="default",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="Name of the queue in Redis. Change it to keep several queues in one Redis.",
+    )
+    cluster: str = Field(
+        default="default",
+        pattern=r"^(arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{12}:cluster/)?[A-Za-z0-9_-]{1,255}$",
+        description="ECS cluster to fill, by short name or ARN.",
+    )
+    region: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9-]{1,32}$",
+        description="AWS Region; by default the one of the profile.",
+    )
+    profile: str | None = Field(
+        default=None, min_length=1, description="Profile of the AWS configuration files to use."
+    )
+    endpoint_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+",
+        description="ECS endpoint other than AWS's own, such as a simulated ECS or a VPC endpoint.",
+    )
+
+    http_host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address of the HTTP side. It has no authentication: "
+        "0.0.0.0 opens it to whoever reaches the port.",
+    )
+    http_port: Annotated[int | None, BeforeValidator(_port_or_off)] = Field(
+        default=8080,
+        ge=0,
+        le=65535,
+        description="Port of the HTTP side; 0 takes any free one, off (--no-http) leaves it away.",
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto",
+        description="console for people, json for one object per line; "
+        "auto is console on a terminal.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least important messages to log."
+    )
+
+    window: int = Field(
+        default=20_000,
+        ge=1,
+        le=200_000,
+        description="Most jobs considered for placement at once. "
+        "More sees further past big jobs, and costs memory.",
+    )
+    pass_interval_s: Seconds = Field(
+        default=0.2,
+        description="Least time between two passes; less starts jobs sooner, for more Redis work.",
+    )
+    sweep_interval_s: Seconds = Field(
+        default=15.0,
+        description="Time between two looks at all container instances; spends read calls.",
+    )
+    track_interval_s: Seconds = Field(
+        default=2.0,
+        description="Time between two looks at the tasks we launched; spends read calls.",
+    )
+    lease_s: Seconds = Field(
+        default=30.0,
+        description="How long a silent scheduler keeps its claimed jobs. "
+        "Less hands them on sooner after a crash.",
+    )
+    ecs_connect_timeout_s: Seconds = Field(
+        default=3.0, description="How long to wait for a connection to ECS."
+    )
+    ecs_read_timeout_s: Seconds = Field(
+        default=10.0, description="How long to wait for an answer of ECS."
+    )
+    settle_after_s: Seconds = Field(
+        default=20.0,
+        description="Age at which a launch without an answer is looked up in ECS; "
+        "longer than any call can last.",
+    )
+    certain_after_s: Seconds = Field(
+        default=60.0,
+        description="Age at which a launch that ECS does not show counts as absent. "
+        "Less relaunches sooner and risks a twin.",
+    )
+
+    modify_rate_per_s: Rate = Field(
+        default=40.0,
+        description="StartTask + RunTask + StopTask calls per second; "
+        "lower it if others use the account's share.",
+    )
+    modify_burst: int = Field(
+        default=100, ge=1, description="StartTask + RunTask + StopTask calls that may come at once."
+    )
+    read_rate_per_s: Rate = Field(
+        default=20.0, description="List and Describe calls per second for tasks and instances."
+    )
+    read_burst: int = Field(
+        default=100, ge=1, description="List and Describe calls that may come at once."
+    )
+
+    unplaceable_after_s: Seconds = Field(
+        default=900.0,
+        description="A job that no registered instance could hold, even empty, is FAILED "
+        "after this. More waits longer for bigger instances to join.",
+    )
+    max_infrastructure_failures: int = Field(
+        default=100,
+        ge=0,
+        description="Launches of one job that may end for reasons outside of it "
+        "before it is FAILED.",
+    )
+    retention_s: int = Field(
+        default=604_800, ge=0, description="How long ended jobs stay readable; a week by default."
+    )
+    drain_timeout_s: Seconds = Field(
+        default=25.0,
+        le=110,
+        description="On SIGTERM, time to finish running calls. "
+        "Keep it under the container's stopTimeout (30 s).",
+    )
+    fallback: Fallback | None = Field(
+        default=None,
+        description="RunTask for jobs without room: after_s, and launch_type or "
+        "capacity_provider_strategy. "
+        "A job's own fallback comes first.",
+    )
+    policy: PolicySettings = Field(
+        default=PolicySettings(), description="Weights of the dimensions in the best-fit score."
+    )
+
+
+class Config(Settings):
+    """A complete, consistent configuration; `Config()` is the default and reads nothing outside."""
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url_is_one(cls, url: str) -> str:
+        parts = urlsplit(url)
+        where = parts.path if parts.scheme == "unix" else parts.hostname
+        if parts.scheme not in REDIS_SCHEMES or not where:
+            raise PydanticCustomError(
+                "redis_url", "should be redis://host:port/db, rediss://host:port/db or unix:///path"
+            )
+        return url
+
+    @model_validator(mode="after")
+    def _relations_hold(self) -> Self:
+        for field, message in self._broken_relations():
+            # "{field}" is read back by config_sources, to say where that field came from.
+            raise PydanticCustomError("relation", "{message}", {"field": field, "message": message})
+        return self
+
+    def _broken_relations(self) -> list[tuple[str, str]]:
+        longest_call_s = self.ecs_connect_timeout_s + self.ecs_read_timeout_s
+        arn_region = _region_of_arn(self.cluster)
+        checks = (
+            (
+                self.settle_after_s > longest_call_s,
+                "settle_after_s",
+                f"should exceed ecs_connect_timeout_s + ecs_read_timeout_s = {longest_call_s:g}, "
+                f"or a call still under way would be taken for lost; it is {self.settle_after_s:g}",
+            ),
+            (
+                self.certain_after_s >= self.settle_after_s,
+                "certain_after_s",
+                f"should be at least settle_after_s = {self.settle_after_s:g}; "
+                f"it is {self.certain_after_s:g}",
+            ),
+            (
+                self.lease_s >= 3 * self.pass_interval_s,
+                "lease_s",
+                f"should be at least 3 * pass_interval_s = {3 * self.pass_interval_s:g}, "
+                f"or the lease could run out between two passes; it is {self.lease_s:g}",
+            ),
+            (
+                self.unplaceable_after_s >= self.sweep_interval_s,
+                "unplaceable_after_s",
+                f"should be at least sweep_interval_s = {self.sweep_interval_s:g}, "
+                f"or jobs would fail before new instances are seen; "
+                f"it is {self.unplaceable_after_s:g}",
+            ),
+            (
+                arn_region is None or self.region in (None, arn_region),
+                "region",
+                f"is {self.region}, but the cluster's ARN lies in {arn_region}",
+            ),
+            (
+                self.fallback is None
+                or not (self.fallback.launch_type and self.fallback.capacity_provider_strategy),
+                "fallback",
+                "should have launch_type or capacity_provider_strategy: "
+                "RunTask refuses both together",
+            ),
+        )
+        return [(field, message) for holds, field, message in checks if not holds]
+
+    @property
+    def aws_region(self) -> str | None:
+        """The Region to call: `region`, else that of the cluster's ARN, else None (the SDK's)."""
+        return self.region or _region_of_arn(self.cluster)
+
+    @property
+    def cluster_name(self) -> str:
+        """The cluster's short name."""
+        return self.cluster.rpartition("/")[2]
+
+    @property
+    def redis_url_shown(self) -> str:
+        """`redis_url` without its password, fit for logs and messages."""
+        return without_password(self.redis_url)
+
+
+def without_password(url: str) -> str:
+    """`url` with `***` for its password; a query string may carry one too and is dropped."""
+    return re.sub(r"(?<=://)([^:@/]*):[^/]*@", r"\1:***@", url.partition("?")[0])
+
+
+def _region_of_arn(cluster: str) -> str | None:
+    return cluster.split(":")[3] if cluster.startswith("arn:") else None

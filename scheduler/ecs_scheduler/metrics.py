@@ -1,0 +1,144 @@
+"""The service's Prometheus metrics: counters for what happens, gauges taken from a ServiceStatus.
+
+A Metrics object owns its registry, so that several services can live in one process. Label values
+come from closed sets, never from jobs.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from ecs_queue.states import JobState
+from ecs_scheduler.status import ServiceStatus
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+PASS_BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+MOST_REASONS = 20
+"""Waiting reasons shown by name; what is rarer is summed up as "other"."""
+
+LaunchOutcome = Literal["started", "refused", "unknown"]
+RequestOutcome = Literal["ok", "refused", "throttled", "unknown"]
+
+
+class Metrics:
+    """Everything the service counts; every method is cheap and never fails."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._passes = Histogram(
+            "ecs_scheduler_pass_duration_seconds",
+            "Time from claiming jobs to the plan's last launch call.",
+            buckets=PASS_BUCKETS_S,
+            registry=registry,
+        )
+        self._placements = Counter(
+            "ecs_scheduler_placements",
+            "Decisions of placement: start, wait or reject.",
+            ["decision"],
+            registry=registry,
+        )
+        self._launches = Counter(
+            "ecs_scheduler_launches",
+            "Tasks asked of ECS, by API and how the launch was settled.",
+            ["api", "outcome"],
+            registry=registry,
+        )
+        self._requests = Counter(
+            "ecs_scheduler_ecs_requests",
+            "Calls to ECS: ok, refused, throttled, or unknown (5xx, time-out).",
+            ["operation", "outcome"],
+            registry=registry,
+        )
+        self._throttled = Counter(
+            "ecs_scheduler_ecs_throttled",
+            "Calls that ECS rejected because the account's rate was exceeded.",
+            registry=registry,
+        )
+        self._dead_letters = Counter(
+            "ecs_scheduler_dead_letters",
+            "Inbox documents that were not jobs.",
+            registry=registry,
+        )
+        self._gauges = _Gauges(registry)
+
+    def pass_done(self, duration_s: float, *, start: int, wait: int, reject: int) -> None:
+        """One pass ended, with so many decisions of each kind."""
+        self._passes.observe(duration_s)
+        self._placements.labels("start").inc(start)
+        self._placements.labels("wait").inc(wait)
+        self._placements.labels("reject").inc(reject)
+
+    def launched(self, api: str, outcome: LaunchOutcome, tasks: int = 1) -> None:
+        """So many tasks of a StartTask or RunTask call were settled this way."""
+        self._launches.labels(api, outcome).inc(tasks)
+
+    def ecs_request(self, operation: str, outcome: RequestOutcome) -> None:
+        """One call to ECS ended."""
+        self._requests.labels(operation, outcome).inc()
+        if outcome == "throttled":
+            self._throttled.inc()
+
+    def dead_letters(self, documents: int) -> None:
+        """So many inbox documents went to the dead letters."""
+        self._dead_letters.inc(documents)
+
+    def observe(self, status: ServiceStatus) -> None:
+        """Take over every gauge from `status`."""
+        self._gauges.take_over(status)
+
+    def render(self) -> bytes:
+        """The registry in Prometheus's text format, of content type CONTENT_TYPE."""
+        return generate_latest(self.registry)
+
+
+class _Gauges:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"ecs_scheduler_{name}", text, labels, registry=registry)
+
+        self.ready = gauge("ready", "1 once the cluster model is complete.")
+        self.jobs = gauge("jobs", "Jobs of the queue by state.", "state")
+        self.instances = gauge("instances", "Registered container instances in the model.")
+        self.used = gauge(
+            "cluster_used", "CPU units, MiB or devices in use or promised.", "dimension"
+        )
+        self.total = gauge("cluster_total", "CPU units, MiB or devices registered.", "dimension")
+        self.utilisation = gauge("cluster_utilisation_ratio", "Used share, 0 to 1.", "dimension")
+        self.tokens = gauge("budget_tokens", "Calls that could be made at once now.", "category")
+        self.rate = gauge("budget_rate", "Calls per second allowed now.", "category")
+        self.waiting = gauge("waiting_jobs", "Held jobs without a place, by reason.", "reason")
+        self.held = gauge("held_jobs", "RUNNABLE jobs claimed by this scheduler.")
+        self.unsettled = gauge("unsettled_launches", "Launches whose outcome is not certain.")
+        self.model_age = gauge("model_age_seconds", "Age of the last complete sweep.")
+
+    def take_over(self, status: ServiceStatus) -> None:
+        self.ready.set(status.ready)
+        for state in JobState:
+            self.jobs.labels(state.value).set(status.jobs.get(state, 0))
+        self.instances.set(status.instances)
+        for dimension, total in status.total.items():
+            used = status.used.get(dimension, 0)
+            self.used.labels(dimension).set(used)
+            self.total.labels(dimension).set(total)
+            self.utilisation.labels(dimension).set(used / total if total else 0.0)
+        for budget in status.budgets:
+            self.tokens.labels(budget.category).set(budget.tokens)
+            self.rate.labels(budget.category).set(budget.rate_per_s)
+        self.waiting.clear()  # a reason that holds nobody back any more must vanish
+        for reason, jobs in _most_frequent(status.waiting).items():
+            self.waiting.labels(reason).set(jobs)
+        self.held.set(status.held)
+        self.unsettled.set(status.unsettled)
+        self.model_age.set(float("nan") if status.model_age_s is None else status.model_age_s)
+
+
+def _most_frequent(waiting: Mapping[str, int]) -> dict[str, int]:
+    ranked = sorted(waiting.items(), key=lambda item: (-item[1], item[0]))
+    shown = dict(ranked[:MOST_REASONS])
+    rest = sum(jobs for _, jobs in ranked[MOST_REASONS:])
+    return {**shown, "other": rest} if rest else shown
