@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from ecs_placement.policy import DEFAULT_POLICY, Policy
 from ecs_queue.job import Fallback
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379"
@@ -20,6 +21,7 @@ REDIS_SCHEMES = ("redis", "rediss", "unix")
 # Seconds, as every number of this kind may be fractional in tests and demos.
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
 class PolicySettings(BaseModel):
@@ -30,15 +32,21 @@ class PolicySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    w_cpu: float = Field(default=1.0, ge=0, le=1000, description="Weight of CPU units.")
-    w_memory: float = Field(default=1.0, ge=0, le=1000, description="Weight of memory.")
-    w_gpu: float = Field(default=1.0, ge=0, le=1000, description="Weight of GPUs.")
-    w_eni: float = Field(default=1.0, ge=0, le=1000, description="Weight of network interfaces.")
+    w_cpu: Weight = Field(default=DEFAULT_POLICY.weights[0], description="Weight of CPU units.")
+    w_memory: Weight = Field(default=DEFAULT_POLICY.weights[1], description="Weight of memory.")
+    w_gpu: Weight = Field(default=DEFAULT_POLICY.weights[2], description="Weight of GPUs.")
+    w_eni: Weight = Field(
+        default=DEFAULT_POLICY.weights[3], description="Weight of task network interfaces."
+    )
 
     @property
     def weights(self) -> tuple[float, float, float, float]:
         """The weights in the order of ecs_placement's DIMENSIONS."""
         return (self.w_cpu, self.w_memory, self.w_gpu, self.w_eni)
+
+    def to_policy(self) -> Policy:
+        """The same as placement's own value."""
+        return Policy(weights=self.weights)
 
 
 def _port_or_off(value: object) -> object:
@@ -131,7 +139,7 @@ class Settings(BaseModel):
         default=3.0, description="How long to wait for a connection to ECS."
     )
     ecs_read_timeout_s: Seconds = Field(
-        default=10.0, description="How long to wait for an answer of ECS."
+        default=15.0, description="How long to wait for an answer of ECS."
     )
     settle_after_s: Seconds = Field(
         default=20.0,
@@ -251,6 +259,11 @@ class Config(Settings):
                 "fallback",
                 "should have launch_type or capacity_provider_strategy: "
                 "RunTask refuses both together",
+            ),
+            (
+                any(self.policy.weights),
+                "policy",
+                "should weigh at least one dimension more than 0",
             ),
         )
         return [(field, message) for holds, field, message in checks if not holds]

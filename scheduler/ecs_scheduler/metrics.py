@@ -4,11 +4,14 @@ A Metrics object owns its registry, so that several services can live in one pro
 come from closed sets, never from jobs.
 """
 
-from collections.abc import Mapping
+import collections
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from ecs_queue.states import JobState
 from ecs_scheduler.status import ServiceStatus
@@ -20,8 +23,15 @@ PASS_BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 MOST_REASONS = 20
 """Waiting reasons shown by name; what is rarer is summed up as "other"."""
 
+OUTCOMES = {
+    "ok": "ok",
+    "Throttled": "throttled",
+    "CallUnknown": "unknown",
+    "AwsUnreachable": "unreachable",
+}
+"""Label of an ECS call's outcome by error class; every other error is a refusal."""
+
 LaunchOutcome = Literal["started", "refused", "unknown"]
-RequestOutcome = Literal["ok", "refused", "throttled", "unknown"]
 
 
 class Metrics:
@@ -48,17 +58,6 @@ class Metrics:
             ["api", "outcome"],
             registry=registry,
         )
-        self._requests = Counter(
-            "ecs_scheduler_ecs_requests",
-            "Calls to ECS: ok, refused, throttled, or unknown (5xx, time-out).",
-            ["operation", "outcome"],
-            registry=registry,
-        )
-        self._throttled = Counter(
-            "ecs_scheduler_ecs_throttled",
-            "Calls that ECS rejected because the account's rate was exceeded.",
-            registry=registry,
-        )
         self._dead_letters = Counter(
             "ecs_scheduler_dead_letters",
             "Inbox documents that were not jobs.",
@@ -77,11 +76,9 @@ class Metrics:
         """So many tasks of a StartTask or RunTask call were settled this way."""
         self._launches.labels(api, outcome).inc(tasks)
 
-    def ecs_request(self, operation: str, outcome: RequestOutcome) -> None:
-        """One call to ECS ended."""
-        self._requests.labels(operation, outcome).inc()
-        if outcome == "throttled":
-            self._throttled.inc()
+    def watch_ecs_calls(self, calls: Mapping[tuple[str, str], int]) -> None:
+        """Show `calls` at each scrape: (operation, "ok" or the error's class) → number so far."""
+        self.registry.register(_EcsCalls(calls))
 
     def dead_letters(self, documents: int) -> None:
         """So many inbox documents went to the dead letters."""
@@ -94,6 +91,30 @@ class Metrics:
     def render(self) -> bytes:
         """The registry in Prometheus's text format, of content type CONTENT_TYPE."""
         return generate_latest(self.registry)
+
+
+class _EcsCalls(Collector):
+    def __init__(self, calls: Mapping[tuple[str, str], int]) -> None:
+        self._calls = calls
+
+    def collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "ecs_scheduler_ecs_requests", "Calls to ECS.", labels=["operation", "outcome"]
+        )
+        throttled = CounterMetricFamily(
+            "ecs_scheduler_ecs_throttled",
+            "Calls that ECS rejected because the account's rate was exceeded.",
+            labels=["operation"],
+        )
+        sums = collections.Counter[tuple[str, str]]()
+        for (operation, outcome), number in self._calls.items():
+            sums[operation, OUTCOMES.get(outcome, "refused")] += number
+        for (operation, outcome), number in sorted(sums.items()):
+            requests.add_metric([operation, outcome], number)
+            if outcome == "throttled":
+                throttled.add_metric([operation], number)
+        yield requests
+        yield throttled
 
 
 class _Gauges:
