@@ -1,1 +1,27 @@
 """Where it runs: the functional core. numpy in, a Plan out; no I/O, no clock."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ecs_placement.batch import place
+    from ecs_placement.check import Violation
+    from ecs_placement.explain import sentence
+    from ecs_placement.policy import DEFAULT_POLICY, Policy
+
+__all__ = ["DEFAULT_POLICY", "Policy", "Violation", "place", "sentence"]
+
+_HOME = {
+    "DEFAULT_POLICY": "policy",
+    "Policy": "policy",
+    "Violation": "check",
+    "place": "batch",
+    "sentence": "explain",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import on first use: numpy is loaded only by those who place."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -8,7 +8,9 @@ from ecs_placement.snapshot import InstanceId
 
 
 class Reason(StrEnum):
-    """Why one container instance could not take one request; the spelling follows ECS's failure reasons."""
+    """Why one container instance could not take one request; the spelling follows ECS's failure
+    reasons.
+    """
 
     CPU = "RESOURCE:CPU"
     MEMORY = "RESOURCE:MEMORY"
@@ -25,7 +27,8 @@ class Reason(StrEnum):
 class Tally:
     """How many instances failed for `reason`, and by how much the nearest of them came short.
 
-    An instance counts once under each reason that holds for it. `short_by` is in the dimension's unit; 0 where it has no meaning.
+    An instance counts once under each reason that holds for it. `short_by` is in the dimension's
+    unit; 0 where it has no meaning.
     """
 
     reason: Reason
@@ -44,7 +47,9 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """No instance has room now, but at least one could once tasks end, or the cluster has no instances at all."""
+    """No instance has room now, but at least one could once tasks end, or the cluster has no
+    instances at all.
+    """
 
     request_id: RequestId
     reasons: tuple[Tally, ...]

@@ -1,4 +1,5 @@
-"""What is asked for: a TaskRequest is one task to place, a Shape is everything placement needs to know of it.
+"""What is asked for: a TaskRequest is one task to place, a Shape is everything placement needs to
+know of it.
 
 Requests of equal Shape are interchangeable to the packer and are placed as one group.
 """
@@ -12,16 +13,18 @@ CPU, MEMORY, GPU, ENI = range(4)
 DIMENSIONS = ("CPU", "MEMORY", "GPU", "ENI")
 """Names of the resource dimensions, in the order of every resource vector.
 
-CPU in CPU units (1024 to a vCPU), MEMORY in MiB, GPU in whole devices, ENI in task network interfaces.
+CPU in CPU units (1024 to a vCPU), MEMORY in MiB, GPU in whole devices, ENI in task network
+interfaces.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The part of a request that decides where it may run; hashable, so that equal requests group.
+    """The part of a request that decides where it may run; hashable, so that equal requests
+    group.
 
-    `required_attributes` are (name, value) pairs; value None asks only for the attribute's presence, as
-    `requiresAttributes` of a task definition does.
+    `required_attributes` are (name, value) pairs; value None asks only for the attribute's
+    presence, as `requiresAttributes` of a task definition does.
     """
 
     cpu_units: int = 0

@@ -1,14 +1,21 @@
 """What there is: the cluster at one moment, as arrays with one row per container instance."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
+from itertools import pairwise
 from typing import NewType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecs_placement.errors import InvalidSnapshot
+from ecs_placement.request import DIMENSIONS
+
 InstanceId = NewType("InstanceId", str)
+
+_LARGEST = 2**62  # differences of two stay within int64
 
 
 class Availability(StrEnum):
@@ -22,10 +29,11 @@ class Availability(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One container instance as the service sees it; resource vectors are in the order of DIMENSIONS.
+    """One container instance as the service sees it; resource vectors are in the order of
+    DIMENSIONS.
 
-    `free` is what is registered less everything running or promised. It may be negative when ECS over-subscribed.
-    Host ports that are in use are listed; all others are free.
+    `free` is what is registered less everything running or promised. It may be negative when ECS
+    over-subscribed. Host ports that are in use are listed; all others are free.
     """
 
     id: InstanceId
@@ -33,14 +41,77 @@ class Instance:
     free: tuple[int, int, int, int]
     ports_tcp_used: frozenset[int] = frozenset()
     ports_udp_used: frozenset[int] = frozenset()
-    attributes: Mapping[str, str | None] = {}  # noqa: RUF012 (a frozen default, never mutated)
+    attributes: Mapping[str, str | None] = field(default_factory=dict)
     availability: Availability = Availability.PLACEABLE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Snapshot:
-    """The cluster at one moment; rows are sorted by instance id. `total` and `free` are int64[n, 4] and read-only."""
+    """The cluster at one moment; rows are sorted by instance id. `total` and `free` are int64[n,
+    4] and read-only.
+    """
 
     instances: tuple[Instance, ...]
     total: NDArray[np.int64]
     free: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, instances: Iterable[Instance]) -> "Snapshot":
+        """Sort `instances` by id and lay their resources out as arrays; raises InvalidSnapshot."""
+        rows = tuple(sorted(instances, key=lambda instance: instance.id))
+        for before, after in pairwise(rows):
+            if before.id == after.id:
+                raise InvalidSnapshot(f"instances: id {after.id!r} is given more than once")
+        for instance in rows:
+            _validate(instance)
+        total = _frozen([instance.total for instance in rows])
+        free = _frozen([instance.free for instance in rows])
+        return cls(rows, total, free)
+
+    def __len__(self) -> int:
+        return len(self.instances)
+
+    @cached_property
+    def placeable(self) -> NDArray[np.bool_]:
+        """bool[n]: which instances may take new tasks at all."""
+        mask = np.array(
+            [i.availability is Availability.PLACEABLE for i in self.instances], dtype=np.bool_
+        )
+        mask.setflags(write=False)
+        return mask
+
+    @cached_property
+    def row_of(self) -> Mapping[InstanceId, int]:
+        """The row of each instance id."""
+        return {instance.id: row for row, instance in enumerate(self.instances)}
+
+
+def _validate(instance: Instance) -> None:
+    where = f"instance {instance.id!r}"
+    for name, vector in (("total", instance.total), ("free", instance.free)):
+        if len(vector) != len(DIMENSIONS):
+            raise InvalidSnapshot(
+                f"{where}: {name} has {len(vector)} entries, expected {len(DIMENSIONS)} "
+                f"({', '.join(DIMENSIONS)})"
+            )
+        for dimension, value in zip(DIMENSIONS, vector, strict=True):
+            _validate_amount(f"{where}: {name} {dimension}", value)
+    for dimension, value in zip(DIMENSIONS, instance.total, strict=True):
+        if value < 0:
+            raise InvalidSnapshot(f"{where}: total {dimension} = {value} is negative")
+    for port in sorted(instance.ports_tcp_used | instance.ports_udp_used):
+        if not 0 <= port <= 65535:
+            raise InvalidSnapshot(f"{where}: port {port} is not within 0..65535")
+
+
+def _validate_amount(what: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise InvalidSnapshot(f"{what} is {value!r}, not an integer")
+    if abs(int(value)) >= _LARGEST:
+        raise InvalidSnapshot(f"{what} = {value} is out of range")
+
+
+def _frozen(rows: list[tuple[int, int, int, int]]) -> NDArray[np.int64]:
+    array = np.array(rows, dtype=np.int64).reshape(len(rows), len(DIMENSIONS))
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,200 @@
+"""The invariants of a plan, stated once and independently of how plans are made: `check` returns
+every violation.
+
+The service, the property tests and the simulator-driven tests all call it. An empty result means
+the plan is sound.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecs_placement.plan import Decision, Plan, Reject, Start, Wait
+from ecs_placement.request import DIMENSIONS, Shape, TaskRequest
+from ecs_placement.snapshot import Availability, Instance, Snapshot
+
+
+class Broken(StrEnum):
+    """Which invariant does not hold."""
+
+    NOT_ONCE = "a request is not decided exactly once"
+    UNKNOWN_INSTANCE = "a start names an instance that is not in the snapshot"
+    UNAVAILABLE = "a start on an instance that takes no tasks"
+    ATTRIBUTE = "a start on an instance without a required attribute"
+    OVERCOMMIT = "more is started on an instance than it has room for"
+    PORT = "a host port is taken twice"
+    INVERTED = "a request waits for room that a request of lower priority, or none, takes"
+    WRONG_REJECT = "a request is rejected although an empty instance could take it"
+    WRONG_WAIT = "a request waits although no instance could ever take it"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One invariant broken by one request or on one instance; `about` is its id."""
+
+    kind: Broken
+    about: str
+    detail: str = ""
+
+
+def check(plan: Plan, requests: Sequence[TaskRequest], snapshot: Snapshot) -> tuple[Violation, ...]:
+    """Every violation of the placement invariants, in a stable order."""
+    found = list(_not_once(plan, requests))
+    if found:
+        return tuple(found)
+    by_id = {decision.request_id: decision for decision in plan.decisions}
+    decided = [(request, by_id[request.id]) for request in requests]
+    known = []
+    for request, decision in decided:
+        if isinstance(decision, Start):
+            if decision.instance_id in snapshot.row_of:
+                known.append((request, snapshot.row_of[decision.instance_id]))
+            else:
+                found.append(Violation(Broken.UNKNOWN_INSTANCE, decision.instance_id))
+    found += _wrong_instances(known, snapshot)
+    found += _overcommitted(known, snapshot)
+    found += _ports_twice(known, snapshot)
+    found += _wrongly_unplaced(decided, snapshot)
+    found += _inverted(decided, known, snapshot)
+    return tuple(found)
+
+
+_Started = list[tuple[TaskRequest, int]]
+
+
+def _not_once(plan: Plan, requests: Sequence[TaskRequest]) -> Iterator[Violation]:
+    asked = Counter(request.id for request in requests)
+    answered = Counter(decision.request_id for decision in plan.decisions)
+    for request_id in sorted(asked.keys() | answered.keys()):
+        if asked[request_id] != 1 or answered[request_id] != 1:
+            detail = f"asked {asked[request_id]} times, decided {answered[request_id]} times"
+            yield Violation(Broken.NOT_ONCE, request_id, detail)
+
+
+def _wrong_instances(started: _Started, snapshot: Snapshot) -> Iterator[Violation]:
+    for request, row in started:
+        instance = snapshot.instances[row]
+        if instance.availability is not Availability.PLACEABLE:
+            yield Violation(
+                Broken.UNAVAILABLE, request.id, f"{instance.id} {instance.availability}"
+            )
+        if not _has_attributes(request.shape, instance):
+            yield Violation(Broken.ATTRIBUTE, request.id, instance.id)
+
+
+def _has_attributes(shape: Shape, instance: Instance) -> bool:
+    return all(
+        name in instance.attributes and value in (None, instance.attributes[name])
+        for name, value in shape.required_attributes
+    )
+
+
+def _overcommitted(started: _Started, snapshot: Snapshot) -> Iterator[Violation]:
+    used = _used(started, len(snapshot))
+    for row, column in np.argwhere((used > 0) & (used > snapshot.free)).tolist():
+        detail = (
+            f"{DIMENSIONS[column]}: {used[row, column]} started, {snapshot.free[row, column]} free"
+        )
+        yield Violation(Broken.OVERCOMMIT, snapshot.instances[row].id, detail)
+
+
+def _used(started: _Started, rows: int) -> NDArray[np.int64]:
+    used = np.zeros((rows, len(DIMENSIONS)), dtype=np.int64)
+    demand = np.array([request.shape.demand for request, _ in started], dtype=np.int64)
+    if started:
+        np.add.at(used, [row for _, row in started], demand)
+    return used
+
+
+def _ports_twice(started: _Started, snapshot: Snapshot) -> Iterator[Violation]:
+    taken = Counter(
+        (row, protocol, port)
+        for request, row in started
+        for protocol, port in _ports(request.shape)
+    )
+    for (row, protocol, port), times in sorted(taken.items()):
+        instance = snapshot.instances[row]
+        if times > 1 or port in _ports_in_use(instance, protocol):
+            yield Violation(Broken.PORT, instance.id, f"{port}/{protocol}")
+
+
+def _ports(shape: Shape) -> Iterator[tuple[str, int]]:
+    yield from (("tcp", port) for port in shape.ports_tcp)
+    yield from (("udp", port) for port in shape.ports_udp)
+
+
+def _ports_in_use(instance: Instance, protocol: str) -> frozenset[int]:
+    return instance.ports_tcp_used if protocol == "tcp" else instance.ports_udp_used
+
+
+def _wrongly_unplaced(
+    decided: list[tuple[TaskRequest, Decision]], snapshot: Snapshot
+) -> Iterator[Violation]:
+    could: dict[Shape, bool] = {}
+    for request, decision in decided:
+        if isinstance(decision, Start):
+            continue
+        if request.shape not in could:
+            could[request.shape] = any(
+                _has_attributes(request.shape, instance)
+                and all(
+                    asked <= max(total, free)
+                    for asked, total, free in zip(
+                        request.shape.demand, instance.total, instance.free, strict=True
+                    )
+                    if asked
+                )
+                for instance in snapshot.instances
+            )
+        ever = could[request.shape] or not len(snapshot)
+        if isinstance(decision, Reject) and ever:
+            yield Violation(Broken.WRONG_REJECT, request.id)
+        if isinstance(decision, Wait) and not ever:
+            yield Violation(Broken.WRONG_WAIT, request.id)
+
+
+def _inverted(
+    decided: list[tuple[TaskRequest, Decision]], started: _Started, snapshot: Snapshot
+) -> Iterator[Violation]:
+    """A waiting request must not fit beside what was started at its own priority and above."""
+    waiting: dict[tuple[int, Shape], str] = {}
+    for request, decision in decided:
+        if isinstance(decision, Wait):
+            waiting.setdefault((request.priority, request.shape), request.id)
+    for priority in sorted({priority for priority, _ in waiting}, reverse=True):
+        above = [(request, row) for request, row in started if request.priority >= priority]
+        free = snapshot.free - _used(above, len(snapshot))
+        ports = {(row, port) for request, row in above for port in _ports(request.shape)}
+        for (level, shape), request_id in waiting.items():
+            if level != priority:
+                continue
+            row = _first_fit(shape, free, ports, snapshot)
+            if row is not None:
+                yield Violation(
+                    Broken.INVERTED, request_id, f"fits on {snapshot.instances[row].id}"
+                )
+
+
+def _first_fit(
+    shape: Shape,
+    free: NDArray[np.int64],
+    ports: set[tuple[int, tuple[str, int]]],
+    snapshot: Snapshot,
+) -> int | None:
+    demand = np.array(shape.demand)
+    for row in np.flatnonzero(((free >= demand) | (demand == 0)).all(axis=1)).tolist():
+        instance = snapshot.instances[row]
+        if (
+            instance.availability is Availability.PLACEABLE
+            and _has_attributes(shape, instance)
+            and not any(
+                (row, port) in ports or port[1] in _ports_in_use(instance, port[0])
+                for port in _ports(shape)
+            )
+        ):
+            return row
+    return None

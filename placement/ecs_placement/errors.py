@@ -1,0 +1,28 @@
+"""What can be wrong with the input; messages name the argument, what was wrong and what to give.
+
+PlacementError
+├── InvalidSnapshot    an instance or the cluster as a whole
+├── InvalidRequest     a request or its shape
+├── InvalidPolicy      a policy's weights or limits
+└── InvalidArray       an argument of the array-level `pack`
+"""
+
+
+class PlacementError(ValueError):
+    """The root: bad input to placement, never a matter of capacity."""
+
+
+class InvalidSnapshot(PlacementError):  # noqa: N818
+    """The description of an instance, or of the cluster, contradicts itself."""
+
+
+class InvalidRequest(PlacementError):  # noqa: N818
+    """A request cannot mean anything (negative demand, an id given twice, a port out of range)."""
+
+
+class InvalidPolicy(PlacementError):  # noqa: N818
+    """A policy has a value outside its documented range."""
+
+
+class InvalidArray(PlacementError):  # noqa: N818
+    """An array given to `pack` has a wrong shape, type or value."""

@@ -1,0 +1,102 @@
+"""A decision in one sentence for a person. Pure and cheap: callers keep the sentence per shape."""
+
+from ecs_placement.plan import Decision, Reason, Reject, Start, Tally
+from ecs_placement.request import Shape
+from ecs_placement.snapshot import Snapshot
+
+_NOUN = {
+    Reason.CPU: "CPU",
+    Reason.MEMORY: "memory",
+    Reason.GPU: "GPUs",
+    Reason.ENI: "task network interfaces",
+}
+_STATE = {
+    Reason.AGENT: "with a disconnected agent",
+    Reason.DRAINING: "draining or not active",
+    Reason.AVOIDED: "set aside for a while",
+}
+
+
+def sentence(decision: Decision, shape: Shape, snapshot: Snapshot | None = None) -> str:
+    """Say what was decided and why, e.g. "no room on 200 instances: 180 short of CPU (nearest
+    short by 256 units)".
+
+    Without the snapshot the number of instances is left out. The tallies count an instance under
+    each of its reasons.
+    """
+    if isinstance(decision, Start):
+        return f"starts on {decision.instance_id}, then {decision.score:.0%} full"
+    if isinstance(decision, Reject):
+        return _rejected(decision, shape)
+    if not decision.reasons:
+        return _unexplained(snapshot)
+    where = "" if snapshot is None else f" on {_instances(len(snapshot))}"
+    return f"no room{where}: " + ", ".join(_why(tally, shape) for tally in decision.reasons)
+
+
+def _unexplained(snapshot: Snapshot | None) -> str:
+    if snapshot is not None and len(snapshot):
+        return "waits, though instances have room now: a later pass will place it"
+    return "the cluster has no container instances"
+
+
+def _why(tally: Tally, shape: Shape) -> str:
+    if tally.reason in _NOUN:
+        short = _amount(tally.reason, tally.short_by)
+        return f"{tally.instances} short of {_NOUN[tally.reason]} (nearest short by {short})"
+    if tally.reason is Reason.PORTS:
+        return f"{tally.instances} with host port {_port_list(shape)} in use"
+    if tally.reason is Reason.ATTRIBUTE:
+        return f"{tally.instances} without {_attribute_list(shape)}"
+    return f"{tally.instances} {_STATE[tally.reason]}"
+
+
+def _rejected(decision: Reject, shape: Shape) -> str:
+    demand = dict(
+        zip((Reason.CPU, Reason.MEMORY, Reason.GPU, Reason.ENI), shape.demand, strict=True)
+    )
+    parts = []
+    for tally in decision.reasons:
+        if tally.reason in demand:
+            asked = demand[tally.reason]
+            largest = asked - tally.short_by
+            parts.append((_needs(tally.reason, asked), f"the largest {{}} has {largest}", tally))
+        else:
+            parts.append((f"needs {_attribute_list(shape)}", "no {} has it", tally))
+    if len(parts) == 1:
+        needs, has, _ = parts[0]
+        return f"{needs}; {has.format('registered instance')}"
+    listed = ", ".join(
+        f"{needs} ({t.instances} fail, {has.format('of them')})" for needs, has, t in parts
+    )
+    return f"no registered instance could take it even when empty: {listed}"
+
+
+def _needs(reason: Reason, asked: int) -> str:
+    if reason is Reason.CPU:
+        return f"needs {asked} CPU units"
+    if reason is Reason.MEMORY:
+        return f"needs {asked} MiB of memory"
+    return f"needs {asked} {_NOUN[reason] if asked > 1 else _NOUN[reason][:-1]}"
+
+
+def _amount(reason: Reason, amount: int) -> str:
+    if reason is Reason.MEMORY:
+        return f"{amount} MiB"
+    return f"{amount} unit{'' if amount == 1 else 's'}" if reason is Reason.CPU else str(amount)
+
+
+def _instances(count: int) -> str:
+    return f"{count} instance{'' if count == 1 else 's'}"
+
+
+def _port_list(shape: Shape) -> str:
+    tcp = [f"{port}/tcp" for port in sorted(shape.ports_tcp)]
+    return " or ".join(tcp + [f"{port}/udp" for port in sorted(shape.ports_udp)])
+
+
+def _attribute_list(shape: Shape) -> str:
+    wanted = sorted(
+        name if value is None else f"{name}={value}" for name, value in shape.required_attributes
+    )
+    return ("attribute " if len(wanted) == 1 else "attributes ") + " and ".join(wanted)

@@ -1,0 +1,125 @@
+"""The room left while a batch is packed, and one step of best fit over a group of equal requests.
+
+Best fit takes the feasible row with the least weighted room, which lowers that row's score further:
+the next equal request goes there too, until it is full. So sorting the feasible rows once and
+filling them in that order makes the same decisions as placing one request at a time.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Where a group went: `counts[i]` requests on row `rows[i]`, in the order in which best fit
+    chose the rows.
+    """
+
+    rows: Ints
+    counts: Ints
+
+    @property
+    def placed(self) -> int:
+        """How many requests of the group found a row."""
+        return int(self.counts.sum())
+
+
+_NOTHING = Filled(_NONE, _NONE)
+
+
+class Room:
+    """Mutable room per dimension and row; `free` is int64[d, n], one contiguous array per
+    dimension.
+
+    `score` is float64[n]: the weighted room, smaller is fuller. A row of `closed` (not in use
+    yet) costs `penalty` on top of it until it takes its first request.
+    """
+
+    def __init__(self, free: Ints, weights: Floats, penalty: Floats | None = None) -> None:
+        self.free: Ints = np.ascontiguousarray(free.T)
+        if self.free is free or np.shares_memory(self.free, free):
+            self.free = self.free.copy()
+        self.weights = weights
+        self.penalty = None if penalty is None else penalty.copy()
+        self.score = self._scores(slice(None))
+
+    def _scores(self, rows: Ints | slice) -> Floats:
+        # Summed dimension by dimension in a fixed order, so that equal rows score exactly equal.
+        score = np.zeros(self.free[0, rows].shape, dtype=np.float64)
+        for weight, free in zip(self.weights.tolist(), self.free, strict=True):
+            if weight:
+                score += weight * free[rows]
+        return score if self.penalty is None else score + self.penalty[rows]
+
+    def fits(self, demand: tuple[int, ...], eligible: Bools | None = None) -> Bools:
+        """bool[n]: the eligible rows with room for one more; dimensions not asked for are not
+        looked at.
+        """
+        mask = eligible
+        for asked, free in zip(demand, self.free, strict=True):
+            if asked > 0:
+                enough = free >= asked
+                mask = enough if mask is None else mask & enough
+        return np.ones(self.free.shape[1], dtype=np.bool_) if mask is None else mask
+
+    def take(
+        self,
+        demand: tuple[int, ...],
+        count: int,
+        *,
+        eligible: Bools | None = None,
+        once_per_row: bool = False,
+    ) -> Filled:
+        """Place up to `count` equal requests by best fit; ties go to the lower row."""
+        rows = np.flatnonzero(self.fits(demand, eligible))
+        if rows.size == 0 or count <= 0:
+            return _NOTHING
+        if count == 1:
+            best = rows[np.argmin(self.score[rows])]
+            filled = Filled(np.array([best]), np.ones(1, dtype=np.int64))
+        else:
+            filled = self._fill(rows, demand, count, once_per_row)
+        self._occupy(filled, demand)
+        return filled
+
+    def _fill(self, rows: Ints, demand: tuple[int, ...], count: int, once_per_row: bool) -> Filled:
+        """Choose rows by score until `count` requests have a place."""
+        score = self.score[rows]
+        if rows.size > 2 * count:
+            # At most `count` rows can be needed: only the best of them are sorted.
+            limit = np.partition(score, count - 1)[count - 1]
+            near = score <= limit
+            rows, score = rows[near], score[near]
+        order = np.argsort(score, kind="stable")
+        rows = rows[order]
+        fit = self._multiplicity(rows, demand, 1 if once_per_row else count)
+        upto = np.cumsum(fit)
+        last = int(np.searchsorted(upto, count))
+        if last >= rows.size:
+            return Filled(rows, fit)
+        counts = fit[: last + 1].copy()
+        counts[last] -= upto[last] - count
+        return Filled(rows[: last + 1], counts)
+
+    def _multiplicity(self, rows: Ints, demand: tuple[int, ...], limit: int) -> Ints:
+        fit = np.full(rows.size, limit, dtype=np.int64)
+        for asked, free in zip(demand, self.free, strict=True):
+            if asked > 0:
+                np.minimum(fit, free[rows] // asked, out=fit)
+        return fit
+
+    def _occupy(self, filled: Filled, demand: tuple[int, ...]) -> None:
+        for asked, free in zip(demand, self.free, strict=True):
+            if asked > 0:
+                free[filled.rows] -= asked * filled.counts
+        if self.penalty is not None:
+            self.penalty[filled.rows] = 0.0
+        self.score[filled.rows] = self._scores(filled.rows)
