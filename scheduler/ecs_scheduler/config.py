@@ -69,16 +69,19 @@ class Settings(BaseModel):
     queue: str = Field(
         default="default",
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        examples=["default", "nightly.v2"],
         description="Name of the queue in Redis. Change it to keep several queues in one Redis.",
     )
     cluster: str = Field(
         default="default",
         pattern=r"^(arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{12}:cluster/)?[A-Za-z0-9_-]{1,255}$",
+        examples=["batch", "arn:aws:ecs:eu-west-1:123456789012:cluster/batch"],
         description="ECS cluster to fill, by short name or ARN.",
     )
     region: str | None = Field(
         default=None,
         pattern=r"^[a-z0-9-]{1,32}$",
+        examples=["eu-west-1"],
         description="AWS Region; by default the one of the profile.",
     )
     profile: str | None = Field(
@@ -87,6 +90,7 @@ class Settings(BaseModel):
     endpoint_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s/]+",
+        examples=["http://127.0.0.1:5000", "https://vpce-0123.ecs.eu-west-1.vpce.amazonaws.com"],
         description="ECS endpoint other than AWS's own, such as a simulated ECS or a VPC endpoint.",
     )
 
