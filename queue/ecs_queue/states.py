@@ -1,4 +1,4 @@
-"""The states of a job (AWS Batch's names) and the values that the queue's operations take and answer."""
+"""The states of a job (AWS Batch's names) and what the queue's operations take and answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class JobState(StrEnum):
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
-# What a submission came to -------------------------------------------------------------------------------------------
+# What a submission came to ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,16 @@ class Admission:
     dead: int
 
 
-# Claims and launches -------------------------------------------------------------------------------------------------
+# Claims and launches ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A RUNNABLE job held by one owner under one fencing epoch.
 
-    `order` is the submission sequence; `launches` counts effective launches so far; `runnable_at_ms` is when it became RUNNABLE.
+    `order` is the submission sequence; `launches` counts effective launches so far.
+    `runnable_at_ms` is when it became RUNNABLE: at submission, or when its last task ended. A
+    refused launch does not move it, so that the wait for a fallback goes on.
     """
 
     job: Job
@@ -86,12 +88,21 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Give a claimed job back to `ready` (or to `delayed` for `delay_ms`), with the reason why it waits."""
+    """Give a claimed job back, to wait `delay_ms` at least, with the reason why it waits."""
 
     job_id: JobId
     epoch: int
     reason: str
     delay_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Why a claimed job still waits; it stays claimed, and no event is written."""
+
+    job_id: JobId
+    epoch: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +133,15 @@ class Refused:
 
 
 LaunchOutcome = Started | Refused
-"""What settles an intent. An unknown outcome settles nothing: the intent stands until the reconciler is certain."""
+"""What settles an intent.
+
+An unknown outcome settles nothing: the intent stands until the reconciler is certain.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingLaunch:
-    """A ledger entry that is not settled; `jobs` maps each unsettled job to its intended instance."""
+    """An unsettled ledger entry; `jobs` maps each unsettled job to its intended instance."""
 
     token: LaunchToken
     api: str
@@ -143,7 +157,60 @@ class LiveTask:
     job_id: JobId
 
 
-# How a task ended ----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A task seen RUNNING at a time, on an instance where ECS names one."""
+
+    task_arn: TaskArn
+    at_ms: int
+    instance_arn: InstanceArn | None = None
+
+
+# Cancelling --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The job is CANCELLED, now or by an earlier request."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """The job is STARTING or RUNNING; it ends CANCELLED once its task has stopped."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyEnded:
+    """The job had SUCCEEDED or FAILED before; nothing changed."""
+
+    job_id: JobId
+    state: JobState
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchJob:
+    """No job of this id is in the queue, or it still lies unread in the inbox."""
+
+    job_id: JobId
+
+
+Cancellation = Cancelled | CancelRequested | AlreadyEnded | NoSuchJob
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCancellation:
+    """A STARTING or RUNNING job to be stopped; `task_arn` is None until ECS acknowledged a task."""
+
+    job_id: JobId
+    task_arn: TaskArn | None
+    reason: str
+
+
+# How a task ended ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +231,7 @@ class TaskFailed:
 
 @dataclass(frozen=True, slots=True)
 class InfrastructureFailed:
-    """Something around the task failed (instance lost, Spot reclaimed, agent gone): uses up no attempt.
+    """What failed lay around the task (instance lost, Spot reclaimed): uses up no attempt.
 
     The job is RUNNABLE again until its infrastructure budget is spent.
     """
@@ -189,7 +256,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """Everything the queue knows of one job; times are ms since the epoch, None where not reached."""
+    """What the queue knows of one job; times in ms since the epoch, None where not reached."""
 
     job: Job
     state: JobState
