@@ -2,9 +2,11 @@
 
 QueueError
 ├── InvalidJob          a document is not a job: names the field and what was expected
+├── InvalidRedisUrl     the URL itself is wrong: names the setting to look at
 ├── QueueUnreachable    Redis does not answer, or refuses us: names the setting to look at
+├── EmbeddedServerFailed  the embedded server did not start: names the end of its log
 ├── LeaseLost           another owner took over, or our lease ran out: stop placing, claim again
-└── UnknownJob          no job of this id
+└── UnknownJob          no job of this id, or no task of this ARN
 """
 
 
@@ -16,8 +18,16 @@ class InvalidJob(QueueError):
     """A document is not a job; the message names each bad field and what was expected there."""
 
 
+class InvalidRedisUrl(QueueError):
+    """The Redis URL cannot be used as it is written."""
+
+
 class QueueUnreachable(QueueError):
     """Redis does not answer, or refuses us."""
+
+
+class EmbeddedServerFailed(QueueError):
+    """The embedded server could not be found, or did not come up."""
 
 
 class LeaseLost(QueueError):
@@ -25,4 +35,4 @@ class LeaseLost(QueueError):
 
 
 class UnknownJob(QueueError):
-    """No job of this id is in the queue."""
+    """No job of this id is in the queue, or no job ran as this task."""

@@ -1,17 +1,24 @@
 """The job document: what a producer asks for, validated.
 
-Our own fields are snake_case; whatever ECS takes as is (overrides, networkConfiguration, ...) keeps ECS's camelCase JSON, so that
-a piece of a RunTask request can be pasted in.
+Our own fields are snake_case; whatever ECS takes as is (overrides, network configuration, ...)
+keeps ECS's camelCase JSON inside, so that a piece of a RunTask request can be pasted in.
+Limits are those of the ECS API model (RunTask, StartTask); `ecs_queue.document` reads and writes
+the JSON.
 """
 
-from typing import Annotated, Literal, NewType
+from typing import Annotated, Literal, NewType, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
 
 JobId = NewType("JobId", str)
 
 MAX_DOCUMENT_BYTES = 64 * 1024
+MAX_OVERRIDES_CHARACTERS = 8192
+JOB_ID_PATTERN = r"^[A-Za-z0-9_.:/-]{1,128}$"
+
+TRUSTED = object()
+"""Validation context of documents that were checked before they were stored."""
 
 
 class EcsModel(BaseModel):
@@ -38,6 +45,12 @@ class ResourceRequirement(EcsModel):
 
     type: Literal["GPU", "InferenceAccelerator"]
     value: str
+
+    @model_validator(mode="after")
+    def _whole_gpus(self) -> Self:
+        if self.type == "GPU" and not (self.value.isascii() and self.value.isdigit()):
+            raise ValueError(f'value: a whole number of GPUs such as "1", not "{self.value}"')
+        return self
 
 
 class ContainerOverride(EcsModel):
@@ -97,7 +110,10 @@ class Retry(OwnModel):
 
 
 class Fallback(OwnModel):
-    """When and how RunTask is used instead of StartTask: after `after_s` seconds RUNNABLE without room."""
+    """When and how RunTask is used instead: after `after_s` seconds RUNNABLE without room.
+
+    Without a strategy or a launch type, the cluster's default strategy decides.
+    """
 
     after_s: int = Field(ge=0, le=7 * 86_400)
     capacity_provider_strategy: tuple[CapacityProviderStrategyItem, ...] = Field(
@@ -105,18 +121,38 @@ class Fallback(OwnModel):
     )
     launch_type: Literal["EC2", "FARGATE", "EXTERNAL"] | None = None
 
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.capacity_provider_strategy and self.launch_type is not None:
+            raise ValueError("ECS takes capacity_provider_strategy or launch_type, not both")
+        if sum(item.base > 0 for item in self.capacity_provider_strategy) > 1:
+            raise ValueError("only one item of capacity_provider_strategy may have a base")
+        return self
 
-TagKey = Annotated[str, Field(min_length=1, max_length=128)]
-TagValue = Annotated[str, Field(max_length=256)]
+
+def _tags_in_order(tags: dict[str, str]) -> dict[str, str]:
+    for key in tags:
+        if key.lower().startswith("aws:"):
+            raise ValueError(f'"{key}": tag keys beginning with aws: belong to AWS')
+    return dict(sorted(tags.items()))
+
+
+_TAG_CHARACTERS = r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$"
+TagKey = Annotated[str, Field(min_length=1, max_length=128, pattern=_TAG_CHARACTERS)]
+TagValue = Annotated[str, Field(max_length=256, pattern=_TAG_CHARACTERS)]
+Tags = Annotated[dict[TagKey, TagValue], Field(max_length=50), AfterValidator(_tags_in_order)]
+"""ECS tags, in the order of their keys, so that equal tags are written equally."""
 
 
 class Job(OwnModel):
-    """One batch work item. Submitting the same id again is a no-op; another document under the same id is a conflict.
+    """One batch work item.
 
-    `id` may be left out of an inbox document: the stream entry's id then becomes the job's, so that the entry can't be admitted twice.
+    Submitting the same id again is a no-op; another document under the same id is a conflict.
+    `id` may be left out of an inbox document: the stream entry's id then becomes the job's, so
+    that the entry can't be admitted twice.
     """
 
-    id: JobId = Field(pattern=r"^[A-Za-z0-9_.:/-]{1,128}$")
+    id: JobId = Field(pattern=JOB_ID_PATTERN)
     task_definition: str = Field(min_length=1, max_length=512)
     overrides: TaskOverride = TaskOverride()
     group: str | None = Field(default=None, min_length=1, max_length=255)
@@ -125,6 +161,17 @@ class Job(OwnModel):
     retry: Retry = Retry()
     fallback: Fallback | None = None
     network_configuration: NetworkConfiguration | None = None
-    tags: dict[TagKey, TagValue] = Field(default_factory=dict, max_length=50)
+    tags: Tags = Field(default_factory=dict)
     propagate_tags: Literal["TASK_DEFINITION", "NONE"] | None = None
     enable_execute_command: bool = False
+
+    @model_validator(mode="after")
+    def _overrides_fit(self, info: ValidationInfo) -> Self:
+        if info.context is TRUSTED or not self.overrides.model_fields_set:
+            return self
+        size = len(self.overrides.model_dump_json(by_alias=True, exclude_defaults=True))
+        if size > MAX_OVERRIDES_CHARACTERS:
+            raise ValueError(
+                f"overrides: {size} characters as JSON; ECS takes {MAX_OVERRIDES_CHARACTERS}"
+            )
+        return self

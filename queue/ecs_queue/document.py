@@ -1,0 +1,139 @@
+"""Between JSON and a Job: reading what producers send, and the canonical form the queue stores.
+
+The canonical form leaves out defaults and the id (which the key holds); equal jobs have equal
+canonical forms, so comparing two of them tells a duplicate from a conflict.
+"""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json, to_json
+
+from ecs_queue.errors import InvalidJob
+from ecs_queue.job import MAX_DOCUMENT_BYTES, TRUSTED, Job, JobId
+
+_SHOWN_PROBLEMS = 10
+_SHOWN_CHARACTERS = 60
+
+
+def parse_job(document: bytes | str, default_id: str | None = None) -> Job:
+    """Read one JSON document; `default_id` is taken where the document names no id.
+
+    Types are taken strictly: "5" is no number, 1 is no boolean.
+
+    Raises:
+        InvalidJob: with every bad field, what was expected there, and the nearest field's name.
+    """
+    raw = document.encode("utf-8", "surrogatepass") if isinstance(document, str) else document
+    if len(raw) > MAX_DOCUMENT_BYTES:
+        raise InvalidJob(
+            f"the document has {len(raw)} bytes; at most {MAX_DOCUMENT_BYTES} are taken:"
+            " keep large data elsewhere and pass a reference to it"
+        )
+    try:
+        value = from_json(raw)
+    except ValueError as error:
+        raise InvalidJob(f"the document is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidJob(
+            f"a job is a JSON object with at least task_definition, this is {_kind(value)}"
+        )
+    if "id" not in value and default_id is not None:
+        raw = to_json({"id": default_id, **value})
+    return job_from_json(raw)
+
+
+def job_from_json(raw: bytes) -> Job:
+    """Validate the JSON of an object that names its id.
+
+    Raises:
+        InvalidJob: as parse_job does.
+    """
+    try:
+        return Job.model_validate_json(raw, strict=True)
+    except ValidationError as error:
+        problems = [_problem(details) for details in error.errors(include_url=False)]
+        more = len(problems) - _SHOWN_PROBLEMS
+        rest = [f"and {more} more"] if more > 0 else []
+        raise InvalidJob("; ".join(problems[:_SHOWN_PROBLEMS] + rest)) from None
+
+
+def canonical(job: Job) -> bytes:
+    """The form in which the queue stores a job: no id, no defaults, fields in declared order."""
+    return job.model_dump_json(by_alias=True, exclude_defaults=True, exclude={"id"}).encode()
+
+
+def from_canonical(job_id: JobId, document: bytes) -> Job:
+    """The job that `canonical` wrote; its id needs no escaping, by its pattern."""
+    whole = b'{"id":"%b",%b' % (job_id.encode(), document[1:])
+    return Job.model_validate_json(whole, context=TRUSTED)
+
+
+def _problem(details: ErrorDetails) -> str:
+    path = _path(details["loc"])
+    context = details.get("ctx", {})
+    match details["type"]:
+        case "extra_forbidden":
+            return f"{path}: unknown field{_nearest(details['loc'])}"
+        case "missing":
+            return f"{path}: required, but missing"
+        case "value_error":
+            message = str(context.get("error", details["msg"]))
+            return f"{path}: {message}" if path else message
+        case "literal_error":
+            return f"{path}: expected {context['expected']}, got {_shown(details['input'])}"
+        case _:
+            message = details["msg"].removeprefix("Input ").replace("should", "must", 1)
+            return f"{path}: {message}, got {_shown(details['input'])}"
+
+
+def _path(loc: Sequence[str | int]) -> str:
+    path = ""
+    for step in loc:
+        if step == "[key]":
+            continue
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+    return path
+
+
+def _shown(value: object) -> str:
+    text = to_json(value, fallback=repr).decode()
+    if len(text) <= _SHOWN_CHARACTERS:
+        return text
+    return f"{text[:_SHOWN_CHARACTERS]}… ({len(text)} characters)"
+
+
+def _kind(value: object) -> str:
+    return {list: "a list", str: "a string", type(None): "null", bool: "a boolean"}.get(
+        type(value), "a number"
+    )
+
+
+def _nearest(loc: Sequence[str | int]) -> str:
+    model: type[BaseModel] | None = Job
+    for step in loc[:-1]:
+        if isinstance(step, str) and model is not None:
+            model = _model_of_field(model, step)
+    if model is None:
+        return ""
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    close = difflib.get_close_matches(str(loc[-1]), names, n=1)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; known here: {', '.join(names)}"
+
+
+def _model_of_field(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    for own_name, field in model.model_fields.items():
+        if name in (own_name, field.alias):
+            return next(_models_in(field.annotation), None)
+    return None
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
