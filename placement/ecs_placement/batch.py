@@ -99,7 +99,7 @@ def _place_group(
     members = group.members[: filled.placed]
     placed.rows[members] = np.repeat(filled.rows, filled.counts)
     left = np.repeat(room.score[filled.rows], filled.counts)
-    left += _still_to_come(filled) * float(np.dot(group.shape.demand, room.weights))
+    left += _still_to_come(filled) * _weighted(group.shape.demand, room.weights)
     placed.scores[members] = 1.0 - left / largest[placed.rows[members]]
 
 
@@ -146,13 +146,21 @@ def _grouped(requests: Sequence[TaskRequest], weights: Floats) -> list[_Group]:
         if members.size:
             served = _ties_by_id(members, order, requests)
             groups.append(_Group(shapes[int(shape_of[members[0]])], served))
-    sizes = {shape: float(np.dot(shape.demand, weights)) for shape in shapes}
+    sizes = {shape: _weighted(shape.demand, weights) for shape in shapes}
 
     def turn(group: _Group) -> tuple[object, ...]:
         first = group.members[0]
         return (-priority[first], -sizes[group.shape], order[first], _content(group.shape))
 
     return sorted(groups, key=turn)
+
+
+def _weighted(demand: tuple[int, ...], weights: Floats) -> float:
+    """Summed in the order of the dimensions, as the score is: equal sizes stay exactly equal."""
+    size = 0.0
+    for weight, asked in zip(weights.tolist(), demand, strict=True):
+        size += weight * asked
+    return size
 
 
 def _starts(shape_of: Ints, priority: Ints) -> Ints:

@@ -12,17 +12,17 @@ class PlacementError(ValueError):
     """The root: bad input to placement, never a matter of capacity."""
 
 
-class InvalidSnapshot(PlacementError):  # noqa: N818
+class InvalidSnapshot(PlacementError):
     """The description of an instance, or of the cluster, contradicts itself."""
 
 
-class InvalidRequest(PlacementError):  # noqa: N818
+class InvalidRequest(PlacementError):
     """A request cannot mean anything (negative demand, an id given twice, a port out of range)."""
 
 
-class InvalidPolicy(PlacementError):  # noqa: N818
+class InvalidPolicy(PlacementError):
     """A policy has a value outside its documented range."""
 
 
-class InvalidArray(PlacementError):  # noqa: N818
+class InvalidArray(PlacementError):
     """An array given to `pack` has a wrong shape, type or value."""

@@ -21,7 +21,7 @@ class Policy:
     since few instances run out of it.
     """
 
-    weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 0.25)
+    weights: tuple[float, float, float, float] = (1.0, 1.0, 4.0, 0.25)
 
     def __post_init__(self) -> None:
         if len(self.weights) != len(DIMENSIONS):

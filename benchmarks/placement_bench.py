@@ -1,0 +1,189 @@
+"""Placement's figures, each beside a numpy best fit that places one request at a time, in one run.
+
+`run` returns rows of name, value, unit and note; `python -m benchmarks.placement_bench [--json]`.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecs_placement.batch import place
+from ecs_placement.plan import Start
+from ecs_placement.request import RequestId, Shape, TaskRequest
+from ecs_placement.snapshot import Instance, InstanceId, Snapshot
+
+Row = dict[str, object]
+Vector = tuple[int, int, int, int]
+
+# Shares of m5.xlarge, m5.2xlarge, c5.4xlarge and g5.8xlarge, as ECS registers them.
+FLEET: tuple[Vector, ...] = (
+    (4096, 15585, 0, 3),
+    (8192, 31652, 0, 3),
+    (16384, 30943, 0, 7),
+    (32768, 127000, 1, 7),
+)
+ONE_BY_ONE_SAMPLE = 1_000
+
+
+def cluster(count: int, seed: int = 1) -> Snapshot:
+    """`count` empty instances drawn from FLEET; every fourth zone attribute differs."""
+    chosen = np.random.default_rng(seed).choice(len(FLEET), count, p=[0.4, 0.3, 0.2, 0.1])
+    return Snapshot.of(
+        Instance(
+            InstanceId(f"i-{row:05d}"), FLEET[k], FLEET[k], attributes={"zone": "abcd"[row % 4]}
+        )
+        for row, k in enumerate(chosen.tolist())
+    )
+
+
+def batch(count: int, shapes: int, seed: int = 2, *, zoned: bool = False) -> list[TaskRequest]:
+    """`count` requests of `shapes` shapes; one shape in ten needs a GPU, `zoned` ones a zone."""
+    chance = np.random.default_rng(seed)
+    drawn = [
+        Shape(
+            cpu_units=int(chance.integers(1, 33)) * 128,
+            memory_mib=int(chance.integers(1, 33)) * 256,
+            gpus=int(number % 10 == 9),
+            required_attributes=frozenset({("zone", "abcd"[number % 4])}) if zoned else frozenset(),
+        )
+        for number in range(shapes)
+    ]
+    picks = chance.integers(0, shapes, count).tolist()
+    return [TaskRequest(RequestId(f"r{n}"), drawn[k], order=n) for n, k in enumerate(picks)]
+
+
+def one_by_one(free: NDArray[np.int64], demand: NDArray[np.int64]) -> int:
+    """The usual loop: best fit in numpy for one request after the other; how many it placed."""
+    free = free.copy()
+    weights = 1.0 / np.maximum(free.max(axis=0), 1)
+    placed = 0
+    for asked in demand:
+        score = np.where((free >= asked).all(axis=1), free @ weights, np.inf)
+        best = int(score.argmin())
+        if score[best] < np.inf:
+            free[best] -= asked
+            placed += 1
+    return placed
+
+
+def seconds(work: Callable[[], object], repeat: int = 3) -> float:
+    """The shortest of `repeat` runs."""
+    best = float("inf")
+    for _ in range(repeat):
+        start = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def throughput(instances: int, requests: int, shapes: int) -> list[Row]:
+    """Requests decided per second by `place`, and how many times that is the one-by-one rate."""
+    snapshot, asked = cluster(instances), batch(requests, shapes)
+    rate = requests / seconds(lambda: place(asked, snapshot))
+    sample = np.array([r.shape.demand for r in asked[:ONE_BY_ONE_SAMPLE]], dtype=np.int64)
+    slow = len(sample) / seconds(lambda: one_by_one(snapshot.free, sample), 1)
+    name = f"place {instances:,} x {requests:,}, {shapes:,} shapes"
+    note = f"one by one (numpy, first {len(sample):,}): {slow:,.0f}/s"
+    return [
+        {"name": name, "value": round(rate), "unit": "requests/s", "note": note},
+        {"name": f"{name}, ratio", "value": round(rate / slow, 1), "unit": "x", "note": ""},
+    ]
+
+
+def urgent(repeats: int) -> Row:
+    """One request with an attribute and a host port among 10,000 instances."""
+    snapshot = cluster(10_000)
+    shape = Shape(
+        256, 512, ports_tcp=frozenset({80}), required_attributes=frozenset({("zone", "a")})
+    )
+    times = []
+    for number in range(repeats):
+        asked = [TaskRequest(RequestId(f"r{number}"), shape)]
+        times.append(seconds(lambda asked=asked: place(asked, snapshot), 1))  # type: ignore[misc]
+    return {
+        "name": "one constrained request among 10,000 instances, p99",
+        "value": round(float(np.quantile(times, 0.99)) * 1e3, 2),
+        "unit": "ms",
+        "note": f"median {np.median(times) * 1e3:.2f} ms",
+    }
+
+
+def full_queue(repeats: int) -> Row:
+    """50,000 waiting with a zone each, 5,000 instances: one pass."""
+    snapshot, asked = cluster(5_000), batch(50_000, 40, zoned=True)
+    times = [seconds(lambda: place(asked, snapshot), 1) for _ in range(repeats)]
+    return {
+        "name": "50,000 constrained requests x 5,000 instances, one pass, p99",
+        "value": round(float(np.quantile(times, 0.99)), 3),
+        "unit": "s",
+        "note": f"{repeats} passes, median {np.median(times):.3f} s",
+    }
+
+
+def fenzo(hosts: int) -> list[Row]:
+    """Fenzo's published case: hosts of 8 CPUs; 1, 3 and 6 cores as 20/40/40 % of cores; by 200."""
+    rows = [
+        Instance(InstanceId(f"h{n:05d}"), (8, 1024, 0, 0), (8, 1024, 0, 0)) for n in range(hosts)
+    ]
+    snapshot = Snapshot.of(rows)
+    cores = np.repeat(
+        [1, 3, 6], [int(hosts * 8 * share / size) for size, share in ((1, 0.2), (3, 0.4), (6, 0.4))]
+    )
+    np.random.default_rng(3).shuffle(cores)
+    shapes = {size: Shape(size, 1) for size in (1, 3, 6)}
+    free, used, times = snapshot.free.copy(), 0, []
+    for first in range(0, len(cores), 200):
+        asked = [
+            TaskRequest(RequestId(f"t{first + n}"), shapes[size], order=first + n)
+            for n, size in enumerate(cores[first : first + 200].tolist())
+        ]
+        now = Snapshot(snapshot.instances, snapshot.total, free)
+        start = time.perf_counter()
+        plan = place(asked, now)
+        times.append(time.perf_counter() - start)
+        for request, decision in zip(asked, plan.decisions, strict=True):
+            if isinstance(decision, Start):
+                free[snapshot.row_of[decision.instance_id]] -= request.shape.demand
+                used += request.shape.cpu_units
+    return [
+        {
+            "name": f"Fenzo's case, {hosts:,} hosts, batch of 200, mean",
+            "value": round(float(np.mean(times)) * 1e3, 2),
+            "unit": "ms",
+            "note": f"max {max(times) * 1e3:.1f} ms",
+        },
+        {
+            "name": f"Fenzo's case, {hosts:,} hosts, fill",
+            "value": round(100 * used / (hosts * 8), 2),
+            "unit": "%",
+            "note": f"{len(cores):,} tasks; Fenzo's bar 97.2 %",
+        },
+    ]
+
+
+def run(quick: bool = False) -> list[Row]:
+    """All figures; `quick` shrinks the sizes to a smoke test of a few seconds."""
+    if quick:
+        rows = throughput(200, 2_000, 20)
+        return [*rows, urgent(5), *fenzo(200)]
+    rows = throughput(1_000, 10_000, 20) + throughput(10_000, 100_000, 20)
+    rows += throughput(10_000, 100_000, 1_000) + throughput(1_000, 10_000, 10_000)
+    return [*rows, urgent(200), full_queue(20), *fenzo(10_000)]
+
+
+def main() -> None:
+    """Print the table, or with --json one JSON document."""
+    rows = run(quick="--quick" in sys.argv)
+    if "--json" in sys.argv:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        print(f"{row['name']:<64}{row['value']:>12,} {row['unit']:<11}{row['note']}")
+
+
+if __name__ == "__main__":
+    main()
