@@ -33,7 +33,8 @@ def scaled_fleet(machines: Fleet, instances: int) -> Fleet:
     exact = [group.count * instances / weights for group in machines]
     counts = [max(int(share), 1) for share in exact]
     while sum(counts) > instances:
-        counts[max(range(len(counts)), key=lambda row: counts[row] - exact[row])] -= 1
+        shrinkable = [row for row, count in enumerate(counts) if count > 1]
+        counts[max(shrinkable, key=lambda row: counts[row] - exact[row])] -= 1
     while sum(counts) < instances:
         counts[max(range(len(counts)), key=lambda row: exact[row] - counts[row])] += 1
     return tuple(replace(group, count=count) for group, count in zip(machines, counts, strict=True))

@@ -37,7 +37,7 @@ class Mix:
 
     `gap_s` are the quantiles of the time between two submissions, `run_s` those of run times. Of
     all jobs, the share `failing` exits with a code other than 0. `machines` are instance groups
-    whose counts are weights.
+    whose counts are weights; the first of them can run every kind of job.
     """
 
     name: str
@@ -130,17 +130,17 @@ SMALL = Mix(
         Kind("index", 4, Size(2048, 30720), 0, (8,), 5),
         Kind("backup", 3, Size(1024, 8192), 0, (5, 10), 5),
         Kind("render", 3, Size(6144, 8192), 50, (10,), 6),
-        Kind("inference", 3, Size(2048, 8192, 1), 100, (4,), 4),
-        Kind("training", 1, Size(7168, 24576, 1), 0, (12,), 2),
+        Kind("inference", 2, Size(2048, 8192, 1), 100, (3,), 4),
+        Kind("training", 1, Size(7168, 24576, 1), 0, (8,), 2),
     ),
     gap_s=((0, 0), (0.3, 0), (0.8, 0.5), (0.95, 1.0), (1, 2.0)),
     run_s=((0, 1), (1, 10)),
     failing=0.01,
     machines=(
+        InstanceGroup(count=10, instance_type="g4dn.2xlarge"),
         InstanceGroup(count=50, instance_type="m5.2xlarge"),
         InstanceGroup(count=25, instance_type="r5.2xlarge"),
         InstanceGroup(count=15, instance_type="c5.4xlarge"),
-        InstanceGroup(count=10, instance_type="g4dn.2xlarge"),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""A long trace in a few minutes: idle stretches are closed, then the whole time line is scaled down.
+"""A long trace in a few minutes: idle stretches are closed, then the whole is scaled down.
 
 Arrivals and run times go through the same change of time, so what overlapped still overlaps.
 """
