@@ -4,7 +4,7 @@ The task definition has no task-level CPU or memory, so what ECS reserves is wha
 overrides say. The run time is part of the command, which simulated containers understand.
 """
 
-import shlex
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,8 @@ CONTAINER = "main"
 
 LEAST_MEMORY_MIB = 6
 """Docker's least, and so ECS's: ContainerOverride.memory."""
+
+_FAILING = re.compile(r"sleep (\S+); exit (\S+)")
 
 JobDocument = Mapping[str, Any]
 """One job as a producer would write it in JSON."""
@@ -98,9 +100,8 @@ def run_of(job: JobDocument) -> Run | None:
         case ["sleep", str(seconds)]:
             return _run(seconds, "0")
         case ["sh", "-c", str(script)]:
-            match shlex.split(script.replace(";", " ; ")):
-                case ["sleep", seconds, ";", "exit", code]:
-                    return _run(seconds, code)
+            if failing := _FAILING.fullmatch(script):
+                return _run(failing[1], failing[2])
     return None
 
 
