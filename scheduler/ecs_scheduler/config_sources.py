@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
 from ecs_queue.job import Fallback
@@ -170,6 +171,16 @@ def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def explain_flags(error: ValidationError) -> str:
+    """What is wrong with settings that were all given as flags."""
+    lines = []
+    for each in error.errors(include_url=False):
+        path = tuple(str(part) for part in each["loc"])
+        flag = "--" + ".".join(path).replace("_", "-")
+        lines.append(f"{flag}: {_complaint(each, path)}")
+    return "\n".join(lines)
+
+
 def _explain(error: ValidationError, sources: tuple[_Source, ...]) -> str:
     lines = []
     for each in error.errors(include_url=False):
@@ -177,13 +188,18 @@ def _explain(error: ValidationError, sources: tuple[_Source, ...]) -> str:
         path = tuple(str(part) for part in each["loc"]) or (str(field),)
         source = max(sources, key=lambda source: source.depth(path))
         origin = source.name_of(path) if source.depth(path) else "by default"
-        message = _message(each["type"], each["msg"], path)
-        if path == ("redis_url",):
-            message += f"; it is {without_password(str(each['input']))!r}"
-        elif isinstance(each["input"], str | int | float) and each["type"] != "extra_forbidden":
-            message += f"; it is {each['input']!r}"
-        lines.append(f"{'.'.join(path)} ({origin}): {message}")
+        lines.append(f"{'.'.join(path)} ({origin}): {_complaint(each, path)}")
     return "\n".join(lines)
+
+
+def _complaint(details: ErrorDetails, path: tuple[str, ...]) -> str:
+    message = _message(details["type"], details["msg"], path)
+    value = details["input"]
+    if path == ("redis_url",):
+        return f"{message}; it is {without_password(str(value))!r}"
+    if isinstance(value, str | int | float) and details["type"] != "extra_forbidden":
+        return f"{message}; it is {value!r}"
+    return message
 
 
 def _message(kind: str, message: str, path: tuple[str, ...]) -> str:

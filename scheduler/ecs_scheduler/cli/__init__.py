@@ -1,0 +1,89 @@
+"""The command line `ecs-scheduler`: data on stdout, messages on stderr, the outcome as exit code.
+
+Commands are mounted by name, so that `--help` and each command import only what they need.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError, Parameter
+
+from ecs_scheduler.cli.failures import USAGE, exit_code_of, explain
+
+HELP = """Batch jobs for Amazon ECS: queued in Redis, placed by vector bin-packing, launched once.
+
+Every setting may be given as a flag, as the variable ECS_SCHEDULER_<SETTING>, or in
+ecs-scheduler.toml, in this order of precedence.
+
+Exit codes: 0 ok, 1 failed, 2 usage or invalid input, 3 Redis or AWS unreachable,
+4 the awaited job failed, 130 interrupted.
+"""
+
+COMMANDS = {
+    "run": ("run:run", "Run the scheduler until SIGTERM."),
+    "submit": ("submit:submit", "Submit one job, or a file of them."),
+    "jobs": ("jobs:jobs", "List jobs."),
+    "job": ("jobs:job", "Show one job: state, reason, attempts."),
+    "cancel": ("jobs:cancel", "Cancel jobs."),
+    "wait": ("jobs:wait", "Wait until jobs have ended."),
+    "dead": ("journal:dead", "List what was sent to the inbox and is not a job."),
+    "events": ("journal:events", "Show the latest transitions of jobs."),
+    "health": ("health:health", "Ask a running scheduler whether it lives."),
+}
+OUTSIDE = {
+    "demo": ("ecs_scheduler.demo:demo", "Try everything: Valkey, a simulated ECS and a workload."),
+    "trace": ("ecs_scheduler.trace:trace", "Turn recorded workloads into jobs."),
+}
+
+
+def build_app() -> App:
+    """The command tree, with nothing behind it imported yet."""
+    app = App(
+        name="ecs-scheduler",
+        help=HELP,
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+        version=lambda: version("ecs-scheduler"),
+        # No --no-x or --empty-x twins: a flag that is not given is not set.
+        default_parameter=Parameter(negative=()),
+    )
+    for name, (place, text) in COMMANDS.items():
+        app.command(f"ecs_scheduler.cli.{place}", name=name, help=text)
+    for name, (place, text) in OUTSIDE.items():
+        app.command(place, name=name, help=text)
+    app.register_install_completion_command(help="Install completion for this shell.")
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        result = build_app()(
+            arguments,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has left, as `head` does. Python would complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except CycloptsError as error:
+        _complain(explain(error))
+        return USAGE
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        _complain(explain(error))
+        return code
+    return result if isinstance(result, int) else 0
+
+
+def _complain(message: str) -> None:
+    sys.stderr.write(f"ecs-scheduler: {message}\n")

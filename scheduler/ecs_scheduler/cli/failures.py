@@ -1,0 +1,61 @@
+"""The one place where what went wrong becomes a message and an exit code.
+
+Whatever is not listed here is a bug, and shows its traceback.
+"""
+
+from cyclopts import CycloptsError
+
+from ecs_queue import errors as queue_errors
+from ecs_scheduler import errors as scheduler_errors
+
+OK, FAILED, USAGE, UNREACHABLE, JOB_FAILED = range(5)
+
+
+class InvalidInput(scheduler_errors.SchedulerError):
+    """A flag or an input file does not make sense."""
+
+
+class Failed(scheduler_errors.SchedulerError):
+    """The command did what it could, and that was not what was asked for."""
+
+
+# The first entry that an error is an instance of decides.
+EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (InvalidInput, USAGE),
+    (queue_errors.InvalidJob, USAGE),
+    (scheduler_errors.ConfigurationError, USAGE),
+    (queue_errors.QueueUnreachable, UNREACHABLE),
+    (scheduler_errors.AwsUnreachable, UNREACHABLE),
+    (scheduler_errors.AwsRefused, UNREACHABLE),
+    (scheduler_errors.ClusterNotFound, UNREACHABLE),
+    (scheduler_errors.EcsCallError, UNREACHABLE),
+    (queue_errors.QueueError, FAILED),
+    (scheduler_errors.SchedulerError, FAILED),
+)
+
+
+def exit_code_of(error: Exception) -> int | None:
+    """The exit code for an error of ours, None for any other."""
+    return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), None)
+
+
+def explain(error: Exception) -> str:
+    """What to tell the user."""
+    if not isinstance(error, CycloptsError):
+        return str(error)
+    return f"{_usage_problem(error)}\nTry: {_command_of(error)} --help"
+
+
+def _usage_problem(error: CycloptsError) -> str:
+    # Here, because a quarter of a second of imports is for this failure only.
+    from pydantic import ValidationError
+
+    from ecs_scheduler.config_sources import explain_flags
+
+    if isinstance(error.__cause__, ValidationError):
+        return explain_flags(error.__cause__)
+    return str(error)
+
+
+def _command_of(error: CycloptsError) -> str:
+    return " ".join(("ecs-scheduler", *(error.command_chain or ())))

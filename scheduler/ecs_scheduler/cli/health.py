@@ -1,0 +1,52 @@
+"""`ecs-scheduler health`: what a container's HEALTHCHECK runs, since slim images have no curl."""
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ecs_scheduler.cli.failures import OK, Failed, InvalidInput
+
+
+def health(
+    *,
+    url: str | None = None,
+    ready: bool = False,
+    timeout_s: Annotated[float, Parameter(name="--timeout-s")] = 3.0,
+) -> int:
+    """Exit with 0 if the scheduler at URL answers, with 1 if not.
+
+    Args:
+        url: Base URL; http://127.0.0.1 with ECS_SCHEDULER_HTTP_PORT (8080) by default.
+        ready: Ask whether it is ready (Redis, a fresh cluster model), not only alive.
+        timeout_s: Seconds to wait for the answer.
+    """
+    base = (url or f"http://127.0.0.1:{os.environ.get('ECS_SCHEDULER_HTTP_PORT') or 8080}").rstrip(
+        "/"
+    )
+    if not base.startswith(("http://", "https://")):
+        raise InvalidInput(f"--url: should look like http://127.0.0.1:8080; it is {base!r}")
+    asked = f"{base}/{'readyz' if ready else 'healthz'}"
+    # Without proxies: the scheduler is on this machine or in this network.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(asked, timeout=timeout_s) as answer:
+            sys.stdout.write(answer.read().decode() + "\n")
+            return OK
+    except urllib.error.HTTPError as error:
+        raise Failed(f"{asked} answers {error.code}: {_missing(error)}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise Failed(f"{asked} does not answer: {reason}") from error
+
+
+def _missing(error: urllib.error.HTTPError) -> str:
+    body = error.read().decode(errors="replace")
+    try:
+        return "; ".join(json.loads(body)["missing"])
+    except (ValueError, KeyError, TypeError):
+        return body[:200]

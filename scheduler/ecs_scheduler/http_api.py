@@ -1,0 +1,256 @@
+"""The HTTP side as a FastAPI application: health, metrics, and jobs in and out.
+
+It knows the service only as a Backend; `http_server` runs it. Every error answers with a JSON
+object whose `error` a person can act on.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic_core import from_json, to_json
+from starlette.requests import ClientDisconnect
+
+from ecs_queue.document import parse_job
+from ecs_queue.errors import InvalidJob, QueueError, QueueUnreachable, UnknownJob
+from ecs_queue.job import MAX_DOCUMENT_BYTES, Job, JobId
+from ecs_queue.states import Accepted, Conflict, JobRecord, JobState, Submission
+from ecs_scheduler.metrics import CONTENT_TYPE, Metrics
+from ecs_scheduler.presentation import outcome_name, record_as_json
+from ecs_scheduler.status import ServiceStatus
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_JOBS = 10_000
+"""Limits of one POST /v1/jobs; larger loads go through several requests, or `submit --file`."""
+
+PING_TIMEOUT_S = 2.0
+
+
+class JobQueue(Protocol):
+    """What the HTTP side asks of the queue."""
+
+    async def ping(self) -> None:
+        """Return if Redis answers, raise QueueUnreachable if not."""
+
+    async def submit(self, jobs: Sequence[Job]) -> Sequence[Submission]:
+        """One Submission per job, in order."""
+
+    async def job(self, job_id: JobId) -> JobRecord:
+        """The job's record. Raises UnknownJob."""
+
+    async def cancel(self, job_id: JobId) -> JobState:
+        """Ask for the job's end; the state it is in now. Raises UnknownJob."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What stands behind the HTTP side.
+
+    `new_id` names a job whose document names none; a model older than `stale_after_s` is not ready.
+    """
+
+    queue: JobQueue
+    status: Callable[[], ServiceStatus]
+    metrics: Metrics
+    new_id: Callable[[], str]
+    stale_after_s: float = 120.0
+
+
+Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
+
+
+class BodyTooLarge(Exception):
+    """The request's body exceeds MAX_BODY_BYTES."""
+
+
+def create_app(backend: Backend) -> FastAPI:
+    """The application over `backend`; it keeps no state of its own."""
+    app = FastAPI(
+        title="ecs-scheduler",
+        docs_url=None,  # the page would load its script from the internet
+        redoc_url=None,
+        exception_handlers={
+            InvalidJob: _answers(400),
+            UnknownJob: _answers(404),
+            BodyTooLarge: _answers(413),
+            QueueUnreachable: _answers(503),
+            QueueError: _answers(500),
+            ClientDisconnect: _answers(400),
+        },
+    )
+    app.state.backend = backend
+    app.middleware("http")(_refuse_foreign_pages)
+    app.include_router(router)
+    return app
+
+
+router = APIRouter()
+
+
+def _backend(request: Request) -> Backend:
+    backend: Backend = request.app.state.backend
+    return backend
+
+
+FromBackend = Annotated[Backend, Depends(_backend)]
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process lives and its event loop turns."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(backend: FromBackend) -> Response:
+    """200 once Redis answers and the model is complete and fresh; else 503 with what is missing."""
+    redis = await _redis_problem(backend.queue)
+    status = backend.status()
+    age_s = status.model_age_s
+    missing = [redis] if redis else []
+    if not status.ready or age_s is None:
+        missing.append("the first complete look at the cluster's instances is not done yet")
+    elif age_s > backend.stale_after_s:
+        missing.append(f"the cluster model is {age_s:.0f} s old; at most {backend.stale_after_s:g}")
+    content = {
+        "ready": not missing,
+        "missing": missing,
+        "redis": redis or "ok",
+        "model_age_s": age_s,
+        "instances": status.instances,
+    }
+    return JSONResponse(content, 503 if missing else 200)
+
+
+async def _redis_problem(queue: JobQueue) -> str:
+    try:
+        async with asyncio.timeout(PING_TIMEOUT_S):
+            await queue.ping()
+    except QueueError as error:
+        return str(error)
+    except TimeoutError:
+        return f"Redis has not answered for {PING_TIMEOUT_S:g} s"
+    return ""
+
+
+@router.get("/metrics")
+async def metrics(backend: FromBackend) -> Response:
+    """The metrics in Prometheus's text format."""
+    backend.metrics.observe(backend.status())
+    return Response(backend.metrics.render(), media_type=CONTENT_TYPE)
+
+
+@router.get("/v1/status")
+async def status(backend: FromBackend) -> Response:
+    """The service at this moment: jobs by state, cluster, budget, latest placements."""
+    content = dataclasses.asdict(backend.status())
+    return Response(to_json(content), media_type="application/json")
+
+
+@router.get("/v1/schemas/job")
+async def job_schema() -> dict[str, Any]:
+    """JSON Schema of the job document."""
+    return Job.model_json_schema()
+
+
+@router.post("/v1/jobs")
+async def submit(request: Request, backend: FromBackend) -> Response:
+    """Submit one job document, or an array of them; all of them or, if one is invalid, none.
+
+    201 when any is new, 200 when all were there before, 409 when an id holds another document.
+    Without an id the service makes one up: then a repeated request is a second job.
+    """
+    body = await _body(request)
+    if body.lstrip()[:1] == b"[":
+        outcomes = await backend.queue.submit(_parse_array(body, backend.new_id))
+        content: dict[str, Any] = {"jobs": [_submission_as_json(each) for each in outcomes]}
+    else:
+        outcomes = await backend.queue.submit([parse_job(body, backend.new_id())])
+        content = _submission_as_json(outcomes[0])
+    return JSONResponse(content, _status_of(outcomes))
+
+
+@router.get("/v1/jobs/{job_id:path}")
+async def job(job_id: str, backend: FromBackend) -> dict[str, Any]:
+    """Everything the queue knows of one job."""
+    return record_as_json(await backend.queue.job(JobId(job_id)))
+
+
+@router.post("/v1/jobs/{job_id:path}/cancel")
+async def cancel(job_id: str, backend: FromBackend) -> dict[str, str]:
+    """Ask for the job's end; a job that ECS runs is CANCELLED once its task has stopped."""
+    state = await backend.queue.cancel(JobId(job_id))
+    return {"id": job_id, "state": state.value}
+
+
+async def _body(request: Request) -> bytes:
+    declared = request.headers.get("content-length", "")
+    body = bytearray()
+    if not (declared.isdigit() and int(declared) > MAX_BODY_BYTES):
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                break
+        else:
+            return bytes(body)
+    raise BodyTooLarge(
+        f"the body exceeds {MAX_BODY_BYTES} bytes; send fewer jobs per request "
+        f"(one job takes at most {MAX_DOCUMENT_BYTES} bytes)"
+    )
+
+
+def _parse_array(body: bytes, new_id: Callable[[], str]) -> list[Job]:
+    try:
+        documents = from_json(body)
+    except ValueError as error:
+        raise InvalidJob(f"the body is not JSON: {error}") from None
+    if len(documents) > MAX_JOBS:
+        raise InvalidJob(f"{len(documents)} jobs in one request; at most {MAX_JOBS} are taken")
+    jobs, problems = [], []
+    for index, document in enumerate(documents):
+        try:
+            jobs.append(parse_job(to_json(document), new_id()))
+        except InvalidJob as error:
+            problems.append(f"[{index}]: {error}")
+    if problems:
+        more = f"\nand {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise InvalidJob("nothing was submitted:\n" + "\n".join(problems[:10]) + more)
+    return jobs
+
+
+def _submission_as_json(submission: Submission) -> dict[str, str]:
+    answer = {"id": submission.job_id, "outcome": outcome_name(submission)}
+    if isinstance(submission, Conflict):
+        answer["error"] = (
+            f"another document was submitted as {submission.job_id} before; choose a new id"
+        )
+    return answer
+
+
+def _status_of(submissions: Sequence[Submission]) -> int:
+    kinds = {type(each) for each in submissions}
+    if Conflict in kinds:
+        return 409
+    return 201 if Accepted in kinds else 200
+
+
+def _answers(status_code: int) -> Handler:
+    async def handler(_request: Request, error: Exception) -> Response:
+        headers = {"Retry-After": "2"} if status_code == 503 else None
+        return JSONResponse({"error": str(error)}, status_code, headers)
+
+    return handler
+
+
+async def _refuse_foreign_pages(request: Request, call_next: Any) -> Response:
+    """A web page elsewhere must not submit or cancel jobs through its reader's browser."""
+    origin = request.headers.get("origin")
+    if origin and request.method != "GET" and urlsplit(origin).netloc != request.headers["host"]:
+        return JSONResponse({"error": f"requests from pages of {origin} are refused"}, 403)
+    response: Response = await call_next(request)
+    return response

@@ -1,0 +1,73 @@
+"""Puts the service together for `ecs-scheduler run`: Redis, ECS, the loop, HTTP, signals."""
+
+import asyncio
+import os
+import signal
+import uuid
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import structlog
+from ecs_queue.client import connect as connect_queue
+
+from ecs_scheduler import ecs
+from ecs_scheduler.clock import SystemClock
+from ecs_scheduler.config import Config
+from ecs_scheduler.http_api import Backend, create_app
+from ecs_scheduler.http_server import listen, serving
+from ecs_scheduler.metrics import Metrics
+from ecs_scheduler.service import Service
+
+log = structlog.get_logger(__name__)
+
+STALE_SWEEPS = 4
+"""A model that missed this many sweeps is not ready any more."""
+
+
+async def run_service(config: Config) -> int:
+    """Run one scheduler until a signal; returns the process's exit code.
+
+    Raises QueueUnreachable, AwsUnreachable, AwsRefused, ClusterNotFound or HttpSideUnavailable if
+    it cannot start.
+    """
+    clock, metrics = SystemClock(), Metrics()
+    async with AsyncExitStack() as stack:
+        listener = None
+        if config.http_port is not None:
+            listener = stack.enter_context(listen(config.http_host, config.http_port))
+        queue = await connect_queue(config.redis_url, config.queue)
+        stack.push_async_callback(queue.aclose)
+        await queue.ping()
+        client = await stack.enter_async_context(ecs.connect(config, clock))
+        service = Service(config, queue, client, metrics, clock)
+        if listener is not None:
+            backend = Backend(
+                queue=queue,
+                status=service.status,
+                metrics=metrics,
+                new_id=lambda: str(uuid.uuid4()),
+                stale_after_s=STALE_SWEEPS * config.sweep_interval_s,
+            )
+            url = await stack.enter_async_context(serving(create_app(backend), listener))
+            log.info("http side listens", url=url)
+        received = _stop_on_signals(service.stop)
+        await service.run()
+    return 130 if received == [signal.SIGINT] else 0
+
+
+def _stop_on_signals(stop: Callable[[], None]) -> list[signal.Signals]:
+    """Call `stop` at the first SIGTERM or SIGINT and leave at the second; gives what came."""
+    received: list[signal.Signals] = []
+
+    def handle(number: signal.Signals) -> None:
+        received.append(number)
+        if len(received) > 1:
+            log.warning("second signal: leaving at once; leases run out by themselves")
+            os._exit(128 + number)
+        log.info("draining; a second signal leaves at once", signal=number.name)
+        stop()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, handle, number)
+    return received
