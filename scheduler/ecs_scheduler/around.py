@@ -1,0 +1,32 @@
+"""What every part of the service shares, wired once: the queue, ECS, the cluster model, the
+clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ecs_queue import Queue
+    from ecs_queue.states import OwnerId
+    from ecs_scheduler.clock import Clock
+    from ecs_scheduler.config import Config
+    from ecs_scheduler.ecs import Ecs
+    from ecs_scheduler.metrics import Metrics
+    from ecs_scheduler.model import ClusterModel
+    from ecs_scheduler.task_definitions import TaskDefinitions
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The service's surroundings; `owner` is the name its claims are held under."""
+
+    config: Config
+    queue: Queue
+    owner: OwnerId
+    ecs: Ecs
+    model: ClusterModel
+    definitions: TaskDefinitions
+    metrics: Metrics
+    clock: Clock

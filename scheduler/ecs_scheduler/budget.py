@@ -1,0 +1,99 @@
+"""The API budget: one token bucket per ECS throttling category, kept below what ECS itself allows.
+
+Rates and categories: "Request throttling for the Amazon ECS API". A bucket that meets a throttle
+all the same halves its rate and wins it back slowly (additive increase, multiplicative decrease).
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from ecs_scheduler.status import BudgetStatus
+
+RECOVERY_PER_S = 0.05
+"""Share of the full rate that a slowed bucket wins back per second: 20 s from nothing to full."""
+
+LOWEST_SHARE = 0.1
+"""A bucket never slows below this share of its full rate, so that it keeps noticing when the
+pressure ends.
+"""
+
+
+class TokenBucket:
+    """Calls of one category: `rate_per_s` sustained, `burst` at once."""
+
+    def __init__(
+        self, category: str, rate_per_s: float, burst: int, monotonic_s: Callable[[], float]
+    ) -> None:
+        self.category = category
+        self._full_rate = rate_per_s
+        self._rate = rate_per_s
+        self._burst = burst
+        self._tokens = float(burst)
+        self._monotonic_s = monotonic_s
+        self._refilled_at = monotonic_s()
+        self._calls = 0
+        self._throttled = 0
+
+    def available(self, reserve: int = 0) -> int:
+        """How many calls could be made now while `reserve` tokens stay for more urgent ones."""
+        self._refill()
+        return max(0, int(self._tokens) - reserve)
+
+    async def take(self, reserve: int = 0) -> None:
+        """Wait for a token and spend it, leaving `reserve` tokens untouched."""
+        while True:
+            self._refill()
+            missing = 1 + reserve - self._tokens
+            if missing <= 0:
+                self._tokens -= 1
+                self._calls += 1
+                return
+            await asyncio.sleep(max(missing / self._rate, 0.001))
+
+    def throttled(self) -> None:
+        """ECS refused a call although we had a token: somebody else uses the account, or the
+        limit is lower.
+        """
+        self._refill()
+        self._throttled += 1
+        self._rate = max(self._rate / 2, self._full_rate * LOWEST_SHARE)
+        self._tokens = min(self._tokens, 0.0)
+
+    def status(self) -> BudgetStatus:
+        """The bucket at this moment."""
+        self._refill()
+        return BudgetStatus(
+            category=self.category,
+            rate_per_s=self._rate,
+            burst=self._burst,
+            tokens=self._tokens,
+            calls=self._calls,
+            throttled=self._throttled,
+        )
+
+    def _refill(self) -> None:
+        now = self._monotonic_s()
+        elapsed_s = now - self._refilled_at
+        self._refilled_at = now
+        self._tokens = min(self._burst, self._tokens + elapsed_s * self._rate)
+        recovered = self._rate + elapsed_s * RECOVERY_PER_S * self._full_rate
+        self._rate = min(self._full_rate, recovered)
+
+
+class Budget:
+    """The buckets this service draws on. Launches leave `STOP_RESERVE` tokens, so that StopTask
+    always finds one.
+    """
+
+    STOP_RESERVE = 5
+
+    def __init__(
+        self, modify: TokenBucket, read: TokenBucket, task_definition_read: TokenBucket
+    ) -> None:
+        self.modify = modify
+        self.read = read
+        self.task_definition_read = task_definition_read
+
+    def status(self) -> tuple[BudgetStatus, ...]:
+        """All buckets at this moment."""
+        return (self.modify.status(), self.read.status(), self.task_definition_read.status())

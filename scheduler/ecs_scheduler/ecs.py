@@ -1,0 +1,374 @@
+"""The seam to Amazon ECS: each method is one API operation, paid from the budget, with ECS's errors
+mapped to ours.
+
+Launches go through a client that makes a single attempt, because a retried StartTask can start its
+tasks twice. Everything else may be repeated and uses the SDK's standard retries.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProxyConnectionError,
+)
+
+from ecs_queue.states import InstanceArn, LaunchToken, TaskArn
+from ecs_scheduler.budget import Budget, TokenBucket
+from ecs_scheduler.container_instances import ContainerInstance, parse_container_instance
+from ecs_scheduler.errors import (
+    AwsRefused,
+    AwsUnreachable,
+    CallNotSent,
+    CallRefused,
+    CallUnknown,
+    ClusterNotFound,
+    SchedulerError,
+    TaskDefinitionNotFound,
+    Throttled,
+)
+from ecs_scheduler.tasks import Task, parse_task
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
+
+    from types_aiobotocore_ecs.client import ECSClient
+    from types_aiobotocore_ecs.type_defs import FailureTypeDef, TaskDefinitionTypeDef, TaskTypeDef
+
+    from ecs_scheduler.clock import Clock
+    from ecs_scheduler.config import Config
+    from ecs_scheduler.launch_signature import LaunchSignature
+
+PAGE = 100
+
+Page = TypeVar("Page")
+
+THROTTLE_CODES = frozenset(
+    {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
+)
+CREDENTIAL_CODES = frozenset(
+    {
+        "AccessDeniedException",
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "ExpiredTokenException",
+        "MissingAuthenticationTokenException",
+        "IncompleteSignature",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchFailure:
+    """One entry of `failures[]`; for StartTask `arn` is the container instance."""
+
+    arn: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchAnswer:
+    """What StartTask or RunTask answered; a call may start some tasks and fail others."""
+
+    tasks: tuple[Task, ...]
+    failures: tuple[LaunchFailure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunTarget:
+    """Where RunTask should look for room: a capacity provider strategy, or a launch type, or
+    neither (ECS's default).
+    """
+
+    capacity_provider_strategy: tuple[Mapping[str, Any], ...] = ()
+    launch_type: str | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        """The members of a RunTask request that say where."""
+        if self.capacity_provider_strategy:
+            strategy = [dict(item) for item in self.capacity_provider_strategy]
+            return {"capacityProviderStrategy": strategy}
+        return {} if self.launch_type is None else {"launchType": self.launch_type}
+
+
+@asynccontextmanager
+async def connect(
+    config: Config, clock: Clock, *, http_session_cls: type | None = None
+) -> AsyncIterator[Ecs]:
+    """Open the ECS clients for the configured Region, profile and endpoint.
+
+    `http_session_cls` replaces the HTTP transport of aiobotocore (the simulated ECS offers one).
+    Raises AwsRefused when no credentials or Region can be found.
+    """
+    transport: dict[str, Any] = {
+        "connect_timeout": config.ecs_connect_timeout_s,
+        "read_timeout": config.ecs_read_timeout_s,
+        "max_pool_connections": 50,
+    }
+    if http_session_cls is not None:
+        transport["http_session_cls"] = http_session_cls
+    once = AioConfig(retries={"total_max_attempts": 1}, **transport)
+    retrying = AioConfig(retries={"mode": "standard", "total_max_attempts": 3}, **transport)
+    options = {"region_name": config.aws_region, "endpoint_url": config.endpoint_url}
+    async with AsyncExitStack() as stack:
+        try:
+            session = AioSession(profile=config.profile)
+            if await session.get_credentials() is None:
+                raise AwsRefused(
+                    "no AWS credentials found; set AWS_PROFILE (or --profile), "
+                    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run with a task role"
+                )
+            launches, reads = [
+                await stack.enter_async_context(
+                    session.create_client("ecs", config=each, **options)
+                )
+                for each in (once, retrying)
+            ]
+        except (BotoCoreError, ValueError) as error:
+            raise AwsRefused(
+                f"cannot set up the AWS client: {error}; "
+                "check --region, --profile and --endpoint-url"
+            ) from error
+        yield Ecs(launches, reads, config.cluster, _budget(config, clock))
+
+
+def _budget(config: Config, clock: Clock) -> Budget:
+    def bucket(category: str, rate_per_s: float, burst: int) -> TokenBucket:
+        return TokenBucket(category, rate_per_s, burst, clock.monotonic_s)
+
+    return Budget(
+        modify=bucket("modify", config.modify_rate_per_s, config.modify_burst),
+        read=bucket("read", config.read_rate_per_s, config.read_burst),
+        task_definition_read=bucket("task definition read", 20, 50),
+    )
+
+
+class Ecs:
+    """One ECS cluster behind its API. Every call waits for its token first."""
+
+    def __init__(self, launches: ECSClient, reads: ECSClient, cluster: str, budget: Budget) -> None:
+        self._launches = launches
+        self._reads = reads
+        self._cluster = cluster
+        self.budget = budget
+        self.calls: Counter[tuple[str, str]] = Counter()
+
+    async def verify_cluster(self) -> None:
+        """Raise ClusterNotFound unless the cluster exists and is ACTIVE; AwsUnreachable or
+        AwsRefused if we can't tell.
+        """
+        try:
+            with self._errors("DescribeClusters"):
+                answer = await self._reads.describe_clusters(clusters=[self._cluster])
+        except (CallNotSent, CallUnknown) as error:
+            raise AwsUnreachable(
+                f"ECS does not answer ({error.message}); "
+                "check the network, --endpoint-url and --region"
+            ) from error
+        if not any(each.get("status") == "ACTIVE" for each in answer["clusters"]):
+            region = self._reads.meta.region_name
+            raise ClusterNotFound(
+                f"there is no active ECS cluster {self._cluster!r} in {region}; "
+                "set --cluster (ECS_SCHEDULER_CLUSTER) or --region, or create the cluster"
+            )
+
+    async def list_container_instances(self) -> list[InstanceArn]:
+        """Every container instance that is not INACTIVE, in pages of 100."""
+        pages = self._reads.get_paginator("list_container_instances").paginate(
+            cluster=self._cluster, PaginationConfig={"PageSize": PAGE}
+        )
+        return [
+            InstanceArn(arn)
+            async for page in self._paid("ListContainerInstances", pages)
+            for arn in page["containerInstanceArns"]
+        ]
+
+    async def describe_container_instances(
+        self, arns: Sequence[InstanceArn]
+    ) -> tuple[list[ContainerInstance], list[InstanceArn]]:
+        """Up to 100 instances, and those of them that ECS does not know."""
+        await self.budget.read.take()
+        with self._errors("DescribeContainerInstances"):
+            answer = await self._reads.describe_container_instances(
+                cluster=self._cluster, containerInstances=list(arns)
+            )
+        found = [parse_container_instance(raw) for raw in answer["containerInstances"]]
+        missing = [InstanceArn(failure.get("arn", "")) for failure in answer["failures"]]
+        return found, missing
+
+    async def describe_tasks(self, arns: Sequence[TaskArn]) -> tuple[list[Task], list[TaskArn]]:
+        """Up to 100 tasks, and those of them that ECS does not know (or does not show yet)."""
+        await self.budget.read.take()
+        with self._errors("DescribeTasks"):
+            answer = await self._reads.describe_tasks(cluster=self._cluster, tasks=list(arns))
+        missing = [TaskArn(failure.get("arn", "")) for failure in answer["failures"]]
+        return [parse_task(raw) for raw in answer["tasks"]], missing
+
+    async def list_tasks_started_by(self, token: LaunchToken) -> list[TaskArn]:
+        """Tasks of one launch; whether stopped ones are among them is not documented, so don't
+        count on it.
+        """
+        return await self._list_tasks(startedBy=token)
+
+    async def list_stopped_tasks(
+        self, *, instance: InstanceArn | None = None, family: str | None = None
+    ) -> list[TaskArn]:
+        """Tasks whose desired status is STOPPED, on one instance or of one family; visible for
+        about an hour.
+        """
+        where = {"containerInstance": instance} if instance else {"family": family or ""}
+        return await self._list_tasks(desiredStatus="STOPPED", **where)
+
+    async def _list_tasks(self, **filters: Any) -> list[TaskArn]:
+        pages = self._reads.get_paginator("list_tasks").paginate(
+            cluster=self._cluster, PaginationConfig={"PageSize": PAGE}, **filters
+        )
+        return [
+            TaskArn(arn)
+            async for page in self._paid("ListTasks", pages)
+            for arn in page["taskArns"]
+        ]
+
+    async def describe_task_definition(self, name: str) -> TaskDefinitionTypeDef:
+        """A task definition by family, family:revision or ARN. Raises TaskDefinitionNotFound."""
+        await self.budget.task_definition_read.take()
+        try:
+            with self._errors("DescribeTaskDefinition"):
+                answer = await self._reads.describe_task_definition(taskDefinition=name)
+        except CallRefused as error:
+            raise TaskDefinitionNotFound(
+                f"task definition {name!r} cannot be used ({error.message}); "
+                "register it, or correct the job's task_definition, and submit the job again"
+            ) from error
+        return answer["taskDefinition"]
+
+    async def start_task(
+        self, signature: LaunchSignature, instances: Sequence[InstanceArn], token: LaunchToken
+    ) -> LaunchAnswer:
+        """StartTask on up to ten different instances, one attempt.
+
+        Raises Throttled, CallNotSent or CallRefused when nothing was started, CallUnknown when
+        nobody knows.
+        """
+        await self.budget.modify.take(Budget.STOP_RESERVE)
+        with self._errors("StartTask"):
+            answer = await self._launches.start_task(
+                cluster=self._cluster,
+                containerInstances=list(instances),
+                startedBy=token,
+                **signature.parameters(),
+            )
+        return _launch_answer(answer["tasks"], answer["failures"])
+
+    async def run_task(
+        self, signature: LaunchSignature, count: int, target: RunTarget, token: LaunchToken
+    ) -> LaunchAnswer:
+        """RunTask for `count` ≤ 10 tasks with the token as clientToken and startedBy, one
+        attempt; raises like start_task.
+        """
+        await self.budget.modify.take(Budget.STOP_RESERVE)
+        with self._errors("RunTask"):
+            answer = await self._launches.run_task(
+                cluster=self._cluster,
+                count=count,
+                clientToken=token,
+                startedBy=token,
+                **signature.parameters(),
+                **target.parameters(),
+            )
+        return _launch_answer(answer["tasks"], answer["failures"])
+
+    async def stop_task(self, arn: TaskArn, reason: str) -> None:
+        """Ask ECS to stop a task; asking twice does no harm."""
+        await self.budget.modify.take()
+        with self._errors("StopTask"):
+            await self._reads.stop_task(cluster=self._cluster, task=arn, reason=reason[:255])
+
+    async def _paid(self, operation: str, pages: AsyncIterable[Page]) -> AsyncIterator[Page]:
+        """The pages of a paginator, each paid for with one token."""
+        await self.budget.read.take()
+        with self._errors(operation):
+            async for page in pages:
+                yield page
+                self.calls[operation, "ok"] += 1
+                if cast("dict[str, Any]", page).get("nextToken"):
+                    await self.budget.read.take()
+
+    @contextmanager
+    def _errors(self, operation: str) -> Iterator[None]:
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            mapped = _mapped(operation, error)
+            self.calls[operation, type(mapped).__name__] += 1
+            if isinstance(mapped, Throttled):
+                self._bucket(operation).throttled()
+            raise mapped from error
+        self.calls[operation, "ok"] += 1
+
+    def _bucket(self, operation: str) -> TokenBucket:
+        if operation in ("StartTask", "RunTask", "StopTask"):
+            return self.budget.modify
+        if operation == "DescribeTaskDefinition":
+            return self.budget.task_definition_read
+        return self.budget.read
+
+
+def _launch_answer(
+    tasks: Sequence[TaskTypeDef], failures: Sequence[FailureTypeDef]
+) -> LaunchAnswer:
+    return LaunchAnswer(
+        tasks=tuple(parse_task(raw) for raw in tasks),
+        failures=tuple(
+            LaunchFailure(raw.get("arn", ""), raw.get("reason", ""), raw.get("detail", ""))
+            for raw in failures
+        ),
+    )
+
+
+def _mapped(operation: str, error: ClientError | BotoCoreError) -> SchedulerError:
+    """Ours for theirs; what matters is whether the work may have been done."""
+    if isinstance(error, ClientError):
+        return _mapped_answer(operation, error)
+    kind = type(error).__name__
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError, NoRegionError)):
+        return AwsRefused(f"{operation}: {error}; set AWS_PROFILE or credentials, and --region")
+    if isinstance(error, (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)):
+        return CallNotSent(operation, kind, str(error))
+    if isinstance(error, ParamValidationError):
+        return CallRefused(operation, kind, str(error))
+    return CallUnknown(operation, kind, str(error))
+
+
+def _mapped_answer(operation: str, error: ClientError) -> SchedulerError:
+    code = error.response.get("Error", {}).get("Code", "Unknown")
+    message = error.response.get("Error", {}).get("Message", str(error))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    if code in THROTTLE_CODES:
+        return Throttled(operation, code, message)
+    if code in CREDENTIAL_CODES:
+        return AwsRefused(
+            f"{operation}: AWS refused these credentials ({code}: {message}); "
+            "check AWS_PROFILE, the role's policy and the machine's clock"
+        )
+    if code == "ClusterNotFoundException":
+        return ClusterNotFound(f"{operation}: {message}; set --cluster (ECS_SCHEDULER_CLUSTER)")
+    if 400 <= status < 500:
+        return CallRefused(operation, code, message)
+    return CallUnknown(operation, code, message)

@@ -1,0 +1,96 @@
+"""Which launches may share a call: jobs of one LaunchSignature differ only in where they run.
+
+`batches` deals the placed jobs of one signature into StartTask calls of up to ten different
+instances.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ecs_queue.job import Job
+
+MAX_TASKS_PER_CALL = 10
+"""StartTask takes at most ten container instances, RunTask a count of at most ten (ECS API
+reference).
+"""
+
+Placed = TypeVar("Placed")
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSignature:
+    """Everything of a launch but its place and its token; nested JSON is kept as text so that
+    the whole hashes.
+    """
+
+    task_definition: str
+    overrides: str
+    group: str | None
+    network_configuration: str | None
+    tags: tuple[tuple[str, str], ...]
+    propagate_tags: str | None
+    enable_execute_command: bool
+
+    def parameters(self) -> dict[str, Any]:
+        """The members that StartTask and RunTask share, in ECS's spelling; what is not set is
+        left out.
+        """
+        parameters: dict[str, Any] = {"taskDefinition": self.task_definition}
+        if self.overrides != "{}":
+            parameters["overrides"] = json.loads(self.overrides)
+        if self.group is not None:
+            parameters["group"] = self.group
+        if self.network_configuration is not None:
+            parameters["networkConfiguration"] = json.loads(self.network_configuration)
+        if self.tags:
+            parameters["tags"] = [{"key": key, "value": value} for key, value in self.tags]
+        if self.propagate_tags is not None:
+            parameters["propagateTags"] = self.propagate_tags
+        if self.enable_execute_command:
+            parameters["enableExecuteCommand"] = True
+        return parameters
+
+
+def launch_signature(job: Job, task_definition_arn: str) -> LaunchSignature:
+    """The signature of a job whose task definition resolved to this ARN."""
+    network = job.network_configuration
+    return LaunchSignature(
+        task_definition=task_definition_arn,
+        overrides=job.overrides.model_dump_json(
+            by_alias=True, exclude_none=True, exclude_defaults=True
+        ),
+        group=job.group,
+        network_configuration=network.model_dump_json(by_alias=True) if network else None,
+        tags=tuple(sorted(job.tags.items())),
+        propagate_tags=job.propagate_tags,
+        enable_execute_command=job.enable_execute_command,
+    )
+
+
+def batches(
+    placed: Iterable[Placed], instance_of: Callable[[Placed], str]
+) -> list[tuple[Placed, ...]]:
+    """Deal jobs of one signature into as few calls as possible, no instance twice in a call.
+
+    The instances that hold the most of them go first into every call, which needs max(largest pile,
+    ⌈n / 10⌉) calls.
+    """
+    piles: defaultdict[str, deque[Placed]] = defaultdict(deque)
+    for each in placed:
+        piles[instance_of(each)].append(each)
+    calls = []
+    while piles:
+        fullest = sorted(piles, key=lambda instance: (-len(piles[instance]), instance))
+        call = tuple(piles[instance].popleft() for instance in fullest[:MAX_TASKS_PER_CALL])
+        for instance in fullest[:MAX_TASKS_PER_CALL]:
+            if not piles[instance]:
+                del piles[instance]
+        calls.append(call)
+    return calls

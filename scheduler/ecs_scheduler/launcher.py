@@ -1,0 +1,248 @@
+"""Launching: intent in the ledger, one call, one answer, settled per job by its outcome.
+
+A launch runs in the background of the passes. Whatever its end, each job ends in exactly one of
+three ways: started, refused (back in the queue), or unknown (the intent stands, and the reconciler
+finds out).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ecs_queue.errors import QueueError, QueueUnreachable
+from ecs_queue.states import Intent, LaunchOutcome, LaunchToken, Refused, Rejected, Started
+from ecs_scheduler.ecs import LaunchFailure
+from ecs_scheduler.errors import (
+    AwsRefused,
+    CallNotSent,
+    CallRefused,
+    CallUnknown,
+    ClusterNotFound,
+    Throttled,
+)
+from ecs_scheduler.launch import Launch, Slot, match
+from ecs_scheduler.status import Placement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ecs_scheduler.around import Around
+    from ecs_scheduler.ecs import LaunchAnswer
+    from ecs_scheduler.tasks import Task
+    from ecs_scheduler.tracker import Tracker
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+MOST_IN_FLIGHT = 50
+"""Calls at once; as many as the SDK keeps connections."""
+
+AVOIDED_S = {"AGENT": 30.0, "ATTRIBUTE": 60.0, "LOCATION": 60.0}
+"""How long an instance is left alone after it refused for a reason that does not pass with the
+next look at it.
+"""
+
+REFUSED_AVOIDED_S = 5.0
+"""The same for RESOURCE:*, where the next look at the instance tells the truth."""
+
+NOT_MADE_DELAY_MS = 2_000
+"""Wait of a job whose call could not be made at all, so that an outage does not spin."""
+
+SETTLE_ATTEMPTS = 5
+LATEST_KEPT = 50
+RATE_WINDOW_S = 5.0
+
+
+@dataclass(slots=True)
+class LaunchRecord:
+    """What the launcher did so far: tasks started, calls answered, the latest placements."""
+
+    tasks: int = 0
+    calls: int = 0
+    latest: deque[Placement] = field(default_factory=lambda: deque(maxlen=LATEST_KEPT))
+    recent: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def rate_per_s(self, now: float) -> float:
+        """Tasks started per second over the last seconds."""
+        while self.recent and self.recent[0][0] < now - RATE_WINDOW_S:
+            self.recent.popleft()
+        return sum(tasks for _, tasks in self.recent) / RATE_WINDOW_S
+
+
+class Launcher:
+    """Runs launches in the background, at most MOST_IN_FLIGHT at once."""
+
+    def __init__(
+        self, around: Around, tracker: Tracker, new_token: Callable[[], LaunchToken]
+    ) -> None:
+        self._around = around
+        self._tracker = tracker
+        self._new_token = new_token
+        self._running: dict[asyncio.Task[None], LaunchToken] = {}
+        self.record = LaunchRecord()
+
+    @property
+    def capacity(self) -> int:
+        """How many more calls may start now: the tokens that are left, less the calls on their
+        way to one.
+        """
+        budget = self._around.ecs.budget
+        affordable = budget.modify.available(budget.STOP_RESERVE) - len(self._running)
+        return max(0, min(affordable, MOST_IN_FLIGHT - len(self._running)))
+
+    @property
+    def in_flight(self) -> frozenset[LaunchToken]:
+        """Tokens of calls that have not ended; the reconciler leaves them alone."""
+        return frozenset(self._running.values())
+
+    def start(self, launch: Launch) -> None:
+        """Promise the room and launch in the background."""
+        token = self._new_token()
+        for slot in launch.slots:
+            if slot.instance is not None:
+                self._around.model.promise(slot.instance, slot.job_id, slot.held.shape)
+        task = asyncio.create_task(self._launch(launch, token), name=f"launch {token}")
+        self._running[task] = token
+        task.add_done_callback(self._ended)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait for what is in flight; what does not end in time is cut off, and its intent
+        stands for the next scheduler.
+        """
+        if not self._running:
+            return
+        _, late = await asyncio.wait(tuple(self._running), timeout=timeout_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        token = self._running.pop(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error(
+                "launch broke off; the reconciler will settle it", token=token, exc_info=error
+            )
+
+    async def _launch(self, launch: Launch, token: LaunchToken) -> None:
+        launch = await self._intend(launch, token)
+        if not launch.slots:
+            return
+        try:
+            answer = await self._call(launch, token)
+        except (Throttled, CallNotSent, AwsRefused, ClusterNotFound) as error:
+            log.warning("launch not made", token=token, error=str(error))
+            refused = [Refused(s.job_id, str(error), NOT_MADE_DELAY_MS) for s in launch.slots]
+            await self._settle(launch, token, refused)
+        except CallRefused as error:
+            log.warning("launch refused", token=token, error=str(error))
+            rejected = [Rejected(slot.job_id, str(error)) for slot in launch.slots]
+            await self._settle(launch, token, rejected)
+        except CallUnknown as error:
+            log.warning("launch outcome unknown", token=token, error=str(error))
+            self._around.metrics.launched(launch.api, "unknown", len(launch.slots))
+        else:
+            self.record.calls += 1
+            pairs = match(launch, answer)
+            await self._settle(launch, token, self._outcomes(launch, pairs))
+
+    async def _intend(self, launch: Launch, token: LaunchToken) -> Launch:
+        """Write the ledger entry; what comes back is the launch of those jobs that are still
+        ours.
+        """
+        around = self._around
+        intents = [Intent(s.job_id, s.held.claim.epoch, s.instance) for s in launch.slots]
+        try:
+            accepted = await around.queue.intend(around.owner, token, launch.api, intents)
+        except QueueError as error:
+            log.warning("intent not recorded", token=token, error=str(error))
+            accepted = frozenset()
+        for slot in launch.slots:
+            if slot.job_id not in accepted:
+                self._withdraw(slot)
+        return launch.only(accepted)
+
+    async def _call(self, launch: Launch, token: LaunchToken) -> LaunchAnswer:
+        ecs = self._around.ecs
+        if launch.target is not None:
+            return await ecs.run_task(launch.signature, len(launch.slots), launch.target, token)
+        instances = [slot.instance for slot in launch.slots if slot.instance is not None]
+        return await ecs.start_task(launch.signature, instances, token)
+
+    def _outcomes(
+        self, launch: Launch, pairs: list[tuple[Slot, Task | LaunchFailure]]
+    ) -> list[LaunchOutcome]:
+        outcomes: list[LaunchOutcome] = []
+        for slot, result in pairs:
+            if isinstance(result, LaunchFailure):
+                self._learn(slot, result)
+                outcomes.append(Refused(slot.job_id, f"{launch.api}: {_sentence(result)}"))
+            else:
+                outcomes.append(Started(slot.job_id, result.arn, result.instance_arn))
+        return outcomes
+
+    def _learn(self, slot: Slot, failure: LaunchFailure) -> None:
+        """A refusal is news about the instance: look at it again, and leave it alone meanwhile."""
+        model = self._around.model
+        if slot.instance is None:
+            return
+        if failure.reason in ("MISSING", "INACTIVE"):
+            model.forget(slot.instance)
+            return
+        if failure.reason == "RESOURCE:ENI":
+            model.interfaces_exhausted(slot.instance)
+        avoided_s = AVOIDED_S.get(failure.reason, REFUSED_AVOIDED_S)
+        model.avoid(slot.instance, self._around.clock.monotonic_s() + avoided_s)
+        model.stale.add(slot.instance)
+
+    async def _settle(
+        self, launch: Launch, token: LaunchToken, outcomes: Sequence[LaunchOutcome]
+    ) -> None:
+        """Record the outcomes, here and in the ledger. If Redis stays away the intent stands,
+        and the reconciler finds the same.
+        """
+        slots = {slot.job_id: slot for slot in launch.slots}
+        for outcome in outcomes:
+            slot = slots[outcome.job_id]
+            if isinstance(outcome, Started):
+                self._started(launch, slot, outcome)
+            else:
+                self._withdraw(slot)
+                self._around.metrics.launched(launch.api, "refused")
+        for attempt in range(SETTLE_ATTEMPTS):
+            try:
+                await self._around.queue.settle(token, outcomes)
+                return
+            except QueueUnreachable as error:
+                log.warning("launch not settled yet", token=token, error=str(error))
+                await asyncio.sleep(0.2 * 2**attempt)
+
+    def _started(self, launch: Launch, slot: Slot, outcome: Started) -> None:
+        around, now = self._around, self._around.clock.monotonic_s()
+        if slot.instance is not None:
+            around.model.acknowledge(slot.instance, slot.job_id, outcome.task_arn, now)
+        self._tracker.follow(outcome.task_arn, slot.job_id, slot.held.definition.arn)
+        around.metrics.launched(launch.api, "started")
+        self.record.tasks += 1
+        self.record.recent.append((now, 1))
+        self.record.latest.append(
+            Placement(
+                job_id=slot.job_id,
+                instance=(outcome.instance_arn or "").rpartition("/")[2],
+                api=launch.api,
+                detail=launch.detail,
+                at_ms=around.clock.now_ms(),
+            )
+        )
+
+    def _withdraw(self, slot: Slot) -> None:
+        if slot.instance is not None:
+            self._around.model.withdraw(slot.instance, slot.job_id)
+
+
+def _sentence(failure: LaunchFailure) -> str:
+    where = failure.arn.rpartition("/")[2]
+    return " ".join(part for part in (failure.reason, failure.detail, f"({where})") if part)

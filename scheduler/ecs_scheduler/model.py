@@ -1,0 +1,230 @@
+"""The cluster model: what ECS last said of each container instance, less what we promised since.
+
+ECS shows a launch in `remainingResources` only after a while; until then a reservation stands for
+it. News is applied by `version`, so that a stale answer never undoes a fresher one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ecs_placement.request import DIMENSIONS, Shape
+from ecs_placement.snapshot import Availability, Instance, InstanceId, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ecs_queue.job import JobId
+    from ecs_queue.states import InstanceArn, TaskArn
+    from ecs_scheduler.container_instances import ContainerInstance
+
+SHOWN_AFTER_S = 30.0
+"""An answer asked for this long after a launch shows it, whatever its version says."""
+
+
+@dataclass(slots=True)
+class _Promise:
+    """Room promised to one job; `acknowledged_at` is when ECS accepted the launch, None before."""
+
+    shape: Shape
+    version: int
+    acknowledged_at: float | None = None
+
+
+@dataclass(slots=True)
+class _Row:
+    """One instance: ECS's last word, our promises, and the tasks of ours that hold a network
+    interface there.
+    """
+
+    seen: ContainerInstance
+    promises: dict[JobId, _Promise] = field(default_factory=dict)
+    interfaces: set[TaskArn] = field(default_factory=set)
+    avoided_until: float = 0.0
+    interfaces_full: bool = False
+
+
+class ClusterModel:
+    """All container instances of one cluster. Times are seconds of one monotonic clock, given by
+    the caller.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[InstanceArn, _Row] = {}
+        self._instances: dict[InstanceArn, Instance] = {}
+        self._touched: set[InstanceArn] = set()
+        self._avoided: set[InstanceArn] = set()
+        self._snapshot: Snapshot | None = None
+        self._interfaces_before_seen: defaultdict[InstanceArn, set[TaskArn]] = defaultdict(set)
+        self.stale: set[InstanceArn] = set()
+        self.complete_at: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def observe(self, instances: Iterable[ContainerInstance], asked_at: float) -> None:
+        """Take over what ECS answered to a question asked at `asked_at`; older versions than the
+        known one are ignored.
+        """
+        for seen in instances:
+            if seen.status == "INACTIVE":
+                self.forget(seen.arn)
+                continue
+            row = self._rows.get(seen.arn)
+            if row is None:
+                row = self._rows[seen.arn] = _Row(seen)
+                row.interfaces |= self._interfaces_before_seen.pop(seen.arn, set())
+            elif seen.version < row.seen.version:
+                continue
+            row.seen = seen
+            row.promises = {
+                job_id: promise
+                for job_id, promise in row.promises.items()
+                if not _shown(promise, seen.version, asked_at)
+            }
+            self.stale.discard(seen.arn)
+            self._touch(seen.arn)
+
+    def complete(self, known: Iterable[InstanceArn], at: float) -> None:
+        """A whole sweep ended: instances that it did not list are gone."""
+        for gone in self._rows.keys() - set(known):
+            self.forget(gone)
+        self.complete_at = at
+
+    def forget(self, arn: InstanceArn) -> None:
+        """The instance was deregistered, or ECS does not know it."""
+        self._rows.pop(arn, None)
+        self._instances.pop(arn, None)
+        self._touched.discard(arn)
+        self._avoided.discard(arn)
+        self.stale.discard(arn)
+        self._snapshot = None
+
+    def promise(self, arn: InstanceArn, job_id: JobId, shape: Shape) -> None:
+        """A launch of this job on this instance is under way."""
+        if row := self._rows.get(arn):
+            row.promises[job_id] = _Promise(shape, row.seen.version)
+            self._touch(arn)
+
+    def acknowledge(self, arn: InstanceArn, job_id: JobId, task_arn: TaskArn, at: float) -> None:
+        """ECS accepted the launch: the promise stands until an answer asked for later shows it."""
+        row = self._rows.get(arn)
+        promise = row.promises.get(job_id) if row else None
+        if row is not None and promise is not None:
+            promise.acknowledged_at = at
+            if promise.shape.enis:
+                row.interfaces.add(task_arn)
+                self._touch(arn)
+
+    def withdraw(self, arn: InstanceArn, job_id: JobId) -> None:
+        """The launch certainly did not happen."""
+        row = self._rows.get(arn)
+        if row is not None and row.promises.pop(job_id, None) is not None:
+            self._touch(arn)
+
+    def holds_interface(self, arn: InstanceArn, task_arn: TaskArn) -> None:
+        """A live task of ours has a network interface on this instance (learnt from
+        DescribeTasks).
+        """
+        row = self._rows.get(arn)
+        if row is None:
+            self._interfaces_before_seen[arn].add(task_arn)
+        elif task_arn not in row.interfaces:
+            row.interfaces.add(task_arn)
+            self._touch(arn)
+
+    def stopped(self, arn: InstanceArn, task_arn: TaskArn) -> None:
+        """A task of ours ended there: its interface is free, and ECS has news of the rest."""
+        if row := self._rows.get(arn):
+            if task_arn in row.interfaces:
+                row.interfaces.discard(task_arn)
+                row.interfaces_full = False
+                self._touch(arn)
+            self.stale.add(arn)
+
+    def avoid(self, arn: InstanceArn, until: float) -> None:
+        """Place nothing there before `until`."""
+        if row := self._rows.get(arn):
+            row.avoided_until = max(row.avoided_until, until)
+            self._avoided.add(arn)
+            self._touch(arn)
+
+    def interfaces_exhausted(self, arn: InstanceArn) -> None:
+        """ECS answered RESOURCE:ENI: others hold interfaces that we can't see. Believe it until
+        a task of ours ends there.
+        """
+        if row := self._rows.get(arn):
+            row.interfaces_full = True
+            self._touch(arn)
+
+    def snapshot(self, now: float) -> Snapshot:
+        """The cluster as placement takes it; the same object as long as nothing changed."""
+        for arn in [each for each in self._avoided if self._rows[each].avoided_until <= now]:
+            self._avoided.discard(arn)
+            self._touch(arn)
+        for arn in self._touched:
+            self._instances[arn] = _instance(self._rows[arn], now)
+        self._touched.clear()
+        if self._snapshot is None:
+            self._snapshot = Snapshot.of(self._instances.values())
+        return self._snapshot
+
+    def utilisation(self, now: float) -> tuple[dict[str, int], dict[str, int]]:
+        """Used and total per dimension, summed over the instances."""
+        snapshot = self.snapshot(now)
+        total = dict(zip(DIMENSIONS, snapshot.total.sum(axis=0).tolist(), strict=True))
+        free = dict(zip(DIMENSIONS, snapshot.free.sum(axis=0).tolist(), strict=True))
+        return {name: total[name] - free[name] for name in DIMENSIONS}, total
+
+    def _touch(self, arn: InstanceArn) -> None:
+        self._touched.add(arn)
+        self._snapshot = None
+
+
+def _shown(promise: _Promise, version: int, asked_at: float) -> bool:
+    """Whether an answer of this version, asked for at this time, contains the promised launch."""
+    acknowledged_at = promise.acknowledged_at
+    if acknowledged_at is None or asked_at < acknowledged_at:
+        return False
+    return version > promise.version or asked_at >= acknowledged_at + SHOWN_AFTER_S
+
+
+def _instance(row: _Row, now: float) -> Instance:
+    seen = row.seen
+    shapes = [promise.shape for promise in row.promises.values()]
+    limit = seen.interface_limit
+    pending_interfaces = sum(
+        promise.shape.enis for promise in row.promises.values() if promise.acknowledged_at is None
+    )
+    free_interfaces = 0 if row.interfaces_full else limit - len(row.interfaces) - pending_interfaces
+    return Instance(
+        id=InstanceId(seen.arn),
+        total=(
+            seen.registered.cpu_units,
+            seen.registered.memory_mib,
+            seen.registered.gpus,
+            limit,
+        ),
+        free=(
+            seen.remaining.cpu_units - sum(shape.cpu_units for shape in shapes),
+            seen.remaining.memory_mib - sum(shape.memory_mib for shape in shapes),
+            seen.remaining.gpus - sum(shape.gpus for shape in shapes),
+            free_interfaces,
+        ),
+        ports_tcp_used=seen.remaining.ports_tcp.union(*(shape.ports_tcp for shape in shapes)),
+        ports_udp_used=seen.remaining.ports_udp.union(*(shape.ports_udp for shape in shapes)),
+        attributes=seen.attributes,
+        availability=_availability(row, now),
+    )
+
+
+def _availability(row: _Row, now: float) -> Availability:
+    if row.seen.status != "ACTIVE":
+        return Availability.DRAINING
+    if not row.seen.agent_connected:
+        return Availability.AGENT_DISCONNECTED
+    if now < row.avoided_until:
+        return Availability.AVOIDED
+    return Availability.PLACEABLE

@@ -1,0 +1,132 @@
+"""From a Plan to calls: placed jobs are grouped into launches, waiting jobs get their reason or
+their fallback. No I/O.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ecs_placement.explain import sentence
+from ecs_placement.plan import Reject, Start, Wait
+from ecs_queue.job import JobId
+from ecs_queue.states import InstanceArn
+from ecs_scheduler.ecs import RunTarget
+from ecs_scheduler.launch import Launch, Slot
+from ecs_scheduler.launch_signature import MAX_TASKS_PER_CALL, LaunchSignature, batches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ecs_placement.plan import Plan
+    from ecs_placement.request import Shape
+    from ecs_placement.snapshot import Snapshot
+    from ecs_queue.job import Fallback
+    from ecs_scheduler.window import Held, Window
+
+NO_INSTANCES = "NO INSTANCES"
+UNPLACEABLE = "UNPLACEABLE"
+API_BUDGET = "API BUDGET"
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What one Plan came to: launches in the order they should be made, and how many decisions
+    there were of each kind.
+    """
+
+    launches: list[Launch]
+    start: int
+    wait: int
+    reject: int
+
+
+def decide(plan: Plan, window: Window, snapshot: Snapshot, now: float) -> Decided:
+    """Group the plan's Starts into StartTask launches, and write on every waiting lane why it
+    waits.
+    """
+    placed: list[Slot] = []
+    unplaced: dict[Shape, Wait | Reject] = {}
+    waits = rejects = 0
+    for decision in plan.decisions:
+        held = window[JobId(decision.request_id)]
+        if isinstance(decision, Start):
+            held.rejected_since = None
+            placed.append(Slot(held, InstanceArn(decision.instance_id)))
+            continue
+        unplaced.setdefault(held.shape, decision)
+        waits += isinstance(decision, Wait)
+        rejects += isinstance(decision, Reject)
+    for shape, decision in unplaced.items():
+        window.waits(shape, _kind(decision), sentence(decision, shape, snapshot))
+        for held in window.lane(shape):
+            rejected = isinstance(decision, Reject)
+            held.rejected_since = (held.rejected_since or now) if rejected else None
+    return Decided(_start_task_launches(placed), len(placed), waits, rejects)
+
+
+def _kind(decision: Wait | Reject) -> str:
+    if isinstance(decision, Reject):
+        return UNPLACEABLE
+    if not decision.reasons:
+        return NO_INSTANCES
+    return max(decision.reasons, key=lambda tally: tally.instances).reason.value
+
+
+def _start_task_launches(placed: Iterable[Slot]) -> list[Launch]:
+    """Launches by priority first; among equals those that start more tasks for their token."""
+    groups: defaultdict[LaunchSignature, list[Slot]] = defaultdict(list)
+    for slot in placed:
+        groups[slot.held.signature].append(slot)
+    launches = [
+        Launch(signature, call)
+        for signature, slots in groups.items()
+        for call in batches(slots, lambda slot: slot.instance or "")
+    ]
+    return sorted(launches, key=_urgency)
+
+
+def _urgency(launch: Launch) -> tuple[int, int, tuple[int, int, str]]:
+    first = min(slot.held.rank for slot in launch.slots)
+    return (first[0], -len(launch.slots), first)
+
+
+def postpone(launches: Iterable[Launch], rate_per_s: float) -> None:
+    """These jobs have room, but the API budget does not reach this far in this pass."""
+    for launch in launches:
+        for slot in launch.slots:
+            slot.held.kind = API_BUDGET
+            slot.held.reason = (
+                f"has room; waits for the API budget of {rate_per_s:g} launch calls a second"
+            )
+
+
+def fallback_launches(
+    waiting: Iterable[Held], default: Fallback | None, now_ms: int
+) -> list[Launch]:
+    """RunTask for jobs that waited as long as their fallback allows; up to ten of a signature in
+    a call.
+    """
+    groups: defaultdict[tuple[LaunchSignature, Fallback], list[Held]] = defaultdict(list)
+    for held in waiting:
+        fallback = held.claim.job.fallback or default
+        if fallback and now_ms - held.claim.runnable_at_ms >= fallback.after_s * 1000:
+            groups[held.signature, fallback].append(held)
+    return [
+        _run_task_launch(signature, fallback, members[start : start + MAX_TASKS_PER_CALL])
+        for (signature, fallback), members in groups.items()
+        for start in range(0, len(members), MAX_TASKS_PER_CALL)
+    ]
+
+
+def _run_task_launch(
+    signature: LaunchSignature, fallback: Fallback, members: Sequence[Held]
+) -> Launch:
+    strategy = tuple(item.model_dump(by_alias=True) for item in fallback.capacity_provider_strategy)
+    return Launch(
+        signature=signature,
+        slots=tuple(Slot(held, None) for held in members),
+        target=RunTarget(strategy, fallback.launch_type),
+        detail=f"fallback after {fallback.after_s} s without room",
+    )

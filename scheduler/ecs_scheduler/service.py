@@ -1,0 +1,239 @@
+"""The service: one loop of passes, and beside it the sweep, the tracker, the reconciler and the
+lease's heartbeat.
+
+A pass gathers (admit, claim, resolve), decides (place, pure), acts (launch, in the background) and
+writes down why the rest waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import structlog
+
+from ecs_placement import place
+from ecs_queue.errors import LeaseLost, QueueError
+from ecs_queue.states import JobState, LaunchToken, OwnerId
+from ecs_scheduler.around import Around
+from ecs_scheduler.errors import SchedulerError
+from ecs_scheduler.intake import Intake
+from ecs_scheduler.launcher import Launcher
+from ecs_scheduler.model import ClusterModel
+from ecs_scheduler.planning import Decided, decide, fallback_launches, postpone
+from ecs_scheduler.reconciler import Reconciler
+from ecs_scheduler.status import ServiceStatus
+from ecs_scheduler.sweep import Sweep
+from ecs_scheduler.task_definitions import TaskDefinitions
+from ecs_scheduler.tracker import Tracker
+from ecs_scheduler.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from ecs_queue import Queue
+    from ecs_scheduler.clock import Clock
+    from ecs_scheduler.config import Config
+    from ecs_scheduler.ecs import Ecs
+    from ecs_scheduler.metrics import Metrics
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+BUSY_INTERVAL_S = 0.02
+"""Pause between passes while launches are under way and the budget has room for more."""
+
+REFRESH_INTERVAL_S = 0.5
+RECONCILE_INTERVAL_S = 2.0
+OBSERVE_INTERVAL_S = 1.0
+RELOAD_INTERVAL_S = 60.0
+TASKS_PER_CALL = 10
+
+
+def new_launch_token() -> LaunchToken:
+    """36 characters, the most that StartTask's startedBy takes."""
+    return LaunchToken(str(uuid4()))
+
+
+class Service:
+    """Places the jobs of one queue on one ECS cluster until it is stopped."""
+
+    def __init__(
+        self, config: Config, queue: Queue, ecs: Ecs, metrics: Metrics, clock: Clock
+    ) -> None:
+        definitions = TaskDefinitions(ecs, clock.monotonic_s)
+        self._around = around = Around(
+            config=config,
+            queue=queue,
+            owner=OwnerId(f"scheduler-{uuid4().hex[:12]}"),
+            ecs=ecs,
+            model=ClusterModel(),
+            definitions=definitions,
+            metrics=metrics,
+            clock=clock,
+        )
+        self._policy = config.policy.to_policy()
+        self._window = Window(config.window)
+        self._intake = Intake(around, self._window)
+        self._sweep = Sweep(around)
+        self._tracker = Tracker(around)
+        self._launcher = Launcher(around, self._tracker, new_launch_token)
+        self._reconciler = Reconciler(around, self._launcher, self._tracker)
+        self._stopping = asyncio.Event()
+        self._counts: Mapping[JobState, int] = {}
+        self._passes = 0
+        self._last_pass_s = 0.0
+        self._progress = False
+        metrics.watch_ecs_calls(ecs.calls)
+
+    async def run(self) -> None:
+        """Run until `stop`. Raises what a person has to mend first: cluster, credentials, Redis."""
+        around, config = self._around, self._around.config
+        await around.ecs.verify_cluster()
+        await self._open_lease()
+        await self._tracker.load()
+        log.info(
+            "scheduler started", owner=around.owner, queue=config.queue, cluster=config.cluster
+        )
+        async with asyncio.TaskGroup() as loops:
+            for name, interval_s, step in (
+                ("pass", config.pass_interval_s, self._pass),
+                ("heartbeat", config.lease_s / 3, self._renew),
+                ("sweep", config.sweep_interval_s, self._sweep.all),
+                ("refresh", REFRESH_INTERVAL_S, self._refresh),
+                ("track", config.track_interval_s, self._track),
+                ("reload", RELOAD_INTERVAL_S, self._tracker.load),
+                ("reconcile", RECONCILE_INTERVAL_S, self._reconciler.look),
+                ("observe", OBSERVE_INTERVAL_S, self._observe),
+            ):
+                loops.create_task(self._repeat(name, interval_s, step), name=name)
+        await self._launcher.drain(config.drain_timeout_s)
+        await self._hand_back()
+
+    def stop(self) -> None:
+        """Take on nothing more, let running calls end, hand the claims back."""
+        self._stopping.set()
+
+    def status(self) -> ServiceStatus:
+        """The service at this moment."""
+        around, now = self._around, self._around.clock.monotonic_s()
+        used, total = around.model.utilisation(now)
+        complete_at = around.model.complete_at
+        record = self._launcher.record
+        return ServiceStatus(
+            at_ms=around.clock.now_ms(),
+            ready=complete_at is not None and not self._stopping.is_set(),
+            jobs=self._counts,
+            instances=len(around.model),
+            used=used,
+            total=total,
+            launched=record.tasks,
+            launch_calls=record.calls,
+            launches_per_s=record.rate_per_s(now),
+            budgets=around.ecs.budget.status(),
+            latest=tuple(record.latest),
+            waiting=self._window.waiting(),
+            held=len(self._window),
+            unsettled=self._reconciler.unsettled,
+            model_age_s=None if complete_at is None else now - complete_at,
+            passes=self._passes,
+            last_pass_s=self._last_pass_s,
+        )
+
+    async def _repeat(
+        self, name: str, interval_s: float, step: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Do `step` again and again. What Redis or AWS did wrong is logged and tried again;
+        anything else is a bug and ends the service.
+        """
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                await step()
+                failures = 0
+            except LeaseLost as error:
+                log.warning("lease lost; claiming anew", error=str(error))
+                self._window.clear()
+                await self._open_lease()
+            except (QueueError, SchedulerError) as error:
+                failures += 1
+                log.warning("will try again", step=name, failures=failures, error=str(error))
+            busy = name == "pass" and self._progress
+            pause_s = BUSY_INTERVAL_S if busy else interval_s
+            await self._pause(pause_s * min(2**failures, 32) if failures else pause_s)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    async def _pass(self) -> None:
+        self._progress = False
+        clock = self._around.clock
+        started_at = clock.monotonic_s()
+        await self._intake.gather()
+        if self._around.model.complete_at is None:
+            return
+        decided = self._decide(clock.monotonic_s())
+        launched = self._act(decided)
+        await self._intake.give_up_on_unplaceable()
+        await self._intake.write_notes()
+        self._progress = launched > 0
+        self._passes += 1
+        self._last_pass_s = clock.monotonic_s() - started_at
+        self._around.metrics.pass_done(
+            self._last_pass_s, start=decided.start, wait=decided.wait, reject=decided.reject
+        )
+
+    def _decide(self, now: float) -> Decided:
+        """Ask placement about as many jobs of each shape as could be launched now."""
+        requests = self._window.requests(self._launcher.capacity * TASKS_PER_CALL)
+        snapshot = self._around.model.snapshot(now)
+        return decide(place(requests, snapshot, self._policy), self._window, snapshot, now)
+
+    def _act(self, decided: Decided) -> int:
+        """Start what the budget allows; the number of launches started."""
+        config, clock = self._around.config, self._around.clock
+        capacity = self._launcher.capacity
+        waiting = self._window.waiting_jobs()
+        launches = [
+            *decided.launches,
+            *fallback_launches(waiting, config.fallback, clock.now_ms()),
+        ]
+        for launch in launches[:capacity]:
+            self._window.remove(slot.job_id for slot in launch.slots)
+            self._launcher.start(launch)
+        postpone(launches[capacity:], config.modify_rate_per_s)
+        return min(len(launches), capacity)
+
+    async def _refresh(self) -> None:
+        if len(self._window):
+            await self._sweep.changed()
+
+    async def _track(self) -> None:
+        await self._tracker.stop_cancelled()
+        await self._tracker.look()
+
+    async def _observe(self) -> None:
+        self._counts = await self._around.queue.counts()
+        self._around.metrics.observe(self.status())
+
+    async def _open_lease(self) -> None:
+        await self._around.queue.open_lease(self._around.owner, lease_ms=self._lease_ms)
+
+    async def _renew(self) -> None:
+        await self._around.queue.renew(self._around.owner, lease_ms=self._lease_ms)
+        await self._around.queue.reclaim_expired()
+
+    @property
+    def _lease_ms(self) -> int:
+        return round(self._around.config.lease_s * 1000)
+
+    async def _hand_back(self) -> None:
+        try:
+            returned = await self._around.queue.hand_back(self._around.owner)
+            log.info("scheduler stopped", handed_back=returned)
+        except QueueError as error:
+            log.warning("claims not handed back; their lease will run out", error=str(error))

@@ -1,0 +1,62 @@
+"""What the service shows of itself, to the HTTP side, the live view and the tests: plain values,
+taken at one moment.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ecs_queue.job import JobId
+from ecs_queue.states import JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One launch that ECS acknowledged; `instance` is empty where ECS chose (RunTask)."""
+
+    job_id: JobId
+    instance: str
+    api: str
+    detail: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatus:
+    """One category of the API budget: calls per second allowed, tokens left, calls made and
+    throttles met so far.
+    """
+
+    category: str
+    rate_per_s: float
+    burst: int
+    tokens: float
+    calls: int
+    throttled: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """The service at one moment.
+
+    `used` and `total` map each dimension (CPU units, MEMORY MiB, GPU devices) to the sum over
+    placeable instances; `model_age_s` is None before the first complete sweep; `waiting` maps a
+    reason to the number of held jobs it holds back.
+    """
+
+    at_ms: int
+    ready: bool
+    jobs: Mapping[JobState, int]
+    instances: int
+    used: Mapping[str, int]
+    total: Mapping[str, int]
+    launched: int
+    launch_calls: int
+    launches_per_s: float
+    budgets: tuple[BudgetStatus, ...]
+    latest: tuple[Placement, ...]
+    waiting: Mapping[str, int]
+    held: int
+    unsettled: int
+    model_age_s: float | None
+    passes: int
+    last_pass_s: float

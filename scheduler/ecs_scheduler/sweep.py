@@ -1,0 +1,46 @@
+"""The sweep keeps the cluster model fresh: all instances every so often, and sooner those that
+we know have changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ecs_queue.states import InstanceArn
+    from ecs_scheduler.around import Around
+
+DESCRIBED_AT_ONCE = 100
+REFRESHED_AT_ONCE = 500
+
+
+class Sweep:
+    """Reads container instances into the model."""
+
+    def __init__(self, around: Around) -> None:
+        self._around = around
+
+    async def all(self) -> None:
+        """List and describe every instance; the model is complete afterwards."""
+        listed = await self._around.ecs.list_container_instances()
+        await self._describe(listed)
+        self._around.model.complete(listed, self._around.clock.monotonic_s())
+
+    async def changed(self) -> None:
+        """Describe the instances where something ended or was refused since ECS last spoke of
+        them.
+        """
+        stale = sorted(self._around.model.stale)[:REFRESHED_AT_ONCE]
+        await self._describe(stale)
+
+    async def _describe(self, arns: Sequence[InstanceArn]) -> None:
+        for start in range(0, len(arns), DESCRIBED_AT_ONCE):
+            asked_at = self._around.clock.monotonic_s()
+            found, missing = await self._around.ecs.describe_container_instances(
+                arns[start : start + DESCRIBED_AT_ONCE]
+            )
+            self._around.model.observe(found, asked_at)
+            for arn in missing:
+                self._around.model.forget(arn)

@@ -1,0 +1,91 @@
+"""Task definitions, resolved once and kept: a revision never changes, a bare family is looked up
+again after a while.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ecs_scheduler.errors import JobUnusable
+from ecs_scheduler.reservation import essential_containers, shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ecs_placement.request import Shape
+    from ecs_queue.job import Job
+    from ecs_scheduler.ecs import Ecs
+
+FAMILY_KEPT_S = 60.0
+"""How long a bare family stands for the same revision."""
+
+SHAPES_KEPT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDefinition:
+    """One ACTIVE revision, as DescribeTaskDefinition answers it."""
+
+    arn: str
+    family: str
+    document: Mapping[str, Any]
+
+
+class TaskDefinitions:
+    """A cache in front of DescribeTaskDefinition, and of the shapes computed from its answers."""
+
+    def __init__(self, ecs: Ecs, monotonic_s: Callable[[], float]) -> None:
+        self._ecs = ecs
+        self._monotonic_s = monotonic_s
+        self._known: dict[str, tuple[TaskDefinition | JobUnusable, float]] = {}
+        self._essential: dict[str, frozenset[str]] = {}
+        self._shapes: dict[tuple[str, str], Shape] = {}
+
+    async def resolve(self, name: str) -> TaskDefinition | JobUnusable:
+        """The task definition, or why no job can use it; refusals are remembered as long as
+        families are.
+        """
+        known = self._known.get(name)
+        now = self._monotonic_s()
+        if known is not None and now < known[1]:
+            return known[0]
+        resolved = await self._describe(name)
+        fixed = isinstance(resolved, TaskDefinition) and name == resolved.arn
+        self._known[name] = (resolved, float("inf") if fixed else now + FAMILY_KEPT_S)
+        return resolved
+
+    async def essential(self, arn: str) -> frozenset[str]:
+        """Names of the essential containers of a revision; none when ECS no longer knows it."""
+        known = self._essential.get(arn)
+        if known is None:
+            try:
+                known = essential_containers(await self._ecs.describe_task_definition(arn))
+            except JobUnusable:
+                known = frozenset()
+            self._essential[arn] = known
+        return known
+
+    def shape(self, definition: TaskDefinition, job: Job) -> Shape:
+        """What a task of this job reserves. Raises InvalidReservation."""
+        key = (definition.arn, job.overrides.model_dump_json(by_alias=True, exclude_none=True))
+        shape = self._shapes.get(key)
+        if shape is None:
+            if len(self._shapes) >= SHAPES_KEPT:
+                self._shapes.clear()
+            shape = self._shapes[key] = shape_of(definition.document, job.overrides)
+        return shape
+
+    async def _describe(self, name: str) -> TaskDefinition | JobUnusable:
+        try:
+            document = await self._ecs.describe_task_definition(name)
+        except JobUnusable as error:
+            return error
+        if document.get("status", "ACTIVE") != "ACTIVE":
+            return JobUnusable(
+                f"task definition {name!r} is {document['status']}; "
+                "register a new revision and submit the job again"
+            )
+        arn = document["taskDefinitionArn"]
+        self._essential[arn] = essential_containers(document)
+        return TaskDefinition(arn=arn, family=document["family"], document=document)

@@ -1,0 +1,144 @@
+"""ECS tasks as this service sees them, and what their end means for a job.
+
+`parse_task` reads a DescribeTasks (or StartTask) answer; `verdict` turns a STOPPED task into the
+queue's Verdict.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ecs_queue.states import (
+    InfrastructureFailed,
+    InstanceArn,
+    Succeeded,
+    TaskArn,
+    TaskFailed,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from types_aiobotocore_ecs.type_defs import ContainerTypeDef, TaskTypeDef
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container of a task; `exit_code` is None when it never started."""
+
+    name: str
+    exit_code: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One ECS task at one moment; times are ms since the epoch. `interfaces` counts its network
+    interfaces.
+    """
+
+    arn: TaskArn
+    instance_arn: InstanceArn | None
+    task_definition_arn: str
+    started_by: str
+    last_status: str
+    desired_status: str
+    version: int
+    started_at_ms: int | None
+    stop_code: str
+    stopped_reason: str
+    containers: tuple[Container, ...]
+    interfaces: int
+
+    @property
+    def has_run(self) -> bool:
+        """Whether it reached RUNNING at some time."""
+        return self.started_at_ms is not None or self.last_status == "RUNNING"
+
+
+def parse_task(raw: TaskTypeDef) -> Task:
+    """A task from an ECS answer; members that ECS left out take their empty value."""
+    instance = raw.get("containerInstanceArn")
+    return Task(
+        arn=TaskArn(raw.get("taskArn", "")),
+        instance_arn=InstanceArn(instance) if instance else None,
+        task_definition_arn=raw.get("taskDefinitionArn", ""),
+        started_by=raw.get("startedBy", ""),
+        last_status=raw.get("lastStatus", ""),
+        desired_status=raw.get("desiredStatus", ""),
+        version=raw.get("version", 0),
+        started_at_ms=_milliseconds(raw.get("startedAt")),
+        stop_code=raw.get("stopCode", ""),
+        stopped_reason=raw.get("stoppedReason", ""),
+        containers=tuple(_parse_container(each) for each in raw.get("containers", ())),
+        interfaces=sum(
+            attachment.get("type") == "ElasticNetworkInterface"
+            for attachment in raw.get("attachments", ())
+        ),
+    )
+
+
+def _parse_container(raw: ContainerTypeDef) -> Container:
+    return Container(
+        name=raw.get("name", ""), exit_code=raw.get("exitCode"), reason=raw.get("reason", "")
+    )
+
+
+def _milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)
+
+
+INFRASTRUCTURE_STOP_CODES = frozenset(
+    {"SpotInterruption", "TerminationNotice", "InfrastructureHealth", "ServiceSchedulerInitiated"}
+)
+
+INFRASTRUCTURE_REASONS = re.compile(
+    r"RESOURCE:|\bAGENT\b|NO ACTIVE INSTANCES|EMPTY CAPACITY PROVIDER"
+    r"|Host EC2 \(instance .*\) (stopped|terminated)|deregistration forced"
+    r"|SpotInterruptionError|InternalError|ContainerRuntimeTimeoutError"
+)
+"""Texts of stoppedReason that speak of the place, not of the task (ECS developer guide, "Stopped
+tasks error messages").
+"""
+
+
+def verdict(task: Task, essential: Collection[str]) -> Verdict:
+    """What a STOPPED task means for its job; `essential` names the task definition's essential
+    containers.
+
+    Success is stop code EssentialContainerExited and exit code 0 of every essential container. An
+    exit code may be missing when a container never started: that is never a success.
+    """
+    if task.stop_code in INFRASTRUCTURE_STOP_CODES or INFRASTRUCTURE_REASONS.search(
+        task.stopped_reason
+    ):
+        return InfrastructureFailed(reason=_reason(task))
+    judged = [each for each in task.containers if each.name in essential] or task.containers
+    failed = next((each for each in judged if each.exit_code != 0), None)
+    if task.stop_code == "UserInitiated":
+        return TaskFailed(
+            reason=_reason(task), exit_code=failed.exit_code if failed is not None else None
+        )
+    if failed is not None:
+        return TaskFailed(
+            reason=_container_reason(failed) or _reason(task), exit_code=failed.exit_code
+        )
+    if not judged:
+        return TaskFailed(reason=_reason(task) or "the task stopped without any container")
+    return Succeeded(exit_code=0, reason=_reason(task))
+
+
+def _reason(task: Task) -> str:
+    return ": ".join(part for part in (task.stop_code, task.stopped_reason) if part)
+
+
+def _container_reason(container: Container) -> str:
+    if container.reason:
+        return f"container {container.name}: {container.reason}"
+    if container.exit_code is not None:
+        return f"container {container.name} exited with {container.exit_code}"
+    return ""

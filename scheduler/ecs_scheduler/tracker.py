@@ -1,0 +1,161 @@
+"""The tracker follows launched tasks by DescribeTasks, 100 a call, until they are STOPPED, and
+carries their news to the queue.
+
+It also stops the tasks of jobs whose cancellation was asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ecs_queue.errors import UnknownJob
+from ecs_queue.states import InfrastructureFailed, JobState, Sighting, TaskFailed, Verdict
+from ecs_scheduler.errors import EcsCallError
+from ecs_scheduler.tasks import verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ecs_queue.job import JobId
+    from ecs_queue.states import TaskArn
+    from ecs_scheduler.around import Around
+    from ecs_scheduler.tasks import Task
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+DESCRIBED_AT_ONCE = 100
+MISSING_FOR_S = 300.0
+"""How long DescribeTasks may answer MISSING before we believe it: ECS's own advice is to back
+off up to five minutes.
+"""
+
+INFRASTRUCTURE_DELAY_MS = 1_000
+STOP_AGAIN_AFTER_S = 60.0
+
+
+@dataclass(slots=True)
+class _Followed:
+    job_id: JobId
+    definition_arn: str
+    running: bool = False
+    missing_since: float | None = None
+    stop_asked_at: float | None = None
+
+
+class Tracker:
+    """Tasks that ECS acknowledged and that have not been seen STOPPED."""
+
+    def __init__(self, around: Around) -> None:
+        self._around = around
+        self._followed: dict[TaskArn, _Followed] = {}
+
+    def __len__(self) -> int:
+        return len(self._followed)
+
+    def follows(self, arn: TaskArn) -> bool:
+        """Whether this task is one of a job we know."""
+        return arn in self._followed
+
+    def follow(self, arn: TaskArn, job_id: JobId, definition_arn: str = "") -> None:
+        """Watch this task from now on."""
+        self._followed.setdefault(arn, _Followed(job_id, definition_arn))
+
+    async def load(self) -> None:
+        """Take over the live tasks that the queue knows, after a start or from another
+        scheduler.
+        """
+        for live in await self._around.queue.live_tasks():
+            self.follow(live.task_arn, live.job_id)
+
+    async def look(self) -> None:
+        """Ask after every followed task once, and report what changed."""
+        followed = tuple(self._followed)
+        for start in range(0, len(followed), DESCRIBED_AT_ONCE):
+            chunk = followed[start : start + DESCRIBED_AT_ONCE]
+            asked_at = self._around.clock.monotonic_s()
+            tasks, missing = await self._around.ecs.describe_tasks(chunk)
+            await self._report_running(tasks)
+            for task in tasks:
+                if task.last_status in ("STOPPED", "DELETED"):
+                    await self._stopped(task)
+            for arn in missing:
+                await self._missing(arn, asked_at)
+
+    async def stop_cancelled(self) -> None:
+        """StopTask for each job whose cancellation was asked for and whose task is known; again
+        when nothing came of it.
+        """
+        for cancellation in await self._around.queue.cancellations():
+            arn = cancellation.task_arn
+            followed = self._followed.get(arn) if arn is not None else None
+            if arn is None or followed is None:
+                continue
+            now = self._around.clock.monotonic_s()
+            asked_at = followed.stop_asked_at
+            if asked_at is not None and now - asked_at < STOP_AGAIN_AFTER_S:
+                continue
+            followed.stop_asked_at = now
+            try:
+                await self._around.ecs.stop_task(arn, f"job {followed.job_id} was cancelled")
+            except EcsCallError as error:
+                followed.stop_asked_at = None
+                log.warning("task not stopped yet", task=arn, error=str(error))
+
+    async def _report_running(self, tasks: Iterable[Task]) -> None:
+        sightings = []
+        for task in tasks:
+            followed = self._followed.get(task.arn)
+            if followed is None:
+                continue
+            followed.missing_since = None
+            if task.instance_arn is not None and task.interfaces and task.last_status != "STOPPED":
+                self._around.model.holds_interface(task.instance_arn, task.arn)
+            if task.has_run and not followed.running:
+                followed.running = True
+                at_ms = task.started_at_ms or self._around.clock.now_ms()
+                sightings.append(Sighting(task.arn, at_ms, task.instance_arn))
+        if sightings:
+            await self._around.queue.running(sightings)
+
+    async def _stopped(self, task: Task) -> None:
+        essential = await self._around.definitions.essential(task.task_definition_arn)
+        await self._finish(task.arn, verdict(task, essential))
+        if task.instance_arn is not None:
+            self._around.model.stopped(task.instance_arn, task.arn)
+
+    async def _missing(self, arn: TaskArn, asked_at: float) -> None:
+        """ECS may hide a young task and forgets an old one; in between, five minutes of silence
+        count.
+
+        A task that was seen running is not run again, since it may have done its work.
+        """
+        followed = self._followed.get(arn)
+        if followed is None:
+            return
+        if followed.missing_since is None:
+            followed.missing_since = asked_at
+        if asked_at - followed.missing_since < MISSING_FOR_S:
+            return
+        if followed.running:
+            text = "ECS no longer knows the task, so its outcome is lost"
+            await self._finish(arn, TaskFailed(f"{text}; it had been running"))
+        else:
+            await self._finish(
+                arn, InfrastructureFailed("ECS does not know the task; it was never seen running")
+            )
+
+    async def _finish(self, arn: TaskArn, outcome: Verdict) -> None:
+        delay_ms = INFRASTRUCTURE_DELAY_MS if isinstance(outcome, InfrastructureFailed) else 0
+        try:
+            state = await self._around.queue.finish(arn, outcome, delay_ms=delay_ms)
+        except UnknownJob:
+            log.warning("a task ended that no job knows", task=arn)
+            state = JobState.FAILED
+        followed = self._followed.pop(arn, None)
+        if followed is not None and state is not JobState.SUCCEEDED:
+            log.info(
+                "task ended", task=arn, job=followed.job_id, state=state, reason=outcome.reason
+            )

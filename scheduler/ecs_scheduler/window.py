@@ -1,0 +1,150 @@
+"""The window: the claimed jobs this scheduler considers at once, in lanes of equal Shape.
+
+Jobs of one lane are interchangeable to placement, so a pass shows it only as many of each lane as
+could be launched. That keeps a pass cheap however long the backlog, and no lane can hide another.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ecs_placement.request import RequestId, Shape, TaskRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from ecs_queue.job import JobId
+    from ecs_queue.states import Claim
+    from ecs_scheduler.launch_signature import LaunchSignature
+    from ecs_scheduler.task_definitions import TaskDefinition
+
+NOTE_EVERY_S = 10.0
+"""A waiting job's reason is written down at most this often; tallies change with every task that
+ends.
+"""
+
+
+@dataclass(slots=True)
+class Held:
+    """One claimed job with what placement and launching need to know of it.
+
+    `kind` is the short reason for metrics, `reason` the sentence for people; `noted_at` is when the
+    sentence was last written to the queue. `rejected_since` is set while no registered instance
+    could ever hold the job.
+    """
+
+    claim: Claim
+    definition: TaskDefinition
+    shape: Shape
+    signature: LaunchSignature
+    kind: str = ""
+    reason: str = ""
+    noted_reason: str = ""
+    noted_at: float = float("-inf")
+    rejected_since: float | None = None
+
+    @property
+    def job_id(self) -> JobId:
+        """The job's id."""
+        return self.claim.job.id
+
+    @property
+    def rank(self) -> tuple[int, int, JobId]:
+        """Sorts by priority, then by submission."""
+        return (-self.claim.job.priority, self.claim.order, self.claim.job.id)
+
+
+class Window:
+    """At most `size` jobs."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._held: dict[JobId, Held] = {}
+        self._lanes: defaultdict[Shape, list[tuple[int, int, JobId]]] = defaultdict(list)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __getitem__(self, job_id: JobId) -> Held:
+        return self._held[job_id]
+
+    @property
+    def room(self) -> int:
+        """How many more jobs may be claimed."""
+        return self._size - len(self._held)
+
+    def add(self, held: Held) -> None:
+        """Take a job in; one that is already here is replaced (it was claimed anew)."""
+        self.remove((held.job_id,))
+        self._held[held.job_id] = held
+        insort(self._lanes[held.shape], held.rank)
+
+    def remove(self, job_ids: Iterable[JobId]) -> list[Held]:
+        """Take jobs out, because they are being launched, given back, or no longer ours."""
+        removed = [held for job_id in job_ids if (held := self._held.pop(job_id, None))]
+        for held in removed:
+            lane = self._lanes[held.shape]
+            lane.remove(held.rank)
+            if not lane:
+                del self._lanes[held.shape]
+        return removed
+
+    def keep_only(self, job_ids: Collection[JobId]) -> None:
+        """Drop whatever is not among these: it was cancelled, or its claim was lost."""
+        self.remove([job_id for job_id in self._held if job_id not in job_ids])
+
+    def requests(self, most_per_lane: int) -> list[TaskRequest]:
+        """The first jobs of each lane, as placement takes them."""
+        return [
+            TaskRequest(id=RequestId(job_id), shape=shape, priority=-negated, order=order)
+            for shape, lane in self._lanes.items()
+            for negated, order, job_id in lane[:most_per_lane]
+        ]
+
+    def waiting_jobs(self) -> list[Held]:
+        """The jobs that placement found no room for."""
+        return [held for held in self._held.values() if held.kind]
+
+    def waits(self, shape: Shape, kind: str, reason: str) -> None:
+        """The whole lane waits for the same reason."""
+        for _, _, job_id in self._lanes.get(shape, ()):
+            held = self._held[job_id]
+            held.kind, held.reason = kind, reason
+
+    def lane(self, shape: Shape) -> list[Held]:
+        """The jobs of this shape, first to be placed first."""
+        return [self._held[job_id] for _, _, job_id in self._lanes.get(shape, ())]
+
+    def unnoted(self, now: float, most: int) -> list[Held]:
+        """Jobs whose reason changed since it was last written down, oldest note first."""
+        due = [
+            held
+            for held in self._held.values()
+            if held.reason != held.noted_reason and now - held.noted_at >= NOTE_EVERY_S
+        ]
+        return sorted(due, key=lambda held: (held.noted_at, held.rank))[:most]
+
+    def surplus(self, most: int) -> list[Held]:
+        """The last jobs of the longest lanes: what a full window can best do without for a
+        while.
+        """
+        chosen: list[Held] = []
+        for shape in sorted(self._lanes, key=lambda shape: -len(self._lanes[shape])):
+            lane = self._lanes[shape]
+            spare = lane[max(1, len(lane) - (most - len(chosen))) :]
+            chosen.extend(self._held[job_id] for _, _, job_id in spare)
+            if len(chosen) >= most:
+                break
+        return chosen
+
+    def waiting(self) -> dict[str, int]:
+        """Short reason → number of held jobs."""
+        return dict(Counter(held.kind for held in self._held.values() if held.kind))
+
+    def clear(self) -> None:
+        """The lease was lost: nothing here is ours any more."""
+        self._held.clear()
+        self._lanes.clear()
