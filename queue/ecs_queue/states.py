@@ -8,6 +8,7 @@ from typing import NewType
 from ecs_queue.job import Job, JobId
 
 QueueName = NewType("QueueName", str)
+DEFAULT_QUEUE = QueueName("default")
 OwnerId = NewType("OwnerId", str)
 LaunchToken = NewType("LaunchToken", str)
 TaskArn = NewType("TaskArn", str)

@@ -1,0 +1,262 @@
+"""The queue for asyncio: thin methods over the commands of `producing` and `scheduling`.
+
+Every method raises QueueUnreachable where Redis does not answer or refuses. A method that changes
+something may be repeated after that: it has the effect of once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
+
+import redis.asyncio
+from redis.exceptions import RedisClusterException, RedisError
+
+from ecs_queue import producing, scheduling
+from ecs_queue.connection import explained, require_bytes
+from ecs_queue.job import Job, JobId
+from ecs_queue.script import DEFAULT_SETTINGS, Command, Envelope, QueueSettings, sources
+from ecs_queue.states import (
+    DEFAULT_QUEUE,
+    Admission,
+    Cancellation,
+    Claim,
+    DeadLetter,
+    Event,
+    Intent,
+    JobRecord,
+    JobState,
+    LaunchOutcome,
+    LaunchToken,
+    LiveTask,
+    Note,
+    OwnerId,
+    PendingCancellation,
+    PendingLaunch,
+    QueueName,
+    Release,
+    Sighting,
+    Submission,
+    TaskArn,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from redis.asyncio.cluster import RedisCluster
+
+T = TypeVar("T")
+
+_BATCH = 500
+
+
+def _fresh_token() -> str:
+    return uuid4().hex
+
+
+class Queue:
+    """One queue in Redis; all clients of a name share it.
+
+    `now_ms` None takes the server's time; `new_token` makes the words by which a repeated call is
+    recognised, and must never repeat one.
+    """
+
+    def __init__(
+        self,
+        redis: "redis.asyncio.Redis | RedisCluster",
+        name: QueueName = DEFAULT_QUEUE,
+        *,
+        now_ms: Callable[[], int] | None = None,
+        settings: QueueSettings = DEFAULT_SETTINGS,
+        new_token: Callable[[], str] = _fresh_token,
+    ) -> None:
+        require_bytes(redis)
+        self._redis = redis
+        self._envelope = Envelope(name, settings, now_ms)
+        self._keys = self._envelope.keys()
+        self._scripts = {n: redis.register_script(source) for n, source in sources().items()}
+        self._new_token = new_token
+        self._unanswered_claims: dict[OwnerId, str] = {}
+
+    async def _run(self, command: Command[T]) -> T:
+        script = self._scripts[command.script]
+        try:
+            reply = await script(keys=self._keys, args=self._envelope.args(command))
+        except (RedisError, RedisClusterException) as error:
+            raise explained(self._redis, error) from error
+        return command.parse(reply)
+
+    async def ping(self) -> None:
+        """Ask the server whether it is there."""
+        try:
+            await self._redis.ping()
+        except (RedisError, RedisClusterException) as error:
+            raise explained(self._redis, error) from error
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    # Producers ------------------------------------------------------------------------------------
+
+    async def submit(self, jobs: Sequence[Job]) -> tuple[Submission, ...]:
+        """Make jobs RUNNABLE, in this order; one answer a job. Sent in batches of 500."""
+        submissions: list[Submission] = []
+        for batch in producing.batches(jobs):
+            answers = await self._run(producing.submit(self._new_token(), batch))
+            submissions.extend(answers)
+        return tuple(submissions)
+
+    async def cancel(
+        self, job_ids: Sequence[JobId], reason: str = "cancelled on request"
+    ) -> tuple[Cancellation, ...]:
+        """Cancel jobs; one answer an id. What is STARTING or RUNNING ends when its task stops."""
+        answers: list[Cancellation] = []
+        for i in range(0, len(job_ids), _BATCH):
+            batch = await self._run(producing.cancel(job_ids[i : i + _BATCH], reason))
+            answers.extend(batch)
+        return tuple(answers)
+
+    async def job(self, job_id: JobId) -> JobRecord:
+        """Everything known of one job.
+
+        Raises:
+            UnknownJob: no such job, or it ended longer than the retention ago.
+        """
+        return await self._run(producing.job(job_id))
+
+    async def jobs(
+        self, state: JobState | None = None, *, limit: int = 100, offset: int = 0
+    ) -> tuple[JobRecord, ...]:
+        """A page of jobs: RUNNABLE in the order of the queue, other states newest first.
+
+        Without a state: RUNNING, STARTING, RUNNABLE, FAILED, CANCELLED, SUCCEEDED.
+        """
+        return await self._run(producing.jobs(state, limit, offset))
+
+    async def counts(self) -> Mapping[JobState, int]:
+        """The number of jobs in every state; SUBMITTED counts unread inbox entries."""
+        return await self._run(producing.counts())
+
+    async def dead_letters(self, *, limit: int = 100) -> tuple[DeadLetter, ...]:
+        """What could not be admitted, newest first."""
+        return await self._run(producing.dead_letters(limit))
+
+    async def events(self, after: str = "-", *, limit: int = 1000) -> tuple[Event, ...]:
+        """Transitions after the entry id `after` ("-" = from the oldest kept), oldest first."""
+        return await self._run(producing.events(after, limit))
+
+    # Schedulers -----------------------------------------------------------------------------------
+
+    async def admit(self, owner: OwnerId, *, count: int = 500) -> Admission:
+        """Turn the oldest inbox entries into RUNNABLE jobs or dead letters.
+
+        An entry stays in the inbox until one script has taken it, so none is lost with a crash,
+        and two owners admitting at once take each entry once. A conflict is a dead letter too.
+        """
+        entries = await self._run(producing.read_inbox(count))
+        if not entries:
+            return Admission((), 0)
+        judged = [producing.judge(entry) for entry in entries]
+        return await self._run(producing.admit(self._new_token(), judged))
+
+    async def open_lease(self, owner: OwnerId, *, lease_ms: int) -> None:
+        """Begin a lease; what an earlier life of this owner had claimed goes back to ready."""
+        await self._run(scheduling.open_lease(owner, lease_ms))
+
+    async def renew(self, owner: OwnerId, *, lease_ms: int) -> None:
+        """Extend the lease to `lease_ms` from now.
+
+        Raises:
+            LeaseLost: it ran out; what was claimed may be somebody else's.
+        """
+        await self._run(scheduling.renew(owner, lease_ms))
+
+    async def hand_back(self, owner: OwnerId) -> int:
+        """End the lease; claims go back under their old score. Answers how many went back now."""
+        return await self._run(scheduling.hand_back(owner))
+
+    async def reclaim_expired(self) -> int:
+        """Give back what owners hold whose lease ran out. Answers how many went back now."""
+        return await self._run(scheduling.reclaim_expired())
+
+    async def claim(
+        self, owner: OwnerId, count: int, *, claim_id: str | None = None
+    ) -> tuple[Claim, ...]:
+        """Take up to `count` jobs from the head of the queue; due delayed jobs join it first.
+
+        The same claim id answers the same jobs, less those that are not held any more. Without
+        one, a claim that failed on the way is repeated by the owner's next; an owner claims one
+        at a time.
+
+        Raises:
+            LeaseLost: the owner has no live lease.
+        """
+        word = claim_id or self._unanswered_claims.setdefault(owner, self._new_token())
+        claims = await self._run(scheduling.claim(owner, word, count))
+        if claim_id is None:
+            self._unanswered_claims.pop(owner, None)
+        return claims
+
+    async def release(self, owner: OwnerId, releases: Sequence[Release]) -> None:
+        """Give claimed jobs back, each with the reason why it waits."""
+        if releases:
+            await self._run(scheduling.release(owner, releases))
+
+    async def note(self, owner: OwnerId, notes: Sequence[Note]) -> None:
+        """Write down why claimed jobs wait; they stay claimed."""
+        if notes:
+            await self._run(scheduling.note(owner, notes))
+
+    async def intend(
+        self, owner: OwnerId, token: LaunchToken, api: str, intents: Sequence[Intent]
+    ) -> frozenset[JobId]:
+        """Enter a launch in the ledger: its jobs are STARTING.
+
+        Answers those that may be launched; the others were cancelled or lost to another owner.
+        """
+        if not intents:
+            return frozenset()
+        return await self._run(scheduling.intend(owner, token, api, intents))
+
+    async def settle(self, token: LaunchToken, outcomes: Sequence[LaunchOutcome]) -> None:
+        """Write down what certainly became of a launch; a refused job is RUNNABLE again.
+
+        A refused job whose cancellation was asked for is CANCELLED.
+        """
+        if outcomes:
+            await self._run(scheduling.settle(token, outcomes))
+
+    async def pending_launches(
+        self, *, older_than_ms: int = 0, limit: int = 100
+    ) -> tuple[PendingLaunch, ...]:
+        """Ledger entries whose outcome is open, oldest first."""
+        return await self._run(scheduling.pending_launches(older_than_ms, limit))
+
+    async def live_tasks(self) -> tuple[LiveTask, ...]:
+        """Tasks that ECS acknowledged and that were not seen STOPPED."""
+        found: dict[TaskArn, LiveTask] = {}
+        cursor = ""
+        while cursor != "0":
+            cursor, page = await self._run(scheduling.live_tasks(cursor or "0"))
+            found.update((task.task_arn, task) for task in page)
+        return tuple(found.values())
+
+    async def running(self, sightings: Sequence[Sighting]) -> None:
+        """STARTING jobs whose tasks were seen RUNNING are RUNNING; unknown tasks are skipped."""
+        for i in range(0, len(sightings), _BATCH):
+            await self._run(scheduling.running(sightings[i : i + _BATCH]))
+
+    async def finish(self, task_arn: TaskArn, verdict: Verdict, *, delay_ms: int = 0) -> JobState:
+        """A task stopped. Answers a terminal state, or RUNNABLE for a retry after `delay_ms`.
+
+        Success always is; otherwise a requested cancellation makes it CANCELLED. Repeated within
+        two hours it answers the same.
+
+        Raises:
+            UnknownJob: no job of this queue runs as this task.
+        """
+        budget = self._envelope.settings.infrastructure_budget
+        return await self._run(scheduling.finish(task_arn, verdict, delay_ms, budget))
+
+    async def cancellations(self) -> tuple[PendingCancellation, ...]:
+        """STARTING and RUNNING jobs whose cancellation was asked for."""
+        return await self._run(scheduling.cancellations())

@@ -1,0 +1,65 @@
+-- ARGV: 5 owner, 6 claim id, 7 how many.
+-- Answers nil without a lease, else six values a job: id, document, epoch, score, launches, runnable ms.
+--
+-- claims holds, per owner, the epoch of the last claim and then the latest claim ids, newest first:
+-- the newest one repeated answers as before; an older one is a straggler that nobody reads.
+local REMEMBERED, PROMOTED = 64, 500
+local owner, claim_id, count = ARGV[5], ARGV[6], ARGV[7]
+if not has_lease(owner) then
+  return false
+end
+
+local function describe(ids, epoch)
+  local answer = {}
+  for _, id in ipairs(ids) do
+    local job = call('HMGET', job_key(id), 'o', 'n', 't', 'r')
+    answer[#answer + 1] = id
+    answer[#answer + 1] = call('GET', doc_key(id))
+    answer[#answer + 1] = epoch
+    answer[#answer + 1] = job[1]
+    answer[#answer + 1] = job[2] or '0'
+    answer[#answer + 1] = job[4] or job[3]
+  end
+  return answer
+end
+
+local function still_held(epoch)
+  local ids, scores = {}, {}
+  for _, id in ipairs(call('SMEMBERS', claimed_key(owner))) do
+    if held(id, owner, epoch) then
+      ids[#ids + 1] = id
+      scores[id] = tonumber(call('HGET', job_key(id), 'o'))
+    end
+  end
+  table.sort(ids, function(a, b) return scores[a] < scores[b] end)
+  return ids
+end
+
+local remembered = {}
+for line in string.gmatch(call('HGET', CLAIMS, owner) or '', '[^\n]+') do
+  remembered[#remembered + 1] = line
+end
+for i = 2, #remembered do
+  if remembered[i] == claim_id then
+    return i == 2 and describe(still_held(remembered[1]), remembered[1]) or {}
+  end
+end
+
+for _, id in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', NOW_TEXT, 'LIMIT', 0, PROMOTED)) do
+  call('ZREM', DELAYED, id)
+  call('ZADD', READY, call('HGET', job_key(id), 'o'), id)
+end
+
+local ids, epoch = {}, int(call('INCR', EPOCH))
+local popped = call('ZPOPMIN', READY, count)
+for i = 1, #popped, 2 do
+  local id = popped[i]
+  ids[#ids + 1] = id
+  call('HSET', job_key(id), 'e', epoch, 'b', owner)
+  call('SADD', claimed_key(owner), id)
+end
+remembered[1] = epoch
+table.insert(remembered, 2, claim_id)
+remembered[REMEMBERED + 2] = nil
+call('HSET', CLAIMS, owner, table.concat(remembered, '\n'))
+return describe(ids, epoch)

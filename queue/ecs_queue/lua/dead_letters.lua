@@ -1,0 +1,2 @@
+-- ARGV: 5 how many. Answers the newest first.
+return call('XREVRANGE', DEAD, '+', '-', 'COUNT', ARGV[5])

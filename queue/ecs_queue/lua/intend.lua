@@ -1,0 +1,25 @@
+-- ARGV: 5 owner, 6 token, 7 API, then three a job: id, epoch, instance ARN ('' = ECS chooses).
+-- Answers the ids that are to be launched under this token.
+local owner, token, api = ARGV[5], ARGV[6], ARGV[7]
+local launch_key = PREFIX .. 'launch:' .. token
+local ids = {}
+for i = 8, #ARGV, 3 do
+  local id, epoch, instance = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local key = job_key(id)
+  if held(id, owner, epoch) then
+    call('SREM', claimed_key(owner), id)
+    call('HDEL', key, 'b', 'w')
+    call('HSET', key, 's', 'STARTING', 'l', token, 'g', NOW_TEXT)
+    if instance ~= '' then
+      call('HSET', key, 'z', instance)
+    end
+    call('ZADD', IN.STARTING, NOW_TEXT, id)
+    call('HSET', launch_key, 'api', api, 'at', NOW_TEXT, 'job:' .. id, instance)
+    call('ZADD', INTENTS, NOW_TEXT, token)
+    report(id, 'STARTING', '')
+    ids[#ids + 1] = id
+  elseif call('HEXISTS', launch_key, 'job:' .. id) == 1 then
+    ids[#ids + 1] = id
+  end
+end
+return ids

@@ -1,0 +1,63 @@
+-- ARGV: 5 state ('' = all), 6 offset, 7 limit. Answers id, document and fields a job.
+--
+-- RUNNABLE in the order of the queue: claimed, ready, then delayed; the others newest first.
+local state, skip, room = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local answer = {}
+
+local function add(ids)
+  for _, id in ipairs(ids) do
+    local document = call('GET', doc_key(id))
+    if document then
+      answer[#answer + 1] = id
+      answer[#answer + 1] = document
+      answer[#answer + 1] = call('HGETALL', job_key(id))
+    end
+  end
+end
+
+-- Takes what is still wanted of a section of `size` ids; read(first, last) counts from 0.
+local function section(size, read)
+  if room > 0 and skip < size then
+    local last = math.min(size, skip + room) - 1
+    add(read(skip, last))
+    room = room - (last - skip + 1)
+  end
+  skip = math.max(0, skip - size)
+end
+
+local function zset(key, newest_first)
+  section(call('ZCARD', key), function(first, last)
+    return call(newest_first and 'ZREVRANGE' or 'ZRANGE', key, first, last)
+  end)
+end
+
+local function claimed()
+  local ids, scores = {}, {}
+  for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
+    for _, id in ipairs(call('SMEMBERS', claimed_key(owner))) do
+      ids[#ids + 1] = id
+      scores[id] = tonumber(call('HGET', job_key(id), 'o'))
+    end
+  end
+  table.sort(ids, function(a, b) return scores[a] < scores[b] end)
+  section(#ids, function(first, last)
+    local wanted = {}
+    for i = first + 1, last + 1 do
+      wanted[#wanted + 1] = ids[i]
+    end
+    return wanted
+  end)
+end
+
+for _, each in ipairs({'RUNNING', 'STARTING', 'RUNNABLE', 'FAILED', 'CANCELLED', 'SUCCEEDED'}) do
+  if state == '' or state == each then
+    if each == 'RUNNABLE' then
+      claimed()
+      zset(READY, false)
+      zset(DELAYED, false)
+    else
+      zset(IN[each], true)
+    end
+  end
+end
+return answer

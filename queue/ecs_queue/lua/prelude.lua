@@ -1,0 +1,111 @@
+-- Stands in front of every script: the queue's keys, the time, and the steps that several share.
+--
+-- ARGV: 1 key prefix, 2 now in ms ('' = the server's clock), 3 retention in s, 4 events kept.
+-- A job lives in two keys: doc:<id> (its canonical document) and job:<id>, a hash of
+--   s state     o score in ready   t submitted ms   r runnable ms, if other than t
+--   w reason    m attempts, if > 1   e epoch   b owner   c reason of a cancel request
+--   n effective launches   f failed attempts   i infrastructure failures   h past attempts
+--   l launch token   a task ARN   z instance ARN   g starting ms   u running ms
+--   y ended ms   x exit code
+-- Short names and a separate document keep the hash in its compact encoding.
+local call = redis.call
+local INBOX, READY, DELAYED, OWNERS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local CLAIMS, INTENTS, LIVE, CANCELS = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local DEAD, EVENTS, SEQ, EPOCH = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local IN = {
+  STARTING = KEYS[13], RUNNING = KEYS[14],
+  SUCCEEDED = KEYS[15], FAILED = KEYS[16], CANCELLED = KEYS[17],
+}
+local PREFIX, RETENTION_S, EVENTS_KEPT = ARGV[1], ARGV[3], ARGV[4]
+
+-- Lua's own conversion turns 16 digits into an exponent.
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+local NOW = tonumber(ARGV[2])
+if not NOW then
+  local time = call('TIME')
+  NOW = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+local NOW_TEXT = int(NOW)
+local KEPT_SINCE = int(NOW - tonumber(RETENTION_S) * 1000)
+
+local function job_key(id)
+  return PREFIX .. 'job:' .. id
+end
+
+local function doc_key(id)
+  return PREFIX .. 'doc:' .. id
+end
+
+local function claimed_key(owner)
+  return PREFIX .. 'claimed:' .. owner
+end
+
+local function report(id, state, reason)
+  call('XADD', EVENTS, 'MAXLEN', '~', EVENTS_KEPT, '*',
+    'job', id, 'state', state, 'reason', reason, 'at', NOW_TEXT)
+end
+
+local function to_queue(id, score, delay_ms)
+  if delay_ms > 0 then
+    call('ZADD', DELAYED, int(NOW + delay_ms), id)
+  else
+    call('ZADD', READY, score, id)
+  end
+end
+
+local function has_lease(owner)
+  local expiry = call('ZSCORE', OWNERS, owner)
+  return expiry and tonumber(expiry) > NOW
+end
+
+-- Whether `owner` holds the RUNNABLE job under this epoch; a stale claim holds nothing.
+local function held(id, owner, epoch)
+  local job = call('HMGET', job_key(id), 's', 'b', 'e')
+  return job[1] == 'RUNNABLE' and job[2] == owner and job[3] == epoch
+end
+
+-- Ends the owner's lease; its claims go back to ready under their old score.
+local function give_back(owner)
+  local ids = call('SMEMBERS', claimed_key(owner))
+  for _, id in ipairs(ids) do
+    local score = call('HGET', job_key(id), 'o')
+    if score then
+      call('HDEL', job_key(id), 'b')
+      call('ZADD', READY, score, id)
+    end
+  end
+  call('DEL', claimed_key(owner))
+  call('HDEL', CLAIMS, owner)
+  call('ZREM', OWNERS, owner)
+  return #ids
+end
+
+local function end_job(id, from, to, reason)
+  local key = job_key(id)
+  call('HSET', key, 's', to, 'w', reason, 'y', NOW_TEXT)
+  call('HDEL', key, 'b')
+  call('SREM', CANCELS, id)
+  if IN[from] then
+    call('ZREM', IN[from], id)
+  end
+  for _, state in ipairs({'SUCCEEDED', 'FAILED', 'CANCELLED'}) do
+    call('ZREMRANGEBYSCORE', IN[state], '-inf', KEPT_SINCE)
+  end
+  call('ZADD', IN[to], NOW_TEXT, id)
+  call('EXPIRE', key, RETENTION_S)
+  call('EXPIRE', doc_key(id), RETENTION_S)
+  report(id, to, reason)
+end
+
+-- STARTING or RUNNING back to RUNNABLE; what belonged to the launch is forgotten.
+local function run_again(id, from, reason, delay_ms)
+  local key = job_key(id)
+  call('HSET', key, 's', 'RUNNABLE', 'w', reason)
+  call('HDEL', key, 'l', 'a', 'z', 'g', 'u', 'x')
+  call('ZREM', IN[from], id)
+  to_queue(id, call('HGET', key, 'o'), delay_ms)
+  report(id, 'RUNNABLE', reason)
+end

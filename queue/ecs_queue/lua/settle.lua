@@ -1,0 +1,40 @@
+-- ARGV: 5 token, then four a job: S | R, id,
+--   S: task ARN, instance ARN ('' = not known)     R: reason, delay in ms
+-- Whatever the ledger entry no longer names was settled before.
+local token = ARGV[5]
+local launch_key = PREFIX .. 'launch:' .. token
+
+local function started(id, task, instance)
+  local key = job_key(id)
+  call('HSET', key, 'a', task)
+  if instance ~= '' then
+    call('HSET', key, 'z', instance)
+  end
+  call('HINCRBY', key, 'n', 1)
+  call('HSET', LIVE, task, id)
+end
+
+local function refused(id, reason, delay_ms)
+  local cancelled = call('HGET', job_key(id), 'c')
+  if cancelled then
+    end_job(id, 'STARTING', 'CANCELLED', cancelled)
+  else
+    run_again(id, 'STARTING', reason, delay_ms)
+  end
+end
+
+for i = 6, #ARGV, 4 do
+  local kind, id = ARGV[i], ARGV[i + 1]
+  if call('HDEL', launch_key, 'job:' .. id) == 1 then
+    if kind == 'S' then
+      started(id, ARGV[i + 2], ARGV[i + 3])
+    else
+      refused(id, ARGV[i + 2], tonumber(ARGV[i + 3]))
+    end
+  end
+end
+if call('HLEN', launch_key) <= 2 then
+  call('DEL', launch_key)
+  call('ZREM', INTENTS, token)
+end
+return 1

@@ -1,0 +1,220 @@
+"""The commands of producers and of people who look on: submit, cancel, read."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ecs_queue import records
+from ecs_queue.document import canonical, parse_job
+from ecs_queue.errors import InvalidJob, UnknownJob
+from ecs_queue.job import Job, JobId
+from ecs_queue.records import SCORE_STEP
+from ecs_queue.script import Command, line, pairs, state_of, text
+from ecs_queue.states import (
+    Accepted,
+    Admission,
+    AlreadyEnded,
+    Cancellation,
+    Cancelled,
+    CancelRequested,
+    Conflict,
+    DeadLetter,
+    Duplicate,
+    Event,
+    JobRecord,
+    JobState,
+    NoSuchJob,
+    Submission,
+)
+
+BATCH_JOBS = 500
+BATCH_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEntry:
+    """One unread entry of the inbox stream, as its producer wrote it."""
+
+    entry_id: str
+    fields: Mapping[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A valid job in its canonical form, and the inbox entry it came in, if any."""
+
+    job: Job
+    document: bytes
+    entry_id: str = ""
+
+    @classmethod
+    def of(cls, job: Job, entry_id: str = "") -> "Written":
+        """Write `job` in its canonical form."""
+        return cls(job=job, document=canonical(job), entry_id=entry_id)
+
+    def args(self) -> tuple[str | bytes | int, ...]:
+        """Its part of the enqueue script's arguments."""
+        score = (1000 - self.job.priority) * SCORE_STEP
+        return (
+            self.entry_id,
+            "J",
+            self.job.id,
+            self.document,
+            score,
+            self.job.retry.attempts,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An inbox entry that is no job; `document` is empty where the entry holds it as `job`."""
+
+    entry_id: str
+    reason: str
+    document: str = ""
+
+    def args(self) -> tuple[str | bytes | int, ...]:
+        """Its part of the enqueue script's arguments."""
+        return (self.entry_id, "X", line(self.reason), self.document, "", "")
+
+
+def batches(jobs: Iterable[Job]) -> Iterator[list[Written]]:
+    """Jobs in canonical form, grouped so that no call grows beyond a few megabytes."""
+    batch: list[Written] = []
+    size = 0
+    for job in jobs:
+        written = Written.of(job)
+        if batch and (len(batch) == BATCH_JOBS or size + len(written.document) > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(written)
+        size += len(written.document)
+    if batch:
+        yield batch
+
+
+def judge(entry: InboxEntry) -> Written | Unreadable:
+    """Validate what a producer wrote."""
+    document = entry.fields.get(b"job")
+    if document is None:
+        found = {text(name): text(value) for name, value in entry.fields.items()}
+        names = ", ".join(found)
+        reason = f'job: the entry has no field "job" that holds the document (it has: {names})'
+        return Unreadable(entry.entry_id, reason, json.dumps(found))
+    try:
+        return Written.of(parse_job(document, default_id=entry.entry_id), entry.entry_id)
+    except InvalidJob as error:
+        return Unreadable(entry.entry_id, str(error))
+
+
+def submit(token: str, batch: Sequence[Written]) -> Command[tuple[Submission, ...]]:
+    """Take jobs in directly; repeated under the same token it answers the same."""
+
+    def parse(reply: bytes) -> tuple[Submission, ...]:
+        return tuple(
+            _submission(letter, written.job.id)
+            for letter, written in zip(text(reply), batch, strict=True)
+        )
+
+    return Command("enqueue", _enqueue_args(token, batch), parse)
+
+
+def read_inbox(count: int) -> Command[tuple[InboxEntry, ...]]:
+    """The oldest entries; they stay until `admit` takes them."""
+
+    def parse(reply: list[Any]) -> tuple[InboxEntry, ...]:
+        return tuple(InboxEntry(text(entry), dict(pairs(flat))) for entry, flat in reply)
+
+    return Command("inbox", (count,), parse)
+
+
+def admit(token: str, judged: Sequence[Written | Unreadable]) -> Command[Admission]:
+    """Take judged entries out of the inbox; those that another call took are left out."""
+
+    def parse(reply: bytes) -> Admission:
+        letters = text(reply)
+        submissions = [
+            _submission(letter, each.job.id)
+            for letter, each in zip(letters, judged, strict=True)
+            if isinstance(each, Written) and letter != "-"
+        ]
+        return Admission(tuple(submissions), dead=letters.count("X") + letters.count("C"))
+
+    return Command("enqueue", _enqueue_args(token, judged), parse)
+
+
+def cancel(job_ids: Sequence[JobId], reason: str) -> Command[tuple[Cancellation, ...]]:
+    """RUNNABLE jobs end at once, STARTING and RUNNING ones once their task has stopped."""
+
+    def parse(reply: list[bytes]) -> tuple[Cancellation, ...]:
+        return tuple(
+            _cancellation(text(word), job_id) for word, job_id in zip(reply, job_ids, strict=True)
+        )
+
+    return Command("cancel", (line(reason), *job_ids), parse)
+
+
+def job(job_id: JobId) -> Command[JobRecord]:
+    """One job; parsing raises UnknownJob where there is none."""
+
+    def parse(reply: list[Any] | None) -> JobRecord:
+        if reply is None:
+            raise UnknownJob(
+                f"no job {job_id!r} in this queue: it was never admitted, or ended long ago"
+            )
+        return records.record(reply)
+
+    return Command("job", (job_id,), parse)
+
+
+def jobs(state: JobState | None, limit: int, offset: int) -> Command[tuple[JobRecord, ...]]:
+    """A page of jobs."""
+    return Command("jobs", (state or "", offset, limit), records.records)
+
+
+def counts() -> Command[Mapping[JobState, int]]:
+    """The number of jobs in every state."""
+
+    def parse(reply: list[Any]) -> Mapping[JobState, int]:
+        found = {state_of(state): int(number) for state, number in pairs(reply)}
+        return {state: found.get(state, 0) for state in JobState}
+
+    return Command("counts", (), parse)
+
+
+def dead_letters(limit: int) -> Command[tuple[DeadLetter, ...]]:
+    """The newest dead letters first."""
+    return Command("dead_letters", (limit,), records.dead_letters)
+
+
+def events(after: str, limit: int) -> Command[tuple[Event, ...]]:
+    """Transitions after an entry id, oldest first."""
+    return Command("events", (after, limit), records.events)
+
+
+def _enqueue_args(
+    token: str, batch: Sequence[Written | Unreadable]
+) -> tuple[str | bytes | int, ...]:
+    return (token, *(arg for each in batch for arg in each.args()))
+
+
+def _submission(letter: str, job_id: JobId) -> Submission:
+    outcomes: dict[str, type[Accepted | Duplicate | Conflict]] = {
+        "A": Accepted,
+        "D": Duplicate,
+        "C": Conflict,
+    }
+    return outcomes[letter](job_id)
+
+
+def _cancellation(word: str, job_id: JobId) -> Cancellation:
+    match word:
+        case "NONE":
+            return NoSuchJob(job_id)
+        case "CANCELLED":
+            return Cancelled(job_id)
+        case "REQUESTED":
+            return CancelRequested(job_id)
+        case _:
+            return AlreadyEnded(job_id, JobState(word))

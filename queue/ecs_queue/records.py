@@ -1,0 +1,116 @@
+"""Reading stored jobs, dead letters and events back; lua/prelude.lua lists a job's fields."""
+
+from typing import Any
+
+from ecs_queue.document import from_canonical
+from ecs_queue.job import JobId
+from ecs_queue.script import chunks, pairs, state_of, text
+from ecs_queue.states import (
+    Attempt,
+    DeadLetter,
+    Event,
+    InstanceArn,
+    JobRecord,
+    JobState,
+    LaunchToken,
+    TaskArn,
+)
+
+SCORE_STEP = 10**12
+"""Room for submission numbers inside one priority: score = (1000 - priority) * step + number."""
+
+Fields = dict[bytes, bytes]
+
+
+def record(reply: list[Any]) -> JobRecord:
+    """A job from its id, document and fields."""
+    job_id, document, flat = reply
+    fields: Fields = dict(pairs(flat))
+    state = state_of(fields[b"s"])
+    submitted_at_ms = int(fields[b"t"])
+    return JobRecord(
+        job=from_canonical(JobId(text(job_id)), document),
+        state=state,
+        reason=_reason(state, fields),
+        order=int(fields[b"o"]) % SCORE_STEP,
+        launches=int(fields.get(b"n", 0)),
+        infrastructure_failures=int(fields.get(b"i", 0)),
+        cancel_requested=b"c" in fields,
+        submitted_at_ms=submitted_at_ms,
+        runnable_at_ms=_number(fields.get(b"r")) or submitted_at_ms,
+        starting_at_ms=_number(fields.get(b"g")),
+        running_at_ms=_number(fields.get(b"u")),
+        ended_at_ms=_number(fields.get(b"y")),
+        launch_token=LaunchToken(text(fields[b"l"])) if b"l" in fields else None,
+        task_arn=TaskArn(text(fields[b"a"])) if b"a" in fields else None,
+        instance_arn=InstanceArn(text(fields[b"z"])) if b"z" in fields else None,
+        exit_code=_number(fields.get(b"x")),
+        attempts=tuple(_attempt(line) for line in fields.get(b"h", b"").split(b"\n") if line),
+    )
+
+
+def records(reply: list[Any]) -> tuple[JobRecord, ...]:
+    """Jobs from a flat reply of id, document and fields."""
+    return tuple(record(each) for each in chunks(reply, 3))
+
+
+def dead_letters(reply: list[Any]) -> tuple[DeadLetter, ...]:
+    """Entries of the dead stream."""
+    return tuple(_dead_letter(text(entry_id), dict(pairs(flat))) for entry_id, flat in reply)
+
+
+def events(reply: list[Any]) -> tuple[Event, ...]:
+    """Entries of the events stream."""
+    return tuple(_event(text(entry_id), dict(pairs(flat))) for entry_id, flat in reply)
+
+
+def _reason(state: JobState, fields: Fields) -> str:
+    active = state in (JobState.STARTING, JobState.RUNNING)
+    if active and b"c" in fields:
+        return f"cancellation requested: {text(fields[b'c'])}"
+    if b"w" in fields:
+        return text(fields[b"w"])
+    match state:
+        case JobState.RUNNABLE:
+            return "being placed" if b"b" in fields else "waiting for its turn"
+        case JobState.STARTING if b"a" not in fields:
+            return "launch requested, not acknowledged yet"
+        case JobState.STARTING:
+            return "launched, not seen RUNNING yet"
+        case _:
+            return ""
+
+
+def _attempt(line: bytes) -> Attempt:
+    task_arn, instance_arn, started, ended, exit_code, reason = text(line).split("\t")
+    return Attempt(
+        task_arn=TaskArn(task_arn),
+        instance_arn=InstanceArn(instance_arn) if instance_arn else None,
+        started_at_ms=int(started) if started else None,
+        ended_at_ms=int(ended),
+        exit_code=int(exit_code) if exit_code else None,
+        reason=reason,
+    )
+
+
+def _dead_letter(entry_id: str, fields: Fields) -> DeadLetter:
+    return DeadLetter(
+        entry_id=entry_id,
+        document=text(fields[b"document"]),
+        reason=text(fields[b"reason"]),
+        at_ms=int(fields[b"at"]),
+    )
+
+
+def _event(entry_id: str, fields: Fields) -> Event:
+    return Event(
+        entry_id=entry_id,
+        job_id=JobId(text(fields[b"job"])),
+        state=state_of(fields[b"state"]),
+        reason=text(fields[b"reason"]),
+        at_ms=int(fields[b"at"]),
+    )
+
+
+def _number(value: bytes | None) -> int | None:
+    return None if value is None else int(value)

@@ -1,0 +1,202 @@
+"""The commands of schedulers: leases, claims, the launch ledger, and how tasks ended."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ecs_queue.document import from_canonical
+from ecs_queue.errors import LeaseLost, UnknownJob
+from ecs_queue.job import JobId
+from ecs_queue.records import SCORE_STEP
+from ecs_queue.script import Command, chunks, line, pairs, state_of, text
+from ecs_queue.states import (
+    Claim,
+    InfrastructureFailed,
+    InstanceArn,
+    Intent,
+    JobState,
+    LaunchOutcome,
+    LaunchToken,
+    LiveTask,
+    Note,
+    OwnerId,
+    PendingCancellation,
+    PendingLaunch,
+    Release,
+    Sighting,
+    Started,
+    Succeeded,
+    TaskArn,
+    TaskFailed,
+    Verdict,
+)
+
+
+def open_lease(owner: OwnerId, lease_ms: int) -> Command[None]:
+    """Begin a lease; what this owner held before goes back to ready."""
+    return Command("open_lease", (owner, lease_ms), _nothing)
+
+
+def renew(owner: OwnerId, lease_ms: int) -> Command[None]:
+    """Extend the lease; parsing raises LeaseLost where it ran out."""
+
+    def parse(reply: int | None) -> None:
+        if reply is None:
+            raise _lost(owner)
+
+    return Command("renew", (owner, lease_ms), parse)
+
+
+def hand_back(owner: OwnerId) -> Command[int]:
+    """End the lease and give everything claimed back; the number of jobs that went back."""
+    return Command("hand_back", (owner,), int)
+
+
+def reclaim_expired() -> Command[int]:
+    """Give back what owners hold whose lease ran out; the number of jobs that went back."""
+    return Command("reclaim", (), int)
+
+
+def claim(owner: OwnerId, claim_id: str, count: int) -> Command[tuple[Claim, ...]]:
+    """The head of the queue; parsing raises LeaseLost where the owner has no lease."""
+    if not claim_id or claim_id.split() != [claim_id]:
+        raise ValueError(f"a claim id is one word, not {claim_id!r}")
+
+    def parse(reply: list[Any] | None) -> tuple[Claim, ...]:
+        if reply is None:
+            raise _lost(owner)
+        return tuple(_claim(each) for each in chunks(reply, 6))
+
+    return Command("claim", (owner, claim_id, count), parse)
+
+
+def release(owner: OwnerId, releases: Sequence[Release]) -> Command[None]:
+    """Give claimed jobs back; those not held any more are left alone."""
+    args = (a for r in releases for a in (r.job_id, r.epoch, line(r.reason), r.delay_ms))
+    return Command("release", (owner, *args), _nothing)
+
+
+def note(owner: OwnerId, notes: Sequence[Note]) -> Command[None]:
+    """Write down why claimed jobs wait; those not held any more are left alone."""
+    args = (a for n in notes for a in (n.job_id, n.epoch, line(n.reason)))
+    return Command("note", (owner, *args), _nothing)
+
+
+def intend(
+    owner: OwnerId, token: LaunchToken, api: str, intents: Sequence[Intent]
+) -> Command[frozenset[JobId]]:
+    """Write the ledger entry of a launch; answers the jobs that may be launched under it."""
+
+    def parse(reply: list[bytes]) -> frozenset[JobId]:
+        return frozenset(JobId(text(job_id)) for job_id in reply)
+
+    args = (a for i in intents for a in (i.job_id, i.epoch, i.instance_arn or ""))
+    return Command("intend", (owner, token, api, *args), parse)
+
+
+def settle(token: LaunchToken, outcomes: Sequence[LaunchOutcome]) -> Command[None]:
+    """Write down what certainly became of a launch; repeated outcomes change nothing."""
+    args = (a for outcome in outcomes for a in _settlement(outcome))
+    return Command("settle", (token, *args), _nothing)
+
+
+def pending_launches(older_than_ms: int, limit: int) -> Command[tuple[PendingLaunch, ...]]:
+    """Ledger entries whose outcome is open, oldest first."""
+
+    def parse(reply: list[Any]) -> tuple[PendingLaunch, ...]:
+        return tuple(_pending_launch(token, dict(pairs(flat))) for token, flat in pairs(reply))
+
+    return Command("pending_launches", (older_than_ms, limit), parse)
+
+
+def live_tasks(cursor: str) -> Command[tuple[str, tuple[LiveTask, ...]]]:
+    """One page of acknowledged tasks, and the cursor to go on with ("0" at the end)."""
+
+    def parse(reply: list[Any]) -> tuple[str, tuple[LiveTask, ...]]:
+        tasks = (
+            LiveTask(TaskArn(text(task)), JobId(text(job_id))) for task, job_id in pairs(reply[1])
+        )
+        return text(reply[0]), tuple(tasks)
+
+    return Command("live_tasks", (cursor,), parse)
+
+
+def running(sightings: Sequence[Sighting]) -> Command[None]:
+    """STARTING jobs whose tasks were seen RUNNING are RUNNING."""
+    args = (a for s in sightings for a in (s.task_arn, s.at_ms, s.instance_arn or ""))
+    return Command("running", tuple(args), _nothing)
+
+
+def finish(
+    task_arn: TaskArn, verdict: Verdict, delay_ms: int, infrastructure_budget: int
+) -> Command[JobState]:
+    """A task stopped; answers the state its job went to, also when repeated."""
+
+    def parse(reply: bytes | None) -> JobState:
+        if reply is None:
+            raise UnknownJob(f"no job of this queue runs as task {task_arn}")
+        return state_of(reply)
+
+    match verdict:
+        case Succeeded(exit_code=exit_code, reason=reason):
+            kind = "S"
+        case TaskFailed(exit_code=exit_code, reason=reason):
+            kind = "F"
+        case InfrastructureFailed(reason=reason):
+            kind, exit_code = "I", None
+    shown_exit_code = "" if exit_code is None else exit_code
+    args = (task_arn, kind, line(reason), shown_exit_code, delay_ms, infrastructure_budget)
+    return Command("finish", args, parse)
+
+
+def cancellations() -> Command[tuple[PendingCancellation, ...]]:
+    """STARTING and RUNNING jobs whose cancellation was asked for."""
+
+    def parse(reply: list[bytes]) -> tuple[PendingCancellation, ...]:
+        return tuple(
+            PendingCancellation(
+                JobId(text(job_id)), TaskArn(text(task)) if task else None, text(reason)
+            )
+            for job_id, task, reason in chunks(reply, 3)
+        )
+
+    return Command("cancellations", (), parse)
+
+
+def _settlement(outcome: LaunchOutcome) -> tuple[str | int, ...]:
+    match outcome:
+        case Started(job_id, task_arn, instance_arn):
+            return ("S", job_id, task_arn, instance_arn or "")
+        case _:
+            return ("R", outcome.job_id, line(outcome.reason), outcome.delay_ms)
+
+
+def _claim(values: list[bytes]) -> Claim:
+    job_id, document, epoch, score, launches, runnable_at_ms = values
+    return Claim(
+        job=from_canonical(JobId(text(job_id)), document),
+        epoch=int(epoch),
+        order=int(score) % SCORE_STEP,
+        launches=int(launches),
+        runnable_at_ms=int(runnable_at_ms),
+    )
+
+
+def _pending_launch(token: bytes, fields: dict[bytes, bytes]) -> PendingLaunch:
+    return PendingLaunch(
+        token=LaunchToken(text(token)),
+        api=text(fields[b"api"]),
+        created_at_ms=int(fields[b"at"]),
+        jobs={
+            JobId(text(name.removeprefix(b"job:"))): InstanceArn(text(arn)) if arn else None
+            for name, arn in fields.items()
+            if name.startswith(b"job:")
+        },
+    )
+
+
+def _lost(owner: OwnerId) -> LeaseLost:
+    return LeaseLost(f"the lease of {owner} ran out: open a new one and claim again")
+
+
+def _nothing(reply: object) -> None:
+    return None

@@ -1,0 +1,147 @@
+"""An operation of the queue, once, without I/O: a Command is a script, its arguments, and how to
+read its answer. `client.Queue` and `sync.SyncQueue` run the same commands.
+
+The scripts are the .lua files beside this module, each behind lua/prelude.lua. The keys known
+beforehand are declared; the others (one per job, owner, token, task) share their hash tag.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Generic, TypeVar
+
+from ecs_queue.states import DEFAULT_QUEUE, JobState, QueueName
+
+T = TypeVar("T")
+
+_STATIC_KEYS = (
+    "inbox",
+    "ready",
+    "delayed",
+    "owners",
+    "claims",
+    "intents",
+    "live",
+    "cancels",
+    "dead",
+    "events",
+    "seq",
+    "epoch",
+    "in:STARTING",
+    "in:RUNNING",
+    "in:SUCCEEDED",
+    "in:FAILED",
+    "in:CANCELLED",
+)
+
+_REASON_CHARACTERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """What a queue keeps and allows; every client of one queue should use the same.
+
+    `retention_s`: how long a terminal job can be looked up, and its id stays taken.
+    `infrastructure_budget`: infrastructure failures after which a job is given up.
+    `events_kept`: about how many transitions the events stream holds.
+    """
+
+    retention_s: int = 7 * 86_400
+    infrastructure_budget: int = 100
+    events_kept: int = 100_000
+
+    def __post_init__(self) -> None:
+        for name, least in (("retention_s", 1), ("infrastructure_budget", 0), ("events_kept", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+
+
+DEFAULT_SETTINGS = QueueSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Generic[T]):
+    """One call of one script; `parse` turns its raw answer (bytes, ints, lists) into T."""
+
+    script: str
+    args: tuple[str | bytes | int, ...]
+    parse: Callable[[Any], T]
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What every call of one queue carries: its keys, the time, and the settings.
+
+    `now_ms` None leaves the time to the server.
+    """
+
+    name: QueueName
+    settings: QueueSettings
+    now_ms: Callable[[], int] | None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", self.name):
+            raise ValueError(
+                f"a queue's name has 1 to 64 letters, digits, _ . or -, unlike {self.name!r}"
+            )
+
+    @property
+    def prefix(self) -> str:
+        """What all keys of the queue begin with."""
+        return f"{{q:{self.name}}}:"
+
+    def keys(self) -> list[str]:
+        """KEYS of every script."""
+        return [self.prefix + key for key in _STATIC_KEYS]
+
+    def args(self, command: Command[T]) -> list[str | bytes | int]:
+        """ARGV: what all scripts share, then the command's own."""
+        now = "" if self.now_ms is None else self.now_ms()
+        shared = (self.prefix, now, self.settings.retention_s, self.settings.events_kept)
+        return [*shared, *command.args]
+
+
+def inbox_key(name: QueueName = DEFAULT_QUEUE) -> str:
+    """The stream that producers in any language XADD to, with one field `job`."""
+    return f"{{q:{name}}}:inbox"
+
+
+@cache
+def sources() -> dict[str, str]:
+    """The source of every script by its name, prelude included."""
+    folder = resources.files("ecs_queue") / "lua"
+    texts = {
+        entry.name.removesuffix(".lua"): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".lua")
+    }
+    prelude = texts.pop("prelude")
+    return {name: prelude + text for name, text in texts.items()}
+
+
+def text(value: bytes) -> str:
+    """A reply as text; bytes that are no UTF-8 are shown as escapes."""
+    return value.decode("utf-8", "backslashreplace")
+
+
+def line(reason: str) -> str:
+    """A reason as one line of bounded length, as the queue stores it."""
+    flat = " ".join(reason.split())
+    return flat if len(flat) <= _REASON_CHARACTERS else flat[: _REASON_CHARACTERS - 1] + "…"
+
+
+def pairs(flat: list[Any]) -> list[tuple[Any, Any]]:
+    """A flat reply as pairs."""
+    return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def chunks(flat: list[Any], size: int) -> list[list[Any]]:
+    """A flat reply as groups of `size`."""
+    return [flat[i : i + size] for i in range(0, len(flat), size)]
+
+
+def state_of(value: bytes) -> JobState:
+    """A state as the scripts name it."""
+    return JobState(text(value))
