@@ -125,16 +125,16 @@ def full_queue(repeats: int) -> Row:
 
 
 def fenzo(hosts: int) -> list[Row]:
-    """Fenzo's published case: hosts of 8 CPUs; 1, 3 and 6 cores as 20/40/40 % of cores; by 200."""
+    """Fenzo's published case: 8 CPUs each; tasks of 1, 4, 6 as 20/40/40 % of cores; by 200."""
     rows = [
         Instance(InstanceId(f"h{n:05d}"), (8, 1024, 0, 0), (8, 1024, 0, 0)) for n in range(hosts)
     ]
     snapshot = Snapshot.of(rows)
-    cores = np.repeat(
-        [1, 3, 6], [int(hosts * 8 * share / size) for size, share in ((1, 0.2), (3, 0.4), (6, 0.4))]
-    )
+    counts = [int(hosts * 8 * share / size) for size, share in ((1, 0.2), (4, 0.4), (6, 0.4))]
+    counts[0] += hosts * 8 - counts[0] - 4 * counts[1] - 6 * counts[2]
+    cores = np.repeat([1, 4, 6], counts)
     np.random.default_rng(3).shuffle(cores)
-    shapes = {size: Shape(size, 1) for size in (1, 3, 6)}
+    shapes = {size: Shape(size, 1) for size in (1, 4, 6)}
     free, used, times = snapshot.free.copy(), 0, []
     for first in range(0, len(cores), 200):
         asked = [

@@ -4,17 +4,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ecs_placement.arrays import pack
     from ecs_placement.batch import place
     from ecs_placement.check import Violation
     from ecs_placement.explain import sentence
     from ecs_placement.policy import DEFAULT_POLICY, Policy
 
-__all__ = ["DEFAULT_POLICY", "Policy", "Violation", "place", "sentence"]
+__all__ = ["DEFAULT_POLICY", "Policy", "Violation", "pack", "place", "sentence"]
 
 _HOME = {
     "DEFAULT_POLICY": "policy",
     "Policy": "policy",
     "Violation": "check",
+    "pack": "arrays",
     "place": "batch",
     "sentence": "explain",
 }

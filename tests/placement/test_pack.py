@@ -1,0 +1,151 @@
+"""The array-level entry point: what it accepts, what it never does, what the fast gear decides."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+
+from ecs_placement import pack
+from ecs_placement.arrays import Objective, intern
+from ecs_placement.errors import InvalidArray
+
+
+def used(rows: NDArray[np.int64], demand: NDArray[np.generic], count: int) -> NDArray[np.float64]:
+    """What each row takes, recomputed from the answer."""
+    taken = np.zeros((count, demand.shape[1]))
+    np.add.at(taken, rows[rows >= 0], demand[rows >= 0].astype(np.float64))
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("free", "demand", "expected"),
+    [
+        pytest.param([[4, 4], [2, 6]], [[2, 6], [4, 4]], [1, 0], id="exact fit"),
+        pytest.param([[0.3, 1.0]], [[0.1, 0.1]] * 3, [0, 0, 0], id="fractions that sum to 0.3"),
+        pytest.param([[0, 0], [0, 0]], [[0, 0]] * 3, [0, 0, 0], id="nothing asked of nothing"),
+        pytest.param([[-1, 4], [4, 4]], [[1, 1]], [1], id="negative free"),
+        pytest.param([[-1, 4]], [[0, 1]], [0], id="negative free, not asked for"),
+        pytest.param([[4], [4]], [[5]], [-1], id="too big"),
+        pytest.param([[2**60]], [[2**59 + 1], [2**59 + 1]], [0, -1], id="beyond 2^53, exact"),
+        pytest.param([[2e-9]], [[1e-9], [1e-9], [1e-9]], [0, 0, -1], id="tiny amounts"),
+    ],
+)
+def test_small_cases(free: object, demand: object, expected: list[int]) -> None:
+    """Each on both gears."""
+    for budget_s in (0.0, None):
+        assert pack(free, demand, budget_s=budget_s).tolist() == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("rows", "tasks"), [(0, 3), (3, 0), (0, 0)])
+def test_nothing_to_pack_or_nowhere(rows: int, tasks: int) -> None:
+    placed = pack(np.zeros((rows, 2)), np.ones((tasks, 2)))
+    assert placed.tolist() == [-1] * tasks
+    assert placed.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("free", "demand", "options", "message"),
+    [
+        ([[1.0, np.nan]], [[1, 1]], {}, r"free\[0, 1\] = nan is not finite"),
+        ([[1, 1]], [[1, 1], [np.inf, 1]], {}, r"demand\[1, 0\] = inf is not finite"),
+        ([[4, 4]], [[1, -1]], {}, r"demand\[0, 1\] = -1 is negative"),
+        ([[4, 4]], [[1]], {}, "demand has 1 dimensions, expected 2 as free has"),
+        ([4, 4], [[1]], {}, "free has 1 axes, expected 2"),
+        ([["a"]], [[1]], {}, "free has dtype <U1"),
+        ([[4]], [[1]], {"active": [True, False]}, r"active has shape \(2,\), expected \(1,\)"),
+        ([[4]], [[1]], {"cost": [-1.0]}, "cost: every entry"),
+        ([[4]], [[1]], {"capacity": [[4, 4]]}, r"capacity has shape \(1, 2\)"),
+        ([[4]], [[1]], {"objective": "cheap"}, 'objective is \'cheap\', expected "fit" or "open"'),
+        ([[4]], [[1]], {"budget_s": -1}, "budget_s is -1, expected seconds"),
+    ],
+)
+def test_bad_arguments_are_named(
+    free: object, demand: object, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InvalidArray, match=message):
+        pack(free, demand, **options)  # type: ignore[arg-type]
+
+
+def test_a_negative_amount_from_rounding_counts_as_nothing() -> None:
+    """-1 of a capacity of 100, as in the published Triplet sets, next to two that fill the row."""
+    assert pack([[100]], [[-1], [50], [50]]).tolist() == [0, 0, 0]
+
+
+def test_inputs_are_not_changed() -> None:
+    free, demand = np.array([[4, 4], [8, 8]]), np.array([[1, 2]] * 9)
+    before = free.copy(), demand.copy()
+    pack(free, demand, active=np.array([True, False]), objective="open")
+    assert np.array_equal(before[0], free)
+    assert np.array_equal(before[1], demand)
+
+
+def test_a_row_not_in_use_is_opened_only_when_needed_and_the_cheaper_first() -> None:
+    """Two tasks fit what is open; the third opens row 2, which costs 1 where row 1 costs 3."""
+    placed = pack(
+        [[2], [4], [4]],
+        [[1]] * 3,
+        active=[True, False, False],
+        cost=[1.0, 3.0, 1.0],
+        objective="open",
+        budget_s=0,
+    )
+    assert sorted(placed.tolist()) == [0, 0, 2]
+
+
+matrices = arrays.arrays(
+    np.int64, st.tuples(st.integers(1, 8), st.just(3)), elements=st.integers(-2, 12)
+)
+
+
+@given(matrices, matrices, st.sampled_from(["fit", "open"]), st.sampled_from([0.0, None, 0.05]))
+def test_no_row_is_ever_overcommitted(
+    free: NDArray[np.int64], demand: NDArray[np.int64], objective: Objective, budget_s: float | None
+) -> None:
+    demand = np.abs(demand)
+    active = np.arange(len(free)) % 2 == 0
+
+    def answer() -> NDArray[np.int64]:
+        return pack(free, demand, active=active, objective=objective, budget_s=budget_s)
+
+    rows = answer()
+    assert rows.shape == (len(demand),)
+    taken = used(rows, demand, len(free))
+    assert ((taken <= free) | (taken == 0)).all()
+    left = free - taken
+    for task in demand[rows < 0]:
+        assert not ((left >= task) | (task == 0)).all(axis=1).any()
+    assert np.array_equal(rows, answer())
+
+
+@given(matrices, matrices)
+def test_the_fast_gear_is_best_fit_decreasing(
+    free: NDArray[np.int64], demand: NDArray[np.int64]
+) -> None:
+    """Against one request at a time; equal sizes of different shape may go either way."""
+    demand = np.abs(demand)
+    largest = np.maximum(free.max(axis=0), 1)
+    weights = (demand / largest).sum(axis=0)
+    weights = weights / max(weights.max(), 1e-300) / largest
+    sizes = demand @ weights
+    _, shape_of = np.unique(demand, axis=0, return_inverse=True)
+    if len(set(np.round(sizes, 9))) < len(set(shape_of.reshape(-1).tolist())):
+        return
+    left, expected = free.astype(np.float64), np.zeros(len(free), dtype=np.int64)
+    for task in np.argsort(-sizes, kind="stable"):
+        fits = ((left >= demand[task]) | (demand[task] == 0)).all(axis=1)
+        if fits.any():
+            best = int(np.where(fits, np.round(left @ weights, 9), np.inf).argmin())
+            left[best] -= demand[task]
+            expected[best] += 1
+    rows = pack(free, demand, budget_s=0)
+    assert np.bincount(rows[rows >= 0], minlength=len(free)).tolist() == expected.tolist()
+
+
+@given(arrays.arrays(np.int64, (20, 2), elements=st.integers(0, 2)))
+def test_interning_gives_back_every_task(tasks: NDArray[np.int64]) -> None:
+    shapes, counts, shape_of = intern(tasks)
+    assert np.array_equal(shapes[shape_of], tasks)
+    assert np.array_equal(np.bincount(shape_of), counts)
+    assert len({tuple(shape) for shape in shapes.tolist()}) == len(shapes)
