@@ -183,7 +183,7 @@ class Settings(BaseModel):
         "before it is FAILED.",
     )
     retention_s: int = Field(
-        default=604_800, ge=0, description="How long ended jobs stay readable; a week by default."
+        default=604_800, ge=1, description="How long ended jobs stay readable; a week by default."
     )
     drain_timeout_s: Seconds = Field(
         default=25.0,

@@ -19,7 +19,18 @@ from starlette.requests import ClientDisconnect
 from ecs_queue.document import parse_job
 from ecs_queue.errors import InvalidJob, QueueError, QueueUnreachable, UnknownJob
 from ecs_queue.job import MAX_DOCUMENT_BYTES, Job, JobId
-from ecs_queue.states import Accepted, Conflict, JobRecord, JobState, Submission
+from ecs_queue.states import (
+    Accepted,
+    AlreadyEnded,
+    Cancellation,
+    Cancelled,
+    CancelRequested,
+    Conflict,
+    JobRecord,
+    JobState,
+    NoSuchJob,
+    Submission,
+)
 from ecs_scheduler.metrics import CONTENT_TYPE, Metrics
 from ecs_scheduler.presentation import outcome_name, record_as_json
 from ecs_scheduler.status import ServiceStatus
@@ -43,8 +54,8 @@ class JobQueue(Protocol):
     async def job(self, job_id: JobId) -> JobRecord:
         """The job's record. Raises UnknownJob."""
 
-    async def cancel(self, job_id: JobId) -> JobState:
-        """Ask for the job's end; the state it is in now. Raises UnknownJob."""
+    async def cancel(self, job_ids: Sequence[JobId], reason: str) -> Sequence[Cancellation]:
+        """Ask for the jobs' ends; one answer each, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +193,20 @@ async def job(job_id: str, backend: FromBackend) -> dict[str, Any]:
 
 
 @router.post("/v1/jobs/{job_id:path}/cancel")
-async def cancel(job_id: str, backend: FromBackend) -> dict[str, str]:
-    """Ask for the job's end; a job that ECS runs is CANCELLED once its task has stopped."""
-    state = await backend.queue.cancel(JobId(job_id))
-    return {"id": job_id, "state": state.value}
+async def cancel(job_id: str, backend: FromBackend) -> Response:
+    """Ask for the job's end: 200 CANCELLED, 202 once its task has stopped, 409 ended before."""
+    (answer,) = await backend.queue.cancel([JobId(job_id)], "cancelled over HTTP")
+    match answer:
+        case Cancelled():
+            return JSONResponse({"id": job_id, "outcome": "cancelled"}, 200)
+        case CancelRequested():
+            return JSONResponse({"id": job_id, "outcome": "requested"}, 202)
+        case AlreadyEnded():
+            code = 200 if answer.state is JobState.CANCELLED else 409
+            message = f"job {job_id!r} has ended as {answer.state.value} before"
+            return JSONResponse({"id": job_id, "outcome": "ended", "error": message}, code)
+        case NoSuchJob():
+            raise UnknownJob(f"no job {job_id!r} in this queue")
 
 
 async def _body(request: Request) -> bytes:

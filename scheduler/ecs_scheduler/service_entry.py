@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import structlog
-from ecs_queue.client import connect as connect_queue
 
 from ecs_scheduler import ecs
 from ecs_scheduler.clock import SystemClock
@@ -16,6 +15,7 @@ from ecs_scheduler.config import Config
 from ecs_scheduler.http_api import Backend, create_app
 from ecs_scheduler.http_server import listen, serving
 from ecs_scheduler.metrics import Metrics
+from ecs_scheduler.queue_connection import open_queue
 from ecs_scheduler.service import Service
 
 log = structlog.get_logger(__name__)
@@ -35,9 +35,7 @@ async def run_service(config: Config) -> int:
         listener = None
         if config.http_port is not None:
             listener = stack.enter_context(listen(config.http_host, config.http_port))
-        queue = await connect_queue(config.redis_url, config.queue)
-        stack.push_async_callback(queue.aclose)
-        await queue.ping()
+        queue = await stack.enter_async_context(open_queue(config))
         client = await stack.enter_async_context(ecs.connect(config, clock))
         service = Service(config, queue, client, metrics, clock)
         if listener is not None:

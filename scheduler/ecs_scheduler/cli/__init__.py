@@ -12,27 +12,26 @@ from cyclopts import App, CycloptsError, Parameter
 
 from ecs_scheduler.cli.failures import USAGE, exit_code_of, explain
 
-HELP = """Batch jobs for Amazon ECS: queued in Redis, placed by vector bin-packing, launched once.
+HELP = """Batch jobs for Amazon ECS: queued in Redis, placed by vector
+bin-packing, launched once.
 
-Every setting may be given as a flag, as the variable ECS_SCHEDULER_<SETTING>, or in
-ecs-scheduler.toml, in this order of precedence.
+Every setting may be given as a flag, as the variable
+ECS_SCHEDULER_<SETTING>, or in ecs-scheduler.toml, in this order.
 
-Exit codes: 0 ok, 1 failed, 2 usage or invalid input, 3 Redis or AWS unreachable,
-4 the awaited job failed, 130 interrupted.
+Exit codes: 0 ok, 1 failed, 2 usage or invalid input, 3 Redis or AWS
+unreachable, 4 the awaited job failed, 130 interrupted.
 """
 
 COMMANDS = {
-    "run": ("run:run", "Run the scheduler until SIGTERM."),
-    "submit": ("submit:submit", "Submit one job, or a file of them."),
-    "jobs": ("jobs:jobs", "List jobs."),
-    "job": ("jobs:job", "Show one job: state, reason, attempts."),
-    "cancel": ("jobs:cancel", "Cancel jobs."),
-    "wait": ("jobs:wait", "Wait until jobs have ended."),
-    "dead": ("journal:dead", "List what was sent to the inbox and is not a job."),
-    "events": ("journal:events", "Show the latest transitions of jobs."),
-    "health": ("health:health", "Ask a running scheduler whether it lives."),
-}
-OUTSIDE = {
+    "run": ("ecs_scheduler.cli.run:run", "Run the scheduler until SIGTERM."),
+    "submit": ("ecs_scheduler.cli.submit:submit", "Submit one job, or a file of them."),
+    "jobs": ("ecs_scheduler.cli.jobs:jobs", "List jobs."),
+    "job": ("ecs_scheduler.cli.jobs:job", "Show one job: state, reason, attempts."),
+    "cancel": ("ecs_scheduler.cli.jobs:cancel", "Cancel jobs."),
+    "wait": ("ecs_scheduler.cli.jobs:wait", "Wait until jobs have ended."),
+    "dead": ("ecs_scheduler.cli.journal:dead", "List what was sent to the inbox and is not a job."),
+    "events": ("ecs_scheduler.cli.journal:events", "Show the latest transitions of jobs."),
+    "health": ("ecs_scheduler.cli.health:health", "Ask a running scheduler whether it lives."),
     "demo": ("ecs_scheduler.demo:demo", "Try everything: Valkey, a simulated ECS and a workload."),
     "trace": ("ecs_scheduler.trace:trace", "Turn recorded workloads into jobs."),
 }
@@ -49,10 +48,8 @@ def build_app() -> App:
         # No --no-x or --empty-x twins: a flag that is not given is not set.
         default_parameter=Parameter(negative=()),
     )
-    for name, (place, text) in COMMANDS.items():
-        app.command(f"ecs_scheduler.cli.{place}", name=name, help=text)
-    for name, (place, text) in OUTSIDE.items():
-        app.command(place, name=name, help=text)
+    for order, (name, (place, text)) in enumerate(COMMANDS.items()):
+        app.command(place, name=name, help=text, sort_key=order)
     app.register_install_completion_command(help="Install completion for this shell.")
     return app
 

@@ -3,10 +3,15 @@
 Whatever is not listed here is a bug, and shows its traceback.
 """
 
-from cyclopts import CycloptsError
+from typing import TYPE_CHECKING, cast
+
+from cyclopts import CycloptsError, UnknownCommandError
 
 from ecs_queue import errors as queue_errors
 from ecs_scheduler import errors as scheduler_errors
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 OK, FAILED, USAGE, UNREACHABLE, JOB_FAILED = range(5)
 
@@ -23,6 +28,7 @@ class Failed(scheduler_errors.SchedulerError):
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (InvalidInput, USAGE),
     (queue_errors.InvalidJob, USAGE),
+    (queue_errors.InvalidRedisUrl, USAGE),
     (scheduler_errors.ConfigurationError, USAGE),
     (queue_errors.QueueUnreachable, UNREACHABLE),
     (scheduler_errors.AwsUnreachable, UNREACHABLE),
@@ -47,13 +53,14 @@ def explain(error: Exception) -> str:
 
 
 def _usage_problem(error: CycloptsError) -> str:
-    # Here, because a quarter of a second of imports is for this failure only.
-    from pydantic import ValidationError
+    if isinstance(error, UnknownCommandError) and not error.command_chain:
+        # Its own text would import every command to suggest one.
+        return f"there is no command {(error.unused_tokens or [''])[0]!r}"
+    if type(error.__cause__).__module__.startswith("pydantic"):
+        # Here, because a quarter of a second of imports is for this failure only.
+        from ecs_scheduler.config_sources import explain_flags
 
-    from ecs_scheduler.config_sources import explain_flags
-
-    if isinstance(error.__cause__, ValidationError):
-        return explain_flags(error.__cause__)
+        return explain_flags(cast("ValidationError", error.__cause__))
     return str(error)
 
 

@@ -1,0 +1,160 @@
+"""Reads files of jobs: JSON lines, one JSON array or object, or the lines of a trace.
+
+A file is read twice, once to check every entry and once to submit, so that size costs no memory;
+what can't be read twice (standard input, pipes) is spooled first.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from pydantic_core import from_json, to_json
+
+from ecs_queue.document import canonical, parse_job
+from ecs_queue.errors import InvalidJob
+from ecs_queue.job import MAX_DOCUMENT_BYTES, Job
+from ecs_scheduler.cli.failures import InvalidInput
+
+MAX_LINE_BYTES = 2 * MAX_DOCUMENT_BYTES
+"""A trace's line holds more than the document; whatever is longer is no line of jobs."""
+
+MAX_ARRAY_BYTES = 256 * 1024 * 1024
+SHOWN_PROBLEMS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One document of a file; `place` is what a person calls it: "line 7", "item 3"."""
+
+    place: str
+    document: bytes
+
+
+@dataclass
+class Check:
+    """What reading a file once found: the number of valid jobs, and a message per bad entry."""
+
+    valid: int = 0
+    problems: list[str] = field(default_factory=list)
+    bad: int = 0
+
+    def add_problem(self, message: str) -> None:
+        """Count a bad entry; only the first SHOWN_PROBLEMS messages are kept."""
+        self.bad += 1
+        if len(self.problems) < SHOWN_PROBLEMS:
+            self.problems.append(message)
+
+    def report(self) -> str:
+        """Every kept message, one a line."""
+        more = (
+            [f"and {self.bad - len(self.problems)} more"] if self.bad > len(self.problems) else []
+        )
+        return "\n".join([*self.problems, *more])
+
+
+@contextmanager
+def opened(name: str, stdin: IO[bytes]) -> Iterator[IO[bytes]]:
+    """The file, or standard input for `-`, as something that can be read twice.
+
+    Raises InvalidInput if there is no such file.
+    """
+    try:
+        source = stdin if name == "-" else Path(name).open("rb")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise InvalidInput(f"--file: cannot read {name}: {error.strerror}") from error
+    try:
+        if name != "-" and source.seekable():
+            yield source
+            return
+        with tempfile.TemporaryFile() as spool:
+            shutil.copyfileobj(source, spool)
+            spool.seek(0)
+            yield spool
+    except IsADirectoryError as error:
+        raise InvalidInput(f"--file: {name} is a directory") from error
+    finally:
+        if source is not stdin:
+            source.close()
+
+
+def check(file: IO[bytes], name: str) -> Check:
+    """Read the whole file and judge every entry, without keeping the jobs."""
+    result = Check()
+    places: dict[str, tuple[str, int]] = {}
+    for entry in entries(file, name):
+        try:
+            job = parse_job(_document(entry.document), default_id="-")
+            _refuse_conflict(job, entry.place, places)
+        except InvalidJob as error:
+            result.add_problem(f"{name}, {entry.place}: {error}")
+        else:
+            result.valid += 1
+    return result
+
+
+def jobs(file: IO[bytes], name: str, new_id: Callable[[], str]) -> Iterator[Job]:
+    """The valid jobs of the file; `new_id` names those without an id."""
+    for entry in entries(file, name):
+        try:
+            yield parse_job(_document(entry.document), default_id=new_id())
+        except InvalidJob:
+            continue  # `check` has reported it, and the caller decided to go on
+
+
+def entries(file: IO[bytes], name: str) -> Iterator[Entry]:
+    """Every document of the file from its beginning, blank lines left out. Raises InvalidInput."""
+    file.seek(0)
+    head = file.read(4096).lstrip()
+    file.seek(0)
+    if head.startswith(b"[") or name.endswith(".json"):
+        yield from _items(file, name)
+        return
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            while line and not line.endswith(b"\n"):
+                line = file.readline(MAX_LINE_BYTES)
+            line = b" " * (MAX_DOCUMENT_BYTES + 1)  # parse_job says what is wrong with it
+        if line.strip() or len(line) > MAX_DOCUMENT_BYTES:
+            yield Entry(f"line {number}", line)
+
+
+def _items(file: IO[bytes], name: str) -> Iterator[Entry]:
+    raw = file.read(MAX_ARRAY_BYTES + 1)
+    if len(raw) > MAX_ARRAY_BYTES:
+        raise InvalidInput(
+            f"{name}: more than {MAX_ARRAY_BYTES} bytes; put one job per line (.jsonl) instead"
+        )
+    try:
+        value = from_json(raw)
+    except ValueError as error:
+        raise InvalidInput(f"{name}: is not JSON: {error}") from None
+    for index, item in enumerate(value if isinstance(value, list) else [value]):
+        yield Entry(f"item {index}", to_json(item))
+
+
+def _document(raw: bytes) -> bytes:
+    """The job document of an entry: itself, or what a trace's line has under `job`."""
+    if b'"job"' not in raw or len(raw) > MAX_LINE_BYTES:
+        return raw
+    try:
+        value = from_json(raw)
+    except ValueError:
+        return raw  # parse_job says what is wrong with it
+    if isinstance(value, dict) and "job" in value and "task_definition" not in value:
+        return to_json(value["job"])
+    return raw
+
+
+def _refuse_conflict(job: Job, place: str, places: dict[str, tuple[str, int]]) -> None:
+    if job.id == "-":
+        return
+    digest = hash(canonical(job))
+    first_place, first_digest = places.setdefault(job.id, (place, digest))
+    if digest != first_digest:
+        raise InvalidJob(f"id: another document has the id {job.id!r} on {first_place}")

@@ -1,0 +1,145 @@
+"""One job out of the flags of `ecs-scheduler submit`."""
+
+import json
+import shlex
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from ecs_queue.document import parse_job
+from ecs_queue.errors import InvalidJob
+from ecs_queue.job import Job
+from ecs_scheduler.cli.failures import InvalidInput
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class JobFlags:
+    """What the job shall be; everything that is left out stays as the task definition has it."""
+
+    id: str | None = None
+    """Id of the job. Submitting the same id again changes nothing; made up if left out."""
+    container: str | None = None
+    """Container of the task definition that command, --env, --cpu, --memory, --gpus are for."""
+    command: str | None = None
+    """Command as one string, split as a shell does; or put it behind -- instead."""
+    env: Annotated[tuple[str, ...], Parameter(allow_leading_hyphen=False)] = ()
+    """Environment variable NAME=VALUE; repeatable."""
+    cpu: int | None = None
+    """CPU units (1024 to a vCPU) of the container, or of the whole task without --container."""
+    memory: int | None = None
+    """Memory in MiB of the container, or of the whole task without --container."""
+    gpus: int | None = None
+    """GPUs of the container."""
+    priority: int | None = None
+    """0 to 1000; higher goes first."""
+    share: str | None = None
+    """Tenant the job counts for."""
+    attempts: int | None = None
+    """How often the task may be run until it succeeds, 1 to 10."""
+    group: str | None = None
+    """ECS task group."""
+    tag: tuple[str, ...] = ()
+    """Tag KEY=VALUE of the task; repeatable."""
+    subnet: tuple[str, ...] = ()
+    """Subnet of the task's network interface (network mode awsvpc); repeatable."""
+    security_group: tuple[str, ...] = ()
+    """Security group of the task's network interface; repeatable."""
+    fallback_after_s: int | None = None
+    """Seconds without room after which RunTask is used instead of StartTask."""
+    fallback_launch_type: str | None = None
+    """Launch type of that RunTask: EC2, FARGATE or EXTERNAL."""
+
+    @property
+    def given(self) -> list[str]:
+        """The flags that were given."""
+        return [
+            "--" + name.replace("_", "-")
+            for name, value in vars(self).items()
+            if value not in (None, ())
+        ]
+
+
+def job_from_flags(
+    task_definition: str, arguments: tuple[str, ...], flags: JobFlags, default_id: str
+) -> Job:
+    """The job; `arguments` are the command given behind `--`. Raises InvalidInput."""
+    document: dict[str, Any] = {
+        "id": flags.id or default_id,
+        "task_definition": task_definition,
+        "overrides": _overrides(arguments, flags),
+        "group": flags.group,
+        "priority": flags.priority,
+        "share": flags.share,
+        "retry": None if flags.attempts is None else {"attempts": flags.attempts},
+        "tags": _pairs("--tag", flags.tag),
+        "network_configuration": _network(flags),
+        "fallback": _fallback(flags),
+    }
+    given = {field: value for field, value in document.items() if value not in (None, {})}
+    try:
+        return parse_job(json.dumps(given))
+    except InvalidJob as error:
+        raise InvalidInput(f"not a job: {error}") from error
+
+
+def _overrides(arguments: tuple[str, ...], flags: JobFlags) -> dict[str, Any] | None:
+    if arguments and flags.command is not None:
+        raise InvalidInput("--command: give it either here or behind --, not both")
+    command = list(arguments) or _split(flags.command)
+    container = {
+        "command": command,
+        "environment": [
+            {"name": name, "value": value} for name, value in _pairs("--env", flags.env).items()
+        ],
+        "resourceRequirements": None
+        if flags.gpus is None
+        else [{"type": "GPU", "value": str(flags.gpus)}],
+    }
+    container = {member: value for member, value in container.items() if value}
+    if flags.container is None:
+        if container:
+            raise InvalidInput(
+                "--container: is missing; ECS overrides command, environment and GPUs per "
+                "container, so name the one of the task definition that they are for"
+            )
+        task = {"cpu": flags.cpu, "memory": flags.memory}
+        return {member: str(value) for member, value in task.items() if value is not None}
+    sizes = {"cpu": flags.cpu, "memory": flags.memory}
+    container |= {member: value for member, value in sizes.items() if value is not None}
+    return {"containerOverrides": [{"name": flags.container, **container}]}
+
+
+def _split(command: str | None) -> list[str]:
+    try:
+        return shlex.split(command or "")
+    except ValueError as error:
+        raise InvalidInput(f"--command: {error}: {command}") from error
+
+
+def _pairs(flag: str, given: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            raise InvalidInput(f"{flag}: should look like NAME=VALUE; it is {each!r}")
+        pairs[name] = value
+    return pairs
+
+
+def _network(flags: JobFlags) -> dict[str, Any] | None:
+    if not flags.subnet and not flags.security_group:
+        return None
+    vpc = {"subnets": list(flags.subnet), "securityGroups": list(flags.security_group)}
+    return {"awsvpcConfiguration": vpc}
+
+
+def _fallback(flags: JobFlags) -> dict[str, Any] | None:
+    if flags.fallback_after_s is None:
+        if flags.fallback_launch_type is not None:
+            raise InvalidInput("--fallback-after-s: is missing beside --fallback-launch-type")
+        return None
+    launch_type = flags.fallback_launch_type
+    fallback: dict[str, Any] = {"after_s": flags.fallback_after_s}
+    return fallback if launch_type is None else {**fallback, "launch_type": launch_type}

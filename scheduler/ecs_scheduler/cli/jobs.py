@@ -1,0 +1,196 @@
+"""`ecs-scheduler jobs`, `job`, `cancel` and `wait`: single jobs and lists of them."""
+
+import asyncio
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from ecs_queue.client import Queue
+from ecs_queue.job import JobId
+from ecs_queue.states import (
+    AlreadyEnded,
+    Cancellation,
+    Cancelled,
+    CancelRequested,
+    JobRecord,
+    JobState,
+    NoSuchJob,
+)
+from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
+from ecs_scheduler.cli.failures import FAILED, JOB_FAILED, OK, Failed, InvalidInput
+from ecs_scheduler.cli.output import print_json, print_lines, print_table, report, time_shown
+from ecs_scheduler.presentation import record_as_json
+
+POLL_S = 0.5
+
+Limit = Annotated[int, Parameter(name=["--limit", "-n"], validator=Number(gte=1, lte=10_000))]
+
+
+async def jobs(
+    *,
+    state: JobState | None = None,
+    limit: Limit = 50,
+    offset: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
+    queue: QueueFlags = DEFAULT_QUEUE,
+) -> int:
+    """List jobs: running ones first, then those waiting in order, then the ended ones.
+
+    Args:
+        state: Only jobs in this state.
+        limit: Most jobs to list.
+        offset: Jobs to leave out at the beginning.
+        queue: The queue.
+    """
+    async with queue.connected() as client:
+        records = await client.jobs(state, limit=limit, offset=offset)
+        counts = await client.counts()
+    if queue.output == "json":
+        print_json([record_as_json(record) for record in records])
+        return OK
+    rows = [
+        (
+            record.job.id,
+            record.state.value,
+            str(record.job.priority),
+            time_shown(record.submitted_at_ms),
+            record.job.task_definition,
+            record.reason,
+        )
+        for record in records
+    ]
+    print_table(("ID", "STATE", "PRIORITY", "SUBMITTED", "TASK DEFINITION", "REASON"), rows)
+    some = {each.value: number for each, number in counts.items() if number}
+    report("in all: " + (", ".join(f"{n:,} {each}" for each, n in some.items()) or "no jobs"))
+    return OK
+
+
+async def job(job_id: str, /, *, queue: QueueFlags = DEFAULT_QUEUE) -> int:
+    """Show everything about one job: its state, why it waits or how it ended, its attempts.
+
+    Args:
+        job_id: Id of the job.
+        queue: The queue.
+    """
+    async with queue.connected() as client:
+        record = await client.job(JobId(job_id))
+    if queue.output == "json":
+        print_json(record_as_json(record))
+    else:
+        _show(record)
+    return OK
+
+
+async def cancel(*job_ids: str, queue: QueueFlags = DEFAULT_QUEUE) -> int:
+    """Cancel jobs: waiting ones at once, running ones once their task has stopped.
+
+    Args:
+        job_ids: Ids of the jobs.
+        queue: The queue.
+    """
+    if not job_ids:
+        raise InvalidInput("cancel: name at least one job id")
+    async with queue.connected() as client:
+        answers = await client.cancel([JobId(each) for each in job_ids], "cancelled by hand")
+    outcomes = [(each.job_id, *_cancellation_shown(each)) for each in answers]
+    if queue.output == "json":
+        print_json([{"id": each, "outcome": text} for each, text, _ in outcomes])
+    else:
+        print_lines(f"{each}: {text}" for each, text, _ in outcomes)
+    return OK if all(fine for _, _, fine in outcomes) else FAILED
+
+
+async def wait(
+    *job_ids: str,
+    timeout_s: Annotated[float | None, Parameter(name="--timeout-s")] = None,
+    queue: QueueFlags = DEFAULT_QUEUE,
+) -> int:
+    """Wait until all these jobs have ended; exit with 4 unless all of them SUCCEEDED.
+
+    Args:
+        job_ids: Ids of the jobs.
+        timeout_s: Give up, and exit with 1, after so many seconds.
+        queue: The queue.
+    """
+    if not job_ids:
+        raise InvalidInput("wait: name at least one job id")
+    async with queue.connected() as client:
+        records: dict[str, JobRecord] = {}
+        try:
+            async with asyncio.timeout(timeout_s):
+                await _until_ended(client, job_ids, records)
+        except TimeoutError:
+            waiting = [
+                f"{each} is {r.state.value}" for each, r in records.items() if not r.state.terminal
+            ]
+            raise Failed(f"not ended after {timeout_s:g} s: {', '.join(waiting)}") from None
+    if queue.output == "json":
+        print_json([record_as_json(record) for record in records.values()])
+    else:
+        rows = [(each, record.state.value, record.reason) for each, record in records.items()]
+        print_table(("ID", "STATE", "REASON"), rows)
+    succeeded = all(record.state is JobState.SUCCEEDED for record in records.values())
+    return OK if succeeded else JOB_FAILED
+
+
+async def _until_ended(
+    client: Queue, job_ids: tuple[str, ...], records: dict[str, JobRecord]
+) -> None:
+    while True:
+        for each in job_ids:
+            if each not in records or not records[each].state.terminal:
+                records[each] = await client.job(JobId(each))
+        if all(record.state.terminal for record in records.values()):
+            return
+        await asyncio.sleep(POLL_S)
+
+
+def _cancellation_shown(answer: Cancellation) -> tuple[str, bool]:
+    match answer:
+        case Cancelled():
+            return "cancelled", True
+        case CancelRequested():
+            return "cancellation requested; its task is being stopped", True
+        case AlreadyEnded():
+            return f"ended before, as {answer.state.value}", answer.state is JobState.CANCELLED
+        case NoSuchJob():
+            return "no such job in this queue", False
+
+
+def _show(record: JobRecord) -> None:
+    fields = {
+        "id": record.job.id,
+        "state": record.state.value,
+        "reason": record.reason,
+        "task definition": record.job.task_definition,
+        "priority": str(record.job.priority),
+        "submitted": time_shown(record.submitted_at_ms),
+        "runnable": time_shown(record.runnable_at_ms),
+        "starting": time_shown(record.starting_at_ms),
+        "running": time_shown(record.running_at_ms),
+        "ended": time_shown(record.ended_at_ms),
+        "task": record.task_arn or "",
+        "instance": record.instance_arn or "",
+        "exit code": "" if record.exit_code is None else str(record.exit_code),
+        "launches": str(record.launches),
+        "attempts allowed": str(record.job.retry.attempts),
+        "infrastructure failures": str(record.infrastructure_failures or ""),
+        "cancel requested": "yes" if record.cancel_requested else "",
+    }
+    print_lines(
+        f"{name + ':':24} {value}" for name, value in fields.items() if value not in ("", "-")
+    )
+    if not record.attempts:
+        return
+    print_lines(["", "past attempts:"])
+    rows = [
+        (
+            time_shown(each.started_at_ms),
+            time_shown(each.ended_at_ms),
+            "-" if each.exit_code is None else str(each.exit_code),
+            each.task_arn or "-",
+            each.reason,
+        )
+        for each in record.attempts
+    ]
+    print_table(("STARTED", "ENDED", "EXIT", "TASK", "REASON"), rows)

@@ -1,0 +1,150 @@
+"""`ecs-scheduler submit`: one job from flags, or a file of jobs, all valid or none taken."""
+
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ecs_queue.client import Queue
+from ecs_queue.job import Job
+from ecs_queue.states import Conflict, Submission
+from ecs_scheduler.cli import job_files
+from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
+from ecs_scheduler.cli.failures import FAILED, OK, Failed, InvalidInput
+from ecs_scheduler.cli.job_flags import JobFlags, job_from_flags
+from ecs_scheduler.cli.output import print_json, print_lines, report
+from ecs_scheduler.presentation import outcome_name
+
+BATCH = 500
+SHOWN_CONFLICTS = 20
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SubmitFlags(JobFlags):
+    """A job, or a file of jobs."""
+
+    file: Annotated[str | None, Parameter(name=["--file", "-f"], allow_leading_hyphen=True)] = None
+    """File of jobs: one JSON document per line (.jsonl), a .json array, or - for standard input."""
+    skip_invalid: bool = False
+    """Submit the valid jobs of the file even if others are not."""
+
+
+@dataclass
+class Tally:
+    """What became of a file's jobs."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    conflicts: list[str] = field(default_factory=list)
+
+    def add(self, submission: Submission) -> None:
+        """Count one."""
+        self.outcomes[outcome_name(submission)] += 1
+        if isinstance(submission, Conflict) and len(self.conflicts) < SHOWN_CONFLICTS:
+            self.conflicts.append(submission.job_id)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of each outcome."""
+        return {name: self.outcomes[name] for name in ("accepted", "duplicate", "conflict")}
+
+
+async def submit(
+    task_definition: str | None = None,
+    /,
+    *arguments: str,
+    job: SubmitFlags = SubmitFlags(),
+    queue: QueueFlags = DEFAULT_QUEUE,
+) -> int:
+    """Submit a job that runs TASK_DEFINITION, or the jobs of a --file.
+
+    A single job's id goes to standard output. Submitting an id again is a no-op if the job is the
+    same, and refused if it is another one.
+
+    Args:
+        task_definition: Task definition: family, family:revision or ARN.
+        arguments: Command for --container, behind --.
+        job: The job.
+        queue: The queue.
+    """
+    if job.file is None:
+        if task_definition is None:
+            raise InvalidInput("submit: name a TASK_DEFINITION, or a file of jobs with --file")
+        return await _submit_one(task_definition, arguments, job, queue)
+    others = [flag for flag in job.given if flag not in ("--file", "--skip-invalid")]
+    if task_definition is not None or others:
+        what = "a TASK_DEFINITION" if task_definition is not None else ", ".join(others)
+        raise InvalidInput(f"--file: the file says everything about its jobs; leave out {what}")
+    return await _submit_file(job.file, job, queue)
+
+
+async def _submit_one(
+    task_definition: str, arguments: tuple[str, ...], flags: SubmitFlags, queue_flags: QueueFlags
+) -> int:
+    job = job_from_flags(task_definition, arguments, flags, str(uuid.uuid4()))
+    async with queue_flags.connected() as queue:
+        (submission,) = await queue.submit([job])
+    outcome = outcome_name(submission)
+    if isinstance(submission, Conflict):
+        raise Failed(
+            f"--id: another job was submitted as {job.id!r} before; nothing changed. "
+            "Choose another id"
+        )
+    if queue_flags.output == "json":
+        print_json({"id": job.id, "outcome": outcome})
+    else:
+        print_lines([job.id])
+        report(outcome)
+    return OK
+
+
+async def _submit_file(name: str, flags: SubmitFlags, queue_flags: QueueFlags) -> int:
+    with job_files.opened(name, sys.stdin.buffer) as file:
+        check = job_files.check(file, name)
+        if check.bad:
+            report(check.report())
+            if not flags.skip_invalid:
+                raise InvalidInput(
+                    f"{check.bad} of {check.bad + check.valid} jobs are invalid; nothing was "
+                    "submitted. Correct them, or leave them out with --skip-invalid"
+                )
+        if not check.valid:
+            raise InvalidInput(f"--file: {name} holds no jobs")
+        async with queue_flags.connected() as queue:
+            jobs = job_files.jobs(file, name, lambda: str(uuid.uuid4()))
+            tally = await _submit_all(queue, jobs, check.valid)
+    return _report(tally, check.bad, queue_flags)
+
+
+async def _submit_all(queue: Queue, jobs: Iterator[Job], total: int) -> Tally:
+    tally, done = Tally(), 0
+    progress = sys.stderr.isatty() and total > BATCH
+    while batch := list(islice(jobs, BATCH)):
+        for submission in await queue.submit(batch):
+            tally.add(submission)
+        done += len(batch)
+        if progress:
+            end = "\n" if done >= total else ""
+            sys.stderr.write(f"\rsubmitted {done:,} of {total:,}{end}")
+            sys.stderr.flush()
+    return tally
+
+
+def _report(tally: Tally, invalid: int, flags: QueueFlags) -> int:
+    if flags.output == "json":
+        print_json({**tally.counts, "invalid": invalid, "conflicts": tally.conflicts})
+    else:
+        print_lines([", ".join(f"{number} {name}" for name, number in tally.counts.items())])
+    if tally.outcomes["conflict"]:
+        report(
+            "ecs-scheduler: these ids were submitted before with another job, and were left as "
+            f"they are: {', '.join(tally.conflicts)}"
+            + (", ..." if tally.outcomes["conflict"] > len(tally.conflicts) else "")
+        )
+        return FAILED
+    return OK

@@ -1,0 +1,24 @@
+"""From a Config to its queue in Redis, shared by the service and the commands."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from ecs_queue import connection
+from ecs_queue.client import Queue
+from ecs_queue.script import QueueSettings
+from ecs_queue.states import QueueName
+from ecs_scheduler.config import Config
+
+
+@asynccontextmanager
+async def open_queue(config: Config) -> AsyncIterator[Queue]:
+    """The queue, once Redis has answered. Raises InvalidRedisUrl or QueueUnreachable."""
+    settings = QueueSettings(
+        retention_s=config.retention_s, infrastructure_budget=config.max_infrastructure_failures
+    )
+    queue = Queue(connection.connect(config.redis_url), QueueName(config.queue), settings=settings)
+    try:
+        await queue.ping()
+        yield queue
+    finally:
+        await queue.aclose()
