@@ -22,6 +22,7 @@ from ecs_queue.states import (
     Claim,
     DeadLetter,
     Event,
+    Failure,
     Intent,
     JobRecord,
     JobState,
@@ -200,6 +201,15 @@ class Queue:
         """Give claimed jobs back, each with the reason why it waits."""
         if releases:
             await self._run(scheduling.release(owner, releases))
+
+    async def fail(self, owner: OwnerId, failures: Sequence[Failure]) -> None:
+        """Claimed jobs that can't be launched at all are FAILED, each with its reason."""
+        if failures:
+            await self._run(scheduling.fail(owner, failures))
+
+    async def held(self, owner: OwnerId) -> frozenset[JobId]:
+        """What the owner has claimed and not launched; cancelled jobs are no longer in it."""
+        return await self._run(scheduling.held(owner))
 
     async def note(self, owner: OwnerId, notes: Sequence[Note]) -> None:
         """Write down why claimed jobs wait; they stay claimed."""

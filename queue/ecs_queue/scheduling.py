@@ -10,6 +10,7 @@ from ecs_queue.records import SCORE_STEP
 from ecs_queue.script import Command, chunks, line, pairs, state_of, text
 from ecs_queue.states import (
     Claim,
+    Failure,
     InfrastructureFailed,
     InstanceArn,
     Intent,
@@ -21,6 +22,8 @@ from ecs_queue.states import (
     OwnerId,
     PendingCancellation,
     PendingLaunch,
+    Refused,
+    Rejected,
     Release,
     Sighting,
     Started,
@@ -79,6 +82,17 @@ def note(owner: OwnerId, notes: Sequence[Note]) -> Command[None]:
     """Write down why claimed jobs wait; those not held any more are left alone."""
     args = (a for n in notes for a in (n.job_id, n.epoch, line(n.reason)))
     return Command("note", (owner, *args), _nothing)
+
+
+def fail(owner: OwnerId, failures: Sequence[Failure]) -> Command[None]:
+    """Claimed jobs that can't be launched are FAILED; those not held any more are left alone."""
+    args = (a for f in failures for a in (f.job_id, f.epoch, line(f.reason)))
+    return Command("fail", (owner, *args), _nothing)
+
+
+def held(owner: OwnerId) -> Command[frozenset[JobId]]:
+    """What this owner has claimed and not launched."""
+    return Command("held", (owner,), lambda reply: frozenset(JobId(text(each)) for each in reply))
 
 
 def intend(
@@ -166,8 +180,10 @@ def _settlement(outcome: LaunchOutcome) -> tuple[str | int, ...]:
     match outcome:
         case Started(job_id, task_arn, instance_arn):
             return ("S", job_id, task_arn, instance_arn or "")
-        case _:
-            return ("R", outcome.job_id, line(outcome.reason), outcome.delay_ms)
+        case Refused(job_id, reason, delay_ms):
+            return ("R", job_id, line(reason), delay_ms)
+        case Rejected(job_id, reason):
+            return ("F", job_id, line(reason), 0)
 
 
 def _claim(values: list[bytes]) -> Claim:

@@ -107,6 +107,15 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A claimed job that can't be launched at all: FAILED with this reason."""
+
+    job_id: JobId
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
     """One claimed job inside a launch; `instance_arn` is None for RunTask, where ECS chooses."""
 
@@ -133,7 +142,15 @@ class Refused:
     delay_ms: int = 0
 
 
-LaunchOutcome = Started | Refused
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """ECS certainly did not start it, and never would: the job is FAILED with this reason."""
+
+    job_id: JobId
+    reason: str
+
+
+LaunchOutcome = Started | Refused | Rejected
 """What settles an intent.
 
 An unknown outcome settles nothing: the intent stands until the reconciler is certain.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ecs_queue import Queue
+    from ecs_queue.client import Queue
     from ecs_queue.states import OwnerId
     from ecs_scheduler.clock import Clock
     from ecs_scheduler.config import Config

@@ -32,7 +32,7 @@ from ecs_scheduler.window import Window
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from ecs_queue import Queue
+    from ecs_queue.client import Queue
     from ecs_scheduler.clock import Clock
     from ecs_scheduler.config import Config
     from ecs_scheduler.ecs import Ecs

@@ -1,5 +1,5 @@
--- ARGV: 5 token, then four a job: S | R, id,
---   S: task ARN, instance ARN ('' = not known)     R: reason, delay in ms
+-- ARGV: 5 token, then four a job: S | R | F, id,
+--   S: task ARN, instance ARN ('' = not known)     R: reason, delay in ms     F: reason, 0
 -- Whatever the ledger entry no longer names was settled before.
 local token = ARGV[5]
 local launch_key = PREFIX .. 'launch:' .. token
@@ -28,8 +28,10 @@ for i = 6, #ARGV, 4 do
   if call('HDEL', launch_key, 'job:' .. id) == 1 then
     if kind == 'S' then
       started(id, ARGV[i + 2], ARGV[i + 3])
-    else
+    elseif kind == 'R' then
       refused(id, ARGV[i + 2], tonumber(ARGV[i + 3]))
+    else
+      end_job(id, 'STARTING', 'FAILED', ARGV[i + 2])
     end
   end
 end
