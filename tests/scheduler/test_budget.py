@@ -1,0 +1,71 @@
+"""The token buckets, on virtual time."""
+
+import asyncio
+
+from ecs_scheduler.budget import TokenBucket
+
+
+class Watch:
+    """A clock that is set by hand."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def bucket(watch, rate=10.0, burst=5):
+    return TokenBucket("modify", rate, burst, watch)
+
+
+async def test_a_burst_is_at_once_and_then_the_rate_holds():
+    """5 tokens at once; after 0.25 s at 10/s, 2 more (and a half)."""
+    watch = Watch()
+    modify = bucket(watch)
+    for _ in range(5):
+        await modify.take()
+    assert modify.available() == 0
+    watch.now += 0.25
+    assert modify.available() == 2
+
+
+async def test_the_reserve_is_left_for_more_urgent_calls():
+    """With 5 tokens and 3 in reserve, only 2 launches; a stop still finds a token."""
+    modify = bucket(Watch())
+    assert modify.available(reserve=3) == 2
+    await modify.take(reserve=3)
+    await modify.take(reserve=3)
+    assert modify.available(reserve=3) == 0
+    await modify.take()
+
+
+async def test_a_taker_waits_while_the_bucket_is_empty():
+    """Nobody gets a token that is not there yet."""
+    watch = Watch()
+    modify = bucket(watch, rate=1000.0, burst=1)
+    await modify.take()
+    waiting = asyncio.create_task(modify.take())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    watch.now += 1
+    await waiting
+
+
+async def test_a_throttle_halves_the_rate_and_time_wins_it_back():
+    """10/s → 5/s at once; 5 % of 10 per second: back at 10/s after 10 s, never above."""
+    watch = Watch()
+    modify = bucket(watch)
+    modify.throttled()
+    assert (modify.available(), modify.status().rate_per_s) == (0, 5.0)
+    watch.now += 4
+    assert modify.status().rate_per_s == 7.0
+    watch.now += 60
+    assert modify.status().rate_per_s == 10.0
+
+
+async def test_a_slowed_bucket_never_stops():
+    """A tenth of the rate is left, so that the end of the pressure is noticed."""
+    modify = bucket(Watch())
+    for _ in range(20):
+        modify.throttled()
+    assert modify.status().rate_per_s == 1.0
