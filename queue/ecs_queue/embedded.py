@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Self
 
 from ecs_queue.errors import EmbeddedServerFailed
 
-_READY_WITHIN_S = 10.0
+_READY_TRIES, _READY_PAUSE_S = 1000, 0.01
 _STOP_WITHIN_S = 5.0
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
 
@@ -126,12 +125,12 @@ class EmbeddedValkey:
         ]
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        give_up_at = time.monotonic() + _READY_WITHIN_S
-        while process.poll() is None and time.monotonic() < give_up_at:
+        for _ in range(_READY_TRIES):
             if _answers(self.socket_path):
                 return
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.01)
+                process.wait(_READY_PAUSE_S)
+                break
         assert self._folder is not None
         log = (self._folder / "valkey.log").read_text(errors="replace").splitlines()
         ending = " | ".join(log[-3:]) or "its log is empty"

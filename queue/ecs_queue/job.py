@@ -1,9 +1,8 @@
 """The job document: what a producer asks for, validated.
 
-Our own fields are snake_case; whatever ECS takes as is (overrides, network configuration, ...)
-keeps ECS's camelCase JSON inside, so that a piece of a RunTask request can be pasted in.
-Limits are those of the ECS API model (RunTask, StartTask); `ecs_queue.document` reads and writes
-the JSON.
+Our own fields are snake_case; what ECS takes as is (overrides, network configuration, ...) keeps
+ECS's camelCase JSON inside, so that a piece of a RunTask request can be pasted in. Limits are those
+of the ECS API model. `ecs_queue.document` reads and writes the JSON.
 """
 
 from typing import Annotated, Literal, NewType, Self
