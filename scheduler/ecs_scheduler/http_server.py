@@ -21,8 +21,9 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (")[0]
         raise HttpSideUnavailable(
-            f"the HTTP side cannot listen on {host}:{port}: {error.strerror or error}; choose "
+            f"the HTTP side cannot listen on {host}:{port}: {reason}; choose "
             "another --http-port (0: any free one) or --http-host, or leave it away with --no-http"
         ) from error
 

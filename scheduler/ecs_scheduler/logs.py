@@ -19,7 +19,7 @@ SECRET_KEYS = re.compile(r"password|secret|token$|credential|authorization", re.
 NOT_SECRET = frozenset({"token", "launch_token", "client_token"})
 """Launch tokens name launches; they open nothing."""
 
-QUIET = ("botocore", "aiobotocore", "aiohttp.access", "uvicorn.access", "asyncio")
+QUIET = ("botocore", "aiobotocore", "aiohttp.access", "uvicorn", "asyncio")
 """Loggers whose debug and info messages would drown ours."""
 
 

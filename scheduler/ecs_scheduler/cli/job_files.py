@@ -40,11 +40,16 @@ class Check:
 
     valid: int = 0
     problems: list[str] = field(default_factory=list)
-    bad: int = 0
+    bad_places: set[str] = field(default_factory=set)
 
-    def add_problem(self, message: str) -> None:
-        """Count a bad entry; only the first SHOWN_PROBLEMS messages are kept."""
-        self.bad += 1
+    @property
+    def bad(self) -> int:
+        """The number of bad entries."""
+        return len(self.bad_places)
+
+    def add_problem(self, place: str, message: str) -> None:
+        """Note a bad entry; only the first SHOWN_PROBLEMS messages are kept."""
+        self.bad_places.add(place)
         if len(self.problems) < SHOWN_PROBLEMS:
             self.problems.append(message)
 
@@ -90,19 +95,22 @@ def check(file: IO[bytes], name: str) -> Check:
             job = parse_job(_document(entry.document), default_id="-")
             _refuse_conflict(job, entry.place, places)
         except InvalidJob as error:
-            result.add_problem(f"{name}, {entry.place}: {error}")
+            result.add_problem(entry.place, f"{shown(name)}, {entry.place}: {error}")
         else:
             result.valid += 1
     return result
 
 
-def jobs(file: IO[bytes], name: str, new_id: Callable[[], str]) -> Iterator[Job]:
-    """The valid jobs of the file; `new_id` names those without an id."""
+def jobs(file: IO[bytes], name: str, checked: Check, new_id: Callable[[], str]) -> Iterator[Job]:
+    """The jobs that `check` found valid; `new_id` names those without an id."""
     for entry in entries(file, name):
-        try:
+        if entry.place not in checked.bad_places:
             yield parse_job(_document(entry.document), default_id=new_id())
-        except InvalidJob:
-            continue  # `check` has reported it, and the caller decided to go on
+
+
+def shown(name: str) -> str:
+    """What a person calls the file."""
+    return "standard input" if name == "-" else name
 
 
 def entries(file: IO[bytes], name: str) -> Iterator[Entry]:
@@ -128,12 +136,12 @@ def _items(file: IO[bytes], name: str) -> Iterator[Entry]:
     raw = file.read(MAX_ARRAY_BYTES + 1)
     if len(raw) > MAX_ARRAY_BYTES:
         raise InvalidInput(
-            f"{name}: more than {MAX_ARRAY_BYTES} bytes; put one job per line (.jsonl) instead"
+            f"{shown(name)}: more than {MAX_ARRAY_BYTES} bytes; put one job per line instead"
         )
     try:
         value = from_json(raw)
     except ValueError as error:
-        raise InvalidInput(f"{name}: is not JSON: {error}") from None
+        raise InvalidInput(f"{shown(name)}: is not JSON: {error}") from None
     for index, item in enumerate(value if isinstance(value, list) else [value]):
         yield Entry(f"item {index}", to_json(item))
 

@@ -12,6 +12,8 @@ from ecs_queue.errors import InvalidJob
 from ecs_queue.job import Job
 from ecs_scheduler.cli.failures import InvalidInput
 
+Repeatable = Annotated[tuple[str, ...], Parameter(show_default=False)]
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class JobFlags:
     """Container of the task definition that command, --env, --cpu, --memory, --gpus are for."""
     command: str | None = None
     """Command as one string, split as a shell does; or put it behind -- instead."""
-    env: Annotated[tuple[str, ...], Parameter(allow_leading_hyphen=False)] = ()
+    env: Repeatable = ()
     """Environment variable NAME=VALUE; repeatable."""
     cpu: int | None = None
     """CPU units (1024 to a vCPU) of the container, or of the whole task without --container."""
@@ -40,11 +42,11 @@ class JobFlags:
     """How often the task may be run until it succeeds, 1 to 10."""
     group: str | None = None
     """ECS task group."""
-    tag: tuple[str, ...] = ()
+    tag: Repeatable = ()
     """Tag KEY=VALUE of the task; repeatable."""
-    subnet: tuple[str, ...] = ()
+    subnet: Repeatable = ()
     """Subnet of the task's network interface (network mode awsvpc); repeatable."""
-    security_group: tuple[str, ...] = ()
+    security_group: Repeatable = ()
     """Security group of the task's network interface; repeatable."""
     fallback_after_s: int | None = None
     """Seconds without room after which RunTask is used instead of StartTask."""

@@ -114,9 +114,9 @@ async def _submit_file(name: str, flags: SubmitFlags, queue_flags: QueueFlags) -
                     "submitted. Correct them, or leave them out with --skip-invalid"
                 )
         if not check.valid:
-            raise InvalidInput(f"--file: {name} holds no jobs")
+            raise InvalidInput(f"--file: {job_files.shown(name)} holds no jobs")
         async with queue_flags.connected() as queue:
-            jobs = job_files.jobs(file, name, lambda: str(uuid.uuid4()))
+            jobs = job_files.jobs(file, name, check, lambda: str(uuid.uuid4()))
             tally = await _submit_all(queue, jobs, check.valid)
     return _report(tally, check.bad, queue_flags)
 
