@@ -1,0 +1,122 @@
+"""`ecs-simulator`: a local ECS on the command line. Exit codes: 0 ended well, 1 failed, 2 usage."""
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
+
+from ecs_simulator.errors import FleetError, SimulatorError
+from ecs_simulator.fleet import Fleet, InstanceGroup, load_fleet
+from ecs_simulator.options import Options
+
+FAILED, USAGE = 1, 2
+
+app = App(
+    name="ecs-simulator",
+    help="A simulated Amazon ECS to try schedulers and tools against.",
+    version_flags=[],
+)
+
+
+@app.command(name="help")
+def show_help() -> None:
+    """Show what there is."""
+    app.help_print([])
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Serve:
+    """What to serve, and where."""
+
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 8000
+    """TCP port; 0 takes a free one."""
+    host: str = "127.0.0.1"
+    """Address to listen on. There is no authentication: think before opening it up."""
+    cluster: str = "demo"
+    """Cluster that the instances join."""
+    instances: Annotated[int, Parameter(validator=Number(gte=0))] = 10
+    """How many container instances to register; 0 leaves the cluster empty."""
+    instance_type: str = "m5.xlarge"
+    """Their EC2 instance type."""
+    fleet: Path | None = None
+    """Fleet file instead of --instances: TOML with [[instances]] tables, or JSON lines."""
+    region: str = "us-east-1"
+    """AWS Region to play."""
+    seed: int = 0
+    """Decides every random draw: ids, run times, placement ties."""
+    throttle: bool = True
+    """Throttle requests at AWS's published rates."""
+    speed: Annotated[float, Parameter(validator=Number(gt=0))] = 1.0
+    """Simulated seconds per second."""
+
+
+@app.command
+def serve(*, options: Serve = Serve()) -> int:
+    """Serve a simulated ECS over HTTP until SIGTERM or Ctrl-C."""
+    fleet: Fleet = ()
+    try:
+        if options.fleet is not None:
+            fleet = load_fleet(options.fleet)
+        elif options.instances:
+            fleet = (InstanceGroup(count=options.instances, instance_type=options.instance_type),)
+    except FleetError as error:
+        return _fail(str(error), USAGE)
+    return asyncio.run(_serve(options, fleet))
+
+
+async def _serve(options: Serve, fleet: Fleet) -> int:
+    from ecs_simulator.clock import wall_clock
+    from ecs_simulator.server import start, until_signalled
+    from ecs_simulator.simulation import SimulatedEcs
+
+    ecs = SimulatedEcs(
+        Options(region=options.region, throttled=options.throttle),
+        wall_clock(options.speed),
+        options.seed,
+    )
+    count = len(ecs.add_instances(options.cluster, fleet))
+    try:
+        runner, port = await start(ecs, options.host, options.port)
+    except OSError as error:
+        reason = error.strerror or error
+        return _fail(
+            f"cannot listen on {options.host}:{options.port}: {reason}; try --port 0", FAILED
+        )
+    endpoint = f"http://{options.host}:{port}"
+    _say(
+        f"Simulated ECS at {endpoint} (region {options.region}, cluster {options.cluster}, "
+        f"{count} container instances, seed {options.seed})"
+    )
+    _say(
+        f"Try: AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws ecs list-container-instances "
+        f"--cluster {options.cluster} --region {options.region} --endpoint-url {endpoint}"
+    )
+    await until_signalled()
+    await runner.cleanup()
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"ecs-simulator: {message}\n")
+    return code
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point; ends with SystemExit."""
+    try:
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        raise SystemExit(_fail(str(error), USAGE)) from None
+    except SimulatorError as error:
+        raise SystemExit(_fail(str(error), FAILED)) from None
+    raise SystemExit(code if isinstance(code, int) else 0)

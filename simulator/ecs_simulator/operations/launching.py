@@ -1,0 +1,242 @@
+"""StartTask and RunTask: from a request to tasks on instances, or to `failures`."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ecs_simulator.capabilities import platform_requirements
+from ecs_simulator.demands import (
+    checked_overrides,
+    container_specs,
+    demand_of,
+    task_size,
+)
+from ecs_simulator.errors import EcsError, invalid_parameter
+from ecs_simulator.fields import (
+    Request,
+    choice,
+    flag,
+    identifiers,
+    required_text,
+    started_by,
+    struct,
+    tags,
+    text,
+    texts,
+)
+from ecs_simulator.names import TaskArn, random_id
+from ecs_simulator.operations.instances import instance_arn
+from ecs_simulator.query import parse_query
+from ecs_simulator.records import (
+    Cluster,
+    Instance,
+    Launch,
+    Task,
+    TaskDefinition,
+)
+from ecs_simulator.region import Region, failure, find_instance
+from ecs_simulator.resources import refusal, reserve
+from ecs_simulator.shapes import task_shape
+
+MAX_INSTANCES = 10
+START_TASK_STARTED_BY = 36
+PLATFORM_VERSION = "1.4.0"
+
+
+def start_task(region: Region, request: Request) -> dict[str, Any]:
+    """StartTask: one task on each of up to ten named instances; what does not fit is in
+    `failures`."""
+    cluster = region.cluster(request)
+    names = identifiers(request, "containerInstances", MAX_INSTANCES)
+    choices = region.options.undocumented
+    if choices.duplicate_instances == "refused" and len(set(names)) < len(names):
+        raise invalid_parameter("containerInstances contains duplicates.")
+    launch = launch_of(region, request, "EC2", START_TASK_STARTED_BY)
+    zones = zones_of(region, launch)
+    started, failures = [], []
+    for name in names:
+        instance = find_instance(cluster, name)
+        reason = "MISSING" if instance is None else _start_refusal(region, instance, launch, zones)
+        if instance is None or reason is not None:
+            arn = instance_arn(region, cluster, name) if instance is None else instance.arn
+            failures.append(failure(arn, str(reason)))
+        else:
+            started.append(place(region, cluster, launch, instance))
+    now = region.now
+    return {"tasks": [task_shape(task, now) for task in started], "failures": failures}
+
+
+def _start_refusal(
+    region: Region, instance: Instance, launch: Launch, zones: frozenset[str]
+) -> str | None:
+    choices = region.options.undocumented
+    if instance.status == "INACTIVE":
+        return "INACTIVE"
+    if instance.status == "DRAINING" and choices.start_on_draining == "refused":
+        return "INACTIVE"
+    if choices.start_checks_member_of and not member_of(launch.definition, instance):
+        return "MemberOf placement constraint unsatisfied."
+    return refusal(instance, launch, zones)
+
+
+def member_of(definition: TaskDefinition, instance: Instance) -> bool:
+    """Whether the instance satisfies the task definition's memberOf constraints."""
+    return all(
+        parse_query(item["expression"])(instance)
+        for item in definition.document["placementConstraints"]
+    )
+
+
+def launch_of(region: Region, request: Request, launch_type: str, most: int) -> Launch:
+    """Everything the request's tasks have in common; `most` is the longest startedBy."""
+    definition = region.launchable(required_text(request, "taskDefinition", "TaskDefinition"))
+    overrides = checked_overrides(request, definition)
+    specs = container_specs(definition, overrides, region.containers)
+    size = task_size(definition, overrides)
+    demand = demand_of(definition, specs, size)
+    document = definition.document
+    propagate = choice(request, "propagateTags", ("TASK_DEFINITION", "SERVICE", "NONE"))
+    own_tags = tags(request)
+    if propagate == "TASK_DEFINITION":
+        own_keys = {tag["key"] for tag in own_tags}
+        own_tags += [tag for tag in definition.tags if tag["key"] not in own_keys]
+    return Launch(
+        definition=definition,
+        demand=demand,
+        containers=specs,
+        overrides=_shown_overrides(document, overrides),
+        cpu=str(demand.cpu_units),
+        memory=str(demand.memory_mib),
+        awsvpc=document.get("networkMode") == "awsvpc",
+        subnets=_subnets(region, request, document),
+        group=_group(request, definition.family),
+        started_by=started_by(request, most),
+        launch_type=launch_type,
+        tags=own_tags,
+        execute_command=flag(request, "enableExecuteCommand"),
+        requires=definition.requires + platform_requirements(document),
+        platform_version=PLATFORM_VERSION if launch_type == "FARGATE" else None,
+    )
+
+
+def _group(request: Request, family: str) -> str:
+    group = text(request, "group") or f"family:{family}"
+    if len(group) > 255:
+        raise invalid_parameter("group longer than 255.")
+    return group
+
+
+def _shown_overrides(document: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    changed = {item["name"]: item for item in overrides.get("containerOverrides") or ()}
+    containers = [
+        changed.get(item["name"], {"name": item["name"]})
+        for item in document["containerDefinitions"]
+    ]
+    return {
+        "inferenceAcceleratorOverrides": [],
+        **overrides,
+        "containerOverrides": containers,
+    }
+
+
+def _subnets(region: Region, request: Request, document: Mapping[str, Any]) -> tuple[str, ...]:
+    network = struct(request, "networkConfiguration")
+    if document.get("networkMode") != "awsvpc":
+        if network:
+            raise invalid_parameter(
+                "Network Configuration is not valid for the given networkMode of this "
+                "task definition."
+            )
+        return ()
+    subnets = texts(struct(network, "awsvpcConfiguration"), "subnets")
+    if not network:
+        raise invalid_parameter(
+            "Network Configuration must be provided when networkMode 'awsvpc' is specified."
+        )
+    if not subnets:
+        raise invalid_parameter("subnets can not be empty.")
+    if len(subnets) > 16:
+        raise invalid_parameter("subnets can have at most 16 items.")
+    known = region.options.subnets
+    for subnet in subnets:
+        if known and subnet not in known:
+            raise invalid_parameter(
+                f"Error retrieving subnet information for [{subnet}]: "
+                f"The subnet ID '{subnet}' does not exist (ErrorCode: InvalidSubnetID.NotFound)."
+            )
+    return tuple(subnets)
+
+
+def zones_of(region: Region, launch: Launch) -> frozenset[str]:
+    """The Availability Zones of the launch's subnets; empty means any."""
+    known = region.options.subnets
+    return frozenset(known[subnet] for subnet in launch.subnets) if known else frozenset()
+
+
+def place(
+    region: Region,
+    cluster: Cluster,
+    launch: Launch,
+    instance: Instance | None,
+    provider: str | None = None,
+) -> Task:
+    """Make one task, take its resources on `instance` (None: Fargate) and set it going."""
+    task = new_task(region, cluster, launch, provider)
+    if instance is not None:
+        settle_on(region, task, instance)
+    region.agents.launch(task, region.now)
+    return task
+
+
+def new_task(region: Region, cluster: Cluster, launch: Launch, provider: str | None) -> Task:
+    """A task without an instance, entered in the cluster's books."""
+    identity = random_id(region.rng)
+    containers, rng, lifecycle = region.containers, region.rng, region.options.lifecycle
+    task = Task(
+        arn=TaskArn(region.names.arn(f"task/{cluster.name}/{identity}")),
+        id=identity,
+        number=region.next_number(),
+        cluster=cluster,
+        launch=launch,
+        instance=None,
+        created_at=region.now,
+        run_s=tuple(
+            containers.drawn_run_s(rng, lifecycle)
+            if spec.behaviour.run_s is None
+            else spec.behaviour.run_s
+            for spec in launch.containers
+        ),
+        provider=provider,
+        tags=list(launch.tags),
+    )
+    cluster.tasks[identity] = task
+    if launch.started_by is not None:
+        cluster.by_started_by.setdefault(launch.started_by, {})[identity] = task
+    region.tasks_ever.append(task)
+    return task
+
+
+def settle_on(region: Region, task: Task, instance: Instance) -> None:
+    """Give a task its instance, taking its resources there."""
+    task.instance = instance
+    if task.provider is None:
+        task.provider = instance.capacity_provider
+    reserve(task, instance)
+    instance.tasks[task.id] = task
+    region.agents.changed(instance, region.now)
+
+
+def fingerprint(request: Request) -> str:
+    """What must not differ between two RunTask requests with the same clientToken."""
+    return json.dumps(
+        {key: value for key, value in request.items() if key != "clientToken"}, sort_keys=True
+    )
+
+
+def conflict(task_arns: list[str]) -> EcsError:
+    """A clientToken that was used with other parameters."""
+    return EcsError(
+        "ConflictException",
+        "The clientToken was already used with different parameters.",
+        fields={"resourceIds": task_arns},
+    )

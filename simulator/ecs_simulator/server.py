@@ -1,0 +1,51 @@
+"""The simulated ECS as an HTTP server for the AWS CLI, boto3 and anything else that speaks JSON
+1.1."""
+
+import asyncio
+import signal
+
+from aiohttp import web
+
+from ecs_simulator.simulation import SimulatedEcs
+from ecs_simulator.wire import answer
+
+MAX_BODY_BYTES = 1 << 20
+
+
+def application(ecs: SimulatedEcs) -> web.Application:
+    """Serves every operation at `/`, as AWS does, and `GET /healthz`."""
+
+    async def operation(request: web.Request) -> web.Response:
+        served = answer(ecs, request.headers.get("X-Amz-Target"), await request.read())
+        return web.Response(status=served.status, body=served.body, headers=served.headers)
+
+    async def health(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "now": ecs.region.now})
+
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app.router.add_post("/", operation)
+    app.router.add_get("/healthz", health)
+    return app
+
+
+async def start(ecs: SimulatedEcs, host: str, port: int) -> tuple[web.AppRunner, int]:
+    """Start serving; the runner to clean up and the port (chosen by the system when 0). OSError
+    when it is taken."""
+    runner = web.AppRunner(application(ecs), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port)
+    try:
+        await site.start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    return runner, runner.addresses[0][1]
+
+
+async def until_signalled() -> None:
+    """Return on SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()

@@ -1,0 +1,274 @@
+"""The JSON shapes of clusters, container instances and tasks, as ECS answers them. Times are epoch
+seconds."""
+
+from typing import Any
+
+from ecs_simulator.records import (
+    RUNNING,
+    STATUS_NAMES,
+    STOPPED,
+    Cluster,
+    ContainerSpec,
+    Instance,
+    Task,
+    TaskDefinition,
+)
+
+Json = dict[str, Any]
+
+
+def cluster_shape(cluster: Cluster, include: list[str]) -> Json:
+    """A Cluster; `include` adds SETTINGS, TAGS and STATISTICS."""
+    present = [one for one in cluster.instances.values() if one.status in ("ACTIVE", "DRAINING")]
+    shape: Json = {
+        "clusterArn": cluster.arn,
+        "clusterName": cluster.name,
+        "status": cluster.status,
+        "registeredContainerInstancesCount": len(present),
+        "runningTasksCount": cluster.running,
+        "pendingTasksCount": cluster.pending,
+        "activeServicesCount": 0,
+        "statistics": [],
+        "tags": cluster.tags if "TAGS" in include else [],
+        "settings": cluster.settings if "SETTINGS" in include else [],
+        "capacityProviders": cluster.providers,
+        "defaultCapacityProviderStrategy": cluster.default_strategy,
+    }
+    if "STATISTICS" in include:
+        shape["statistics"] = [
+            {"name": "runningEC2TasksCount", "value": str(cluster.running)},
+            {"name": "pendingEC2TasksCount", "value": str(cluster.pending)},
+        ]
+    return shape
+
+
+def _integer(name: str, value: int) -> Json:
+    return {
+        "name": name,
+        "type": "INTEGER",
+        "doubleValue": 0.0,
+        "longValue": 0,
+        "integerValue": value,
+    }
+
+
+def _set(name: str, values: list[str]) -> Json:
+    return {
+        "name": name,
+        "type": "STRINGSET",
+        "doubleValue": 0.0,
+        "longValue": 0,
+        "integerValue": 0,
+        "stringSetValue": values,
+    }
+
+
+def resource_shapes(instance: Instance, remaining: bool, all_gpus: bool) -> list[Json]:
+    """registeredResources or remainingResources: ports are the reserved ones in both."""
+    kind = instance.type
+    if remaining:
+        cpu, memory = instance.free_cpu, instance.free_memory
+        tcp, udp = sorted(instance.ports_tcp), sorted(instance.ports_udp)
+    else:
+        cpu, memory = kind.cpu_units, kind.memory_mib
+        tcp, udp = [22, 2375, 2376, 51678, 51679, 51680], []
+    shapes = [
+        _integer("CPU", cpu),
+        _integer("MEMORY", memory),
+        _set("PORTS", [str(port) for port in tcp]),
+        _set("PORTS_UDP", [str(port) for port in udp]),
+    ]
+    if instance.gpu_ids:
+        gpus = instance.free_gpus if remaining and not all_gpus else instance.gpu_ids
+        shapes.append(_set("GPU", list(gpus)))
+    shapes.extend(instance.user_resources)
+    return shapes
+
+
+def instance_shape(instance: Instance, all_gpus: bool, include: list[str]) -> Json:
+    """A ContainerInstance; `include` adds TAGS and CONTAINER_INSTANCE_HEALTH."""
+    shape: Json = {
+        "containerInstanceArn": instance.arn,
+        "ec2InstanceId": instance.ec2_id,
+        "version": instance.version,
+        "versionInfo": {
+            "agentVersion": instance.agent_version,
+            "agentHash": "0123abcd",
+            "dockerVersion": "DockerVersion: 25.0.8",
+        },
+        "remainingResources": resource_shapes(instance, True, all_gpus),
+        "registeredResources": resource_shapes(instance, False, all_gpus),
+        "status": instance.status,
+        "agentConnected": instance.agent_connected,
+        "runningTasksCount": instance.running,
+        "pendingTasksCount": instance.pending,
+        "attributes": [
+            {"name": name} if value is None else {"name": name, "value": value}
+            for name, value in instance.attributes.items()
+        ],
+        "registeredAt": instance.registered_at,
+        "attachments": [],
+        "tags": instance.tags if "TAGS" in include else [],
+    }
+    if instance.capacity_provider is not None:
+        shape["capacityProviderName"] = instance.capacity_provider
+    if instance.status_reason is not None:
+        shape["statusReason"] = instance.status_reason
+    if "CONTAINER_INSTANCE_HEALTH" in include:
+        shape["healthStatus"] = {
+            "overallStatus": "OK" if instance.agent_connected else "IMPAIRED",
+            "details": [],
+        }
+    return shape
+
+
+def definition_shape(definition: TaskDefinition) -> Json:
+    """A TaskDefinition."""
+    shape = {
+        **definition.document,
+        "taskDefinitionArn": definition.arn,
+        "revision": definition.revision,
+        "status": definition.status,
+        "requiresAttributes": [{"name": name} for name, _ in definition.requires],
+        "registeredAt": definition.registered_at,
+    }
+    if definition.deregistered_at is not None:
+        shape["deregisteredAt"] = definition.deregistered_at
+    return shape
+
+
+_TIMES = (
+    ("connectivityAt", "connected_at"),
+    ("pullStartedAt", "pull_started_at"),
+    ("pullStoppedAt", "pull_stopped_at"),
+    ("startedAt", "started_at"),
+    ("stoppingAt", "stopping_at"),
+    ("executionStoppedAt", "execution_stopped_at"),
+    ("stoppedAt", "stopped_at"),
+)
+
+
+def task_shape(task: Task, now: float, tags: bool = True) -> Json:
+    """A Task as seen at `now`."""
+    launch, instance = task.launch, task.instance
+    shape: Json = {
+        "attachments": _attachments(task),
+        "attributes": [],
+        "availabilityZone": instance.zone if instance is not None else "",
+        "clusterArn": task.cluster.arn,
+        "containers": [_container_shape(task, i) for i in range(len(launch.containers))],
+        "cpu": launch.cpu,
+        "createdAt": task.created_at,
+        "desiredStatus": "RUNNING" if task.wanted else "STOPPED",
+        "enableExecuteCommand": launch.execute_command,
+        "group": launch.group,
+        "lastStatus": STATUS_NAMES[task.status],
+        "launchType": launch.launch_type,
+        "memory": launch.memory,
+        "overrides": launch.overrides,
+        "tags": task.tags if tags else [],
+        "taskArn": task.arn,
+        "taskDefinitionArn": launch.definition.arn,
+        "version": task.version,
+    }
+    if instance is not None:
+        shape["containerInstanceArn"] = instance.arn
+    if task.connected_at is not None:
+        shape["connectivity"] = "CONNECTED"
+    for name, attribute in _TIMES:
+        value = getattr(task, attribute)
+        if value is not None and value <= now:
+            shape[name] = value
+    for name, text in (
+        ("startedBy", launch.started_by),
+        ("capacityProviderName", task.provider),
+        ("platformVersion", launch.platform_version),
+        ("stopCode", task.stop_code),
+        ("stoppedReason", task.stopped_reason),
+    ):
+        if text is not None:
+            shape[name] = text
+    return shape
+
+
+def _attachments(task: Task) -> list[Json]:
+    if not task.launch.awsvpc:
+        return []
+    attached = task.connected_at is not None and task.status < STOPPED
+    details = [{"name": "networkInterfaceId", "value": f"eni-{task.id[:17]}"}]
+    if task.launch.subnets:
+        details.append({"name": "subnetId", "value": task.launch.subnets[0]})
+    status = "ATTACHED" if attached else "DELETED" if task.status == STOPPED else "PRECREATED"
+    return [
+        {
+            "id": task.id,
+            "type": "ElasticNetworkInterface",
+            "status": status,
+            "details": details,
+        }
+    ]
+
+
+def _container_status(task: Task, ended: bool) -> str:
+    if task.status >= STOPPED or ended:
+        return "STOPPED"
+    if task.started_at is None:
+        return "PENDING" if task.wanted else "STOPPED"
+    return "RUNNING" if task.status >= RUNNING else "PENDING"
+
+
+def _container_shape(task: Task, index: int) -> Json:
+    spec = task.launch.containers[index]
+    codes = task.exit_codes
+    shape: Json = {
+        "containerArn": f"{task.arn.replace(':task/', ':container/', 1)}/{index}",
+        "taskArn": task.arn,
+        "name": spec.name,
+        "image": spec.image,
+        "lastStatus": _container_status(task, codes is not None),
+        "networkInterfaces": [],
+        "healthStatus": "UNKNOWN",
+        "cpu": str(spec.cpu_units),
+    }
+    if spec.memory_mib is not None:
+        shape["memory"] = str(spec.memory_mib)
+    if spec.reservation_mib is not None:
+        shape["memoryReservation"] = str(spec.reservation_mib)
+    if task.started_at is not None:
+        shape["runtimeId"] = f"{task.id}-{index}"
+        shape["networkBindings"] = _bindings(task, spec, index)
+    if codes is not None and codes[index] is not None:
+        shape["exitCode"] = codes[index]
+    if task.gpu_ids:
+        shape["gpuIds"] = list(container_gpus(task, index))
+    return shape
+
+
+def _bindings(task: Task, spec: ContainerSpec, index: int) -> list[Json]:
+    if task.launch.awsvpc:
+        return []
+    before = sum(
+        port[1] == 0 for earlier in task.launch.containers[:index] for port in earlier.ports
+    )
+    dynamic = task.first_port + before
+    bindings = []
+    for container_port, host_port, protocol in spec.ports:
+        bindings.append(
+            {
+                "bindIP": "0.0.0.0",
+                "containerPort": container_port,
+                "hostPort": host_port or dynamic,
+                "protocol": protocol,
+            }
+        )
+        dynamic += host_port == 0
+    return bindings
+
+
+def container_gpus(task: Task, index: int) -> tuple[str, ...]:
+    """The GPU ids of one container: the task's ids are dealt out in the order of its containers."""
+    containers = task.launch.containers
+    if containers[index].gpus < 0:
+        return task.gpu_ids
+    start = sum(max(0, spec.gpus) for spec in containers[:index])
+    return task.gpu_ids[start : start + containers[index].gpus]

@@ -1,0 +1,136 @@
+"""SimulatedEcs: one account in one Region, driven by a clock that it is given.
+
+Nothing runs in the background: before every operation all tasks are brought up to now().
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ecs_simulator.containers import SimulatedContainers
+from ecs_simulator.errors import EcsError
+from ecs_simulator.evidence import (
+    Statistics,
+    TaskRecord,
+    Utilisation,
+    record_of,
+    statistics_of,
+    utilisation_of,
+)
+from ecs_simulator.fleet import Fleet, InstanceGroup
+from ecs_simulator.invariants import verify
+from ecs_simulator.names import InstanceArn
+from ecs_simulator.operations import OPERATIONS
+from ecs_simulator.operations.clusters import create_cluster
+from ecs_simulator.operations.instances import add_instance
+from ecs_simulator.options import Options
+from ecs_simulator.records import Cluster, Instance
+from ecs_simulator.region import Region
+from ecs_simulator.throttling import CATEGORIES
+
+
+class SimulatedEcs:
+    """The simulated control plane of one account and Region.
+
+    `now` gives seconds since the epoch; `seed` decides every draw, so equal seeds and equal calls
+    give equal runs.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        now: Callable[[], float],
+        seed: int = 0,
+        containers: SimulatedContainers | None = None,
+    ) -> None:
+        self.options = options
+        self._now = now
+        self.region = Region(self.options, now(), seed, containers or SimulatedContainers())
+
+    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one request as ECS would; EcsError carries AWS's exception name, message and
+        status.
+
+        Request and answer are the JSON of the wire protocol, with times as seconds since the epoch.
+        """
+        region = self.region
+        self.advance()
+        region.calls[operation] += 1
+        handler = OPERATIONS.get(operation)
+        if handler is None:
+            raise EcsError(
+                "InvalidAction", f"Could not find operation {operation} for version 2014-11-13"
+            )
+        if not region.throttle.admits(operation, region.now):
+            region.throttled[CATEGORIES[operation]] += 1
+            raise EcsError("ThrottlingException", "Rate exceeded")
+        return handler(region, request)
+
+    def add_instances(self, cluster: str, fleet: Fleet) -> tuple[InstanceArn, ...]:
+        """Register a fleet in a cluster, which is created if it is missing; the ARNs in the fleet's
+        order."""
+        self.advance()
+        if cluster not in self.region.clusters:
+            create_cluster(self.region, {"clusterName": cluster})
+        found = self.region.cluster({"cluster": cluster})
+        return tuple(
+            self._add(found, group, index).arn for group in fleet for index in range(group.count)
+        )
+
+    def _add(self, cluster: Cluster, group: InstanceGroup, index: int) -> Instance:
+        region = self.region
+        zone = group.availability_zone or f"{self.options.region}{'abc'[index % 3]}"
+        attributes: dict[str, str | None] = dict.fromkeys(self.options.agent_capabilities)
+        attributes["ecs.availability-zone"] = zone
+        if group.trunking:
+            attributes["ecs.awsvpc-trunk-id"] = f"eni-trunk-{region.next_number():08x}"
+        attributes.update(group.attributes)
+        instance = add_instance(region, cluster, group.sized(), attributes)
+        instance.capacity_provider = group.capacity_provider
+        instance.spot = group.spot
+        instance.agent_connected = group.agent_connected
+        return instance
+
+    def set_agent_connected(self, cluster: str, instance_arn: str, connected: bool) -> None:
+        """Disconnect or reconnect the agent of one instance."""
+        self.advance()
+        instance = self._instance(cluster, instance_arn)
+        self.region.agents.set_connected(instance, connected, self.region.now)
+
+    def _instance(self, cluster: str, instance_arn: str) -> Instance:
+        found = self.region.cluster({"cluster": cluster})
+        return found.instances[instance_arn.rpartition("/")[2]]
+
+    def http_session_class(self) -> type:
+        """An HTTP session class for `AioConfig(http_session_cls=...)` that serves requests in
+        process."""
+        from ecs_simulator.session import session_class
+
+        return session_class(self)
+
+    def advance(self) -> None:
+        """Bring everything up to now()."""
+        region = self.region
+        region.agenda.advance(self._now())
+        region.agents.forget_until(region.now)
+
+    def next_event_at(self) -> float | None:
+        """When something will happen next, seconds since the epoch; None when nothing will."""
+        return self.region.agenda.next_at()
+
+    @property
+    def statistics(self) -> Statistics:
+        """What was called, throttled, started, and the peaks of what was reserved."""
+        return statistics_of(self.region)
+
+    def utilisation(self, cluster: str) -> Mapping[str, Utilisation]:
+        """Reserved and registered units by dimension (CPU, MEMORY, GPU, ENI)."""
+        return utilisation_of(self.region, cluster)
+
+    def tasks(self) -> tuple[TaskRecord, ...]:
+        """Every task ever started, in the order of starting."""
+        return tuple(record_of(task) for task in self.region.tasks_ever)
+
+    def verify(self) -> None:
+        """Recount everything; InvariantBroken, with history, when the simulator contradicts
+        itself."""
+        verify(self.region)

@@ -1,0 +1,63 @@
+"""The wire protocol, JSON 1.1: target header and body in, status, headers and body out."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ecs_simulator.errors import EcsError, serialization_error
+from ecs_simulator.simulation import SimulatedEcs
+
+TARGET_PREFIX = "AmazonEC2ContainerServiceV20141113."
+CONTENT_TYPE = "application/x-amz-json-1.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    body: bytes
+    request_id: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that clients look at."""
+        return {
+            "content-type": CONTENT_TYPE,
+            "content-length": str(len(self.body)),
+            "x-amzn-requestid": self.request_id,
+        }
+
+
+def answer(ecs: SimulatedEcs, target: str | None, body: bytes) -> Answer:
+    """Serve one request; every refusal becomes an answer."""
+    request_id = f"simulated-{ecs.region.next_number():012d}"
+    try:
+        result = ecs.call(_operation(target), _parsed(body))
+    except EcsError as error:
+        document = {"__type": error.code, "message": error.message, **error.fields}
+        return Answer(error.status, _encoded(document), request_id)
+    return Answer(200, _encoded(result), request_id)
+
+
+def _operation(target: str | None) -> str:
+    if target is None or not target.startswith(TARGET_PREFIX):
+        raise EcsError(
+            "InvalidAction", f"Unknown target {target!r}; expected {TARGET_PREFIX}<Operation>"
+        )
+    return target.removeprefix(TARGET_PREFIX)
+
+
+def _parsed(body: bytes) -> Mapping[str, Any]:
+    try:
+        document = json.loads(body or b"{}")
+    except ValueError as error:
+        raise serialization_error(f"The body is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise serialization_error("The body must be a JSON object.")
+    return document
+
+
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
