@@ -14,11 +14,11 @@ class Watch:
         return self.now
 
 
-def bucket(watch, rate=10.0, burst=5):
+def bucket(watch: Watch, rate: float = 10.0, burst: int = 5) -> TokenBucket:
     return TokenBucket("modify", rate, burst, watch)
 
 
-async def test_a_burst_is_at_once_and_then_the_rate_holds():
+async def test_a_burst_is_at_once_and_then_the_rate_holds() -> None:
     """5 tokens at once; after 0.25 s at 10/s, 2 more (and a half)."""
     watch = Watch()
     modify = bucket(watch)
@@ -29,7 +29,7 @@ async def test_a_burst_is_at_once_and_then_the_rate_holds():
     assert modify.available() == 2
 
 
-async def test_the_reserve_is_left_for_more_urgent_calls():
+async def test_the_reserve_is_left_for_more_urgent_calls() -> None:
     """With 5 tokens and 3 in reserve, only 2 launches; a stop still finds a token."""
     modify = bucket(Watch())
     assert modify.available(reserve=3) == 2
@@ -39,7 +39,7 @@ async def test_the_reserve_is_left_for_more_urgent_calls():
     await modify.take()
 
 
-async def test_a_taker_waits_while_the_bucket_is_empty():
+async def test_a_taker_waits_while_the_bucket_is_empty() -> None:
     """Nobody gets a token that is not there yet."""
     watch = Watch()
     modify = bucket(watch, rate=1000.0, burst=1)
@@ -51,7 +51,7 @@ async def test_a_taker_waits_while_the_bucket_is_empty():
     await waiting
 
 
-async def test_a_throttle_halves_the_rate_and_time_wins_it_back():
+async def test_a_throttle_halves_the_rate_and_time_wins_it_back() -> None:
     """10/s → 5/s at once; 5 % of 10 per second: back at 10/s after 10 s, never above."""
     watch = Watch()
     modify = bucket(watch)
@@ -63,7 +63,7 @@ async def test_a_throttle_halves_the_rate_and_time_wins_it_back():
     assert modify.status().rate_per_s == 10.0
 
 
-async def test_a_slowed_bucket_never_stops():
+async def test_a_slowed_bucket_never_stops() -> None:
     """A tenth of the rate is left, so that the end of the pressure is noticed."""
     modify = bucket(Watch())
     for _ in range(20):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from math import ceil
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,27 +13,27 @@ from ecs_scheduler.launch_signature import batches, launch_signature
 ARN = "arn:aws:ecs:us-east-1:123456789012:task-definition/batch:1"
 
 
-def job(job_id="a", **members):
+def job(job_id: str = "a", **members: Any) -> Job:
     return Job.model_validate({"id": job_id, "task_definition": "batch", **members})
 
 
-def command(*words):
+def command(*words: str) -> dict[str, Any]:
     return {"containerOverrides": [{"name": "main", "command": list(words)}]}
 
 
-def test_id_priority_and_retries_leave_the_signature_alone():
+def test_id_priority_and_retries_leave_the_signature_alone() -> None:
     """Only what reaches ECS counts."""
     one = job("one", priority=7, retry={"attempts": 3}, share="a")
     assert launch_signature(one, ARN) == launch_signature(job("two"), ARN)
 
 
-def test_another_command_is_another_signature():
+def test_another_command_is_another_signature() -> None:
     """StartTask takes one set of overrides a call."""
     signatures = {launch_signature(job(overrides=command(w)), ARN) for w in ("x", "y")}
     assert len(signatures) == 2
 
 
-def test_parameters_are_in_the_spelling_of_ecs_and_leave_defaults_out():
+def test_parameters_are_in_the_spelling_of_ecs_and_leave_defaults_out() -> None:
     """What was not asked for is not sent."""
     full = job(overrides=command("run"), group="g", tags={"b": "2", "a": "1"})
     assert launch_signature(job(), ARN).parameters() == {"taskDefinition": ARN}
@@ -45,7 +46,7 @@ def test_parameters_are_in_the_spelling_of_ecs_and_leave_defaults_out():
 
 
 @given(st.lists(st.integers(0, 15).map(str), max_size=80))
-def test_batches_never_repeat_an_instance_and_never_waste_a_call(instances):
+def test_batches_never_repeat_an_instance_and_never_waste_a_call(instances: list[str]) -> None:
     """max(largest pile, ⌈n / 10⌉) calls; each job in exactly one."""
     placed = list(enumerate(instances))
     calls = batches(placed, lambda each: each[1])
