@@ -12,6 +12,9 @@ from typing import Any
 FAMILY = "batch"
 CONTAINER = "main"
 
+DEFINED = {"cpu": 128, "memory": 128}
+"""What the container gets where a job overrides nothing: CPU units and MiB."""
+
 LEAST_MEMORY_MIB = 6
 """Docker's least, and so ECS's: ContainerOverride.memory."""
 
@@ -56,9 +59,8 @@ def task_definition_document() -> dict[str, Any]:
         "name": CONTAINER,
         "image": "busybox:stable",
         "essential": True,
-        "cpu": 128,
-        "memory": 128,
         "command": ["sleep", "1"],
+        **DEFINED,
     }
     return {
         "family": FAMILY,
@@ -84,7 +86,7 @@ def job_document(job_id: str, size: Size, run: Run, **fields: object) -> dict[st
 
 def size_of(job: JobDocument) -> Size:
     """What a `job_document` reserves."""
-    container = _container(job)
+    container = DEFINED | _container(job)
     needs = container.get("resourceRequirements", [])
     gpus = sum(int(need["value"]) for need in needs if need["type"] == "GPU")
     return Size(container["cpu"], container["memory"], gpus)
@@ -111,8 +113,8 @@ def with_run(job: JobDocument, run: Run) -> dict[str, Any]:
     return {**job, "overrides": {**job["overrides"], "containerOverrides": [container]}}
 
 
-def _container(job: JobDocument) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = job["overrides"]["containerOverrides"][0]
+def _container(job: JobDocument) -> dict[str, Any]:
+    found: dict[str, Any] = job["overrides"]["containerOverrides"][0]
     return found
 
 
