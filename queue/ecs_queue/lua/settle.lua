@@ -14,12 +14,15 @@ local function started(id, task, instance)
   call('HSET', LIVE, task, id)
 end
 
-local function refused(id, reason, delay_ms)
+-- Nothing was started: a requested cancellation comes first.
+local function not_started(kind, id, reason, delay_ms)
   local cancelled = call('HGET', job_key(id), 'c')
   if cancelled then
     end_job(id, 'STARTING', 'CANCELLED', cancelled)
-  else
+  elseif kind == 'R' then
     run_again(id, 'STARTING', reason, delay_ms)
+  else
+    end_job(id, 'STARTING', 'FAILED', reason)
   end
 end
 
@@ -28,10 +31,8 @@ for i = 6, #ARGV, 4 do
   if call('HDEL', launch_key, 'job:' .. id) == 1 then
     if kind == 'S' then
       started(id, ARGV[i + 2], ARGV[i + 3])
-    elseif kind == 'R' then
-      refused(id, ARGV[i + 2], tonumber(ARGV[i + 3]))
     else
-      end_job(id, 'STARTING', 'FAILED', ARGV[i + 2])
+      not_started(kind, id, ARGV[i + 2], tonumber(ARGV[i + 3]))
     end
   end
 end

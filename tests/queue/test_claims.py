@@ -1,0 +1,193 @@
+"""Stories of claims: order, leases, fencing."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ecs_queue.errors import LeaseLost
+from ecs_queue.job import JobId
+from ecs_queue.states import Intent, JobState, LaunchToken, Note, OwnerId, Release
+
+if TYPE_CHECKING:
+    from tests.queue.conftest import Story
+
+ALICE, BOB = OwnerId("alice"), OwnerId("bob")
+
+
+async def waiting(story: "Story") -> list[str]:
+    return [record.job.id for record in await story.queue.jobs(JobState.RUNNABLE)]
+
+
+async def test_higher_priority_first(story: "Story") -> None:
+    """Priority decides, and within one priority the order of submission."""
+    await story.submit("low-1", "low-2")
+    await story.submit("high-1", "high-2", priority=1000)
+    await story.submit("middle", priority=500)
+    claims = await story.claim()
+    assert list(claims) == ["high-1", "high-2", "middle", "low-1", "low-2"]
+
+
+async def test_a_claim_is_bounded(story: "Story") -> None:
+    """No more than asked for, and nobody gets what another holds."""
+    await story.submit("a", "b", "c")
+    assert list(await story.claim(ALICE, 2)) == ["a", "b"]
+    assert list(await story.claim(BOB, 2)) == ["c"]
+
+
+async def test_the_same_claim_id_answers_the_same(story: "Story") -> None:
+    """A claim repeated by its id takes nothing more."""
+    await story.submit("a", "b")
+    await story.queue.open_lease(ALICE, lease_ms=1000)
+    first = await story.queue.claim(ALICE, 1, claim_id="one")
+    assert first == await story.queue.claim(ALICE, 1, claim_id="one")
+    assert [c.job.id for c in await story.queue.claim(ALICE, 1, claim_id="two")] == ["b"]
+
+
+async def test_a_straggling_claim_takes_nothing(story: "Story") -> None:
+    """An old claim that the network delivers late has no reader, so it must not hold jobs."""
+    await story.submit("a", "b", "c")
+    await story.queue.open_lease(ALICE, lease_ms=1000)
+    await story.queue.claim(ALICE, 1, claim_id="one")
+    await story.queue.claim(ALICE, 1, claim_id="two")
+    assert await story.queue.claim(ALICE, 1, claim_id="one") == ()
+    assert [c.job.id for c in await story.queue.claim(ALICE, 9)] == ["c"]
+
+
+async def test_no_claim_without_a_lease(story: "Story") -> None:
+    """A lease that was never opened or ran out claims and renews nothing."""
+    await story.submit("a")
+    with pytest.raises(LeaseLost, match="alice ran out"):
+        await story.queue.claim(ALICE, 1)
+    await story.queue.open_lease(ALICE, lease_ms=1000)
+    story.clock.advance(1000)
+    with pytest.raises(LeaseLost):
+        await story.queue.claim(ALICE, 1)
+    with pytest.raises(LeaseLost):
+        await story.queue.renew(ALICE, lease_ms=1000)
+    assert await waiting(story) == ["a"]
+
+
+async def test_one_heartbeat_renews_everything(story: "Story") -> None:
+    """A renewed lease keeps all claims beyond the first expiry."""
+    await story.submit("a", "b")
+    await story.claim()
+    story.clock.advance(20_000)
+    await story.queue.renew(ALICE, lease_ms=30_000)
+    story.clock.advance(20_000)
+    await story.queue.reclaim_expired()
+    await story.queue.open_lease(BOB, lease_ms=1000)
+    assert await story.queue.claim(BOB, 10) == ()
+
+
+async def test_expired_claims_go_back_under_their_old_score(story: "Story") -> None:
+    """What a dead owner held is claimed next, in its old order."""
+    await story.submit("a", "b")
+    await story.claim(ALICE)
+    await story.submit("later")
+    story.clock.advance(30_000)
+    await story.queue.reclaim_expired()
+    assert list(await story.claim(BOB)) == ["a", "b", "later"]
+
+
+async def test_a_live_lease_is_not_reclaimed(story: "Story") -> None:
+    """Until the last millisecond the claims stay with their owner."""
+    await story.submit("a")
+    await story.claim(ALICE)
+    story.clock.advance(29_999)
+    assert await story.queue.reclaim_expired() == 0
+
+
+async def test_counting_what_went_back(story: "Story", sends_twice: bool) -> None:
+    """Handing back and reclaiming say how many jobs went back with this call."""
+    await story.submit("a", "b")
+    await story.claim(ALICE)
+    assert (0 if sends_twice else 2) == await story.queue.hand_back(ALICE)
+    await story.claim(ALICE)
+    story.clock.advance(30_000)
+    assert (0 if sends_twice else 2) == await story.queue.reclaim_expired()
+
+
+async def test_handing_back_ends_the_lease(story: "Story") -> None:
+    """At the end of a service its jobs are free at once, in their old order."""
+    await story.submit("a", "b")
+    await story.claim(ALICE)
+    await story.queue.hand_back(ALICE)
+    with pytest.raises(LeaseLost):
+        await story.queue.renew(ALICE, lease_ms=1000)
+    assert list(await story.claim(BOB)) == ["a", "b"]
+
+
+async def test_a_restarted_owner_starts_empty_handed(story: "Story") -> None:
+    """Opening a lease gives back what an earlier life of the same owner held."""
+    await story.submit("a")
+    before = await story.claim(ALICE)
+    after = await story.claim(ALICE)
+    assert list(after) == ["a"]
+    assert after["a"].epoch > before["a"].epoch
+
+
+async def test_stale_epochs_are_refused(story: "Story") -> None:
+    """An owner that lost its claim can neither release, nor note, nor launch the job."""
+    await story.submit("a")
+    stale = (await story.claim(ALICE))["a"]
+    story.clock.advance(30_000)
+    await story.queue.reclaim_expired()
+    current = (await story.claim(BOB))["a"]
+    await story.queue.release(ALICE, [Release(JobId("a"), stale.epoch, "stale")])
+    await story.queue.note(ALICE, [Note(JobId("a"), stale.epoch, "stale")])
+    intent = Intent(JobId("a"), stale.epoch, None)
+    assert frozenset() == await story.queue.intend(ALICE, LaunchToken("t"), "RunTask", [intent])
+    assert (await story.queue.job(JobId("a"))).reason == "being placed"
+    await story.intend(current, owner=BOB)
+    assert await story.state("a") == JobState.STARTING
+
+
+async def test_an_owner_cannot_borrow_an_epoch(story: "Story") -> None:
+    """The right epoch in the wrong hands is refused as well."""
+    await story.submit("a")
+    claim = (await story.claim(ALICE))["a"]
+    await story.queue.release(BOB, [Release(JobId("a"), claim.epoch, "not mine")])
+    assert (await story.queue.job(JobId("a"))).reason == "being placed"
+
+
+async def test_released_with_a_reason(story: "Story") -> None:
+    """A released job is first in line again, and says why it waits."""
+    await story.submit("a", "b")
+    claim = (await story.claim(ALICE, 1))["a"]
+    await story.queue.release(ALICE, [Release(JobId("a"), claim.epoch, "no room:\n 3 x CPU")])
+    assert await waiting(story) == ["a", "b"]
+    assert (await story.queue.job(JobId("a"))).reason == "no room: 3 x CPU"
+
+
+async def test_released_with_a_delay(story: "Story") -> None:
+    """A delayed job is RUNNABLE but not claimed before its time; then its old place counts."""
+    await story.submit("a", "b")
+    claim = (await story.claim(ALICE, 1))["a"]
+    await story.queue.release(ALICE, [Release(JobId("a"), claim.epoch, "later", delay_ms=5000)])
+    assert (await story.queue.counts())[JobState.RUNNABLE] == 2
+    story.clock.advance(4999)
+    assert list(await story.claim(ALICE)) == ["b"]
+    await story.queue.hand_back(ALICE)
+    story.clock.advance(1)
+    assert list(await story.claim(ALICE)) == ["a", "b"]
+
+
+async def test_a_note_leaves_the_job_claimed(story: "Story") -> None:
+    """The reason of a held job can be read while nobody else can claim it; no event is written."""
+    await story.submit("a")
+    claim = (await story.claim(ALICE))["a"]
+    events = await story.queue.events()
+    await story.queue.note(ALICE, [Note(JobId("a"), claim.epoch, "12 x RESOURCE:CPU")])
+    assert (await story.queue.job(JobId("a"))).reason == "12 x RESOURCE:CPU"
+    assert events == await story.queue.events()
+    assert await story.claim(BOB) == {}
+
+
+async def test_cancelled_while_claimed(story: "Story") -> None:
+    """A job cancelled between claim and launch is not launched."""
+    await story.submit("a", "b")
+    claims = await story.claim(ALICE)
+    await story.queue.cancel([JobId("a")])
+    intents = [Intent(claim.job.id, claim.epoch, None) for claim in claims.values()]
+    allowed = await story.queue.intend(ALICE, LaunchToken("t"), "RunTask", intents)
+    assert frozenset({"b"}) == allowed
