@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 
 PAGE = 100
 
+IN_PROCESS = {"aws_access_key_id": "simulated", "aws_secret_access_key": "simulated"}
+"""Requests are signed even when no AWS is there to check it."""
+
 Page = TypeVar("Page")
 
 THROTTLE_CODES = frozenset(
@@ -121,15 +124,16 @@ async def connect(
         "read_timeout": config.ecs_read_timeout_s,
         "max_pool_connections": 50,
     }
+    options = {"region_name": config.aws_region, "endpoint_url": config.endpoint_url}
     if http_session_cls is not None:
         transport["http_session_cls"] = http_session_cls
+        options |= IN_PROCESS | {"region_name": config.aws_region or "us-east-1"}
     once = AioConfig(retries={"total_max_attempts": 1}, **transport)
     retrying = AioConfig(retries={"mode": "standard", "total_max_attempts": 3}, **transport)
-    options = {"region_name": config.aws_region, "endpoint_url": config.endpoint_url}
     async with AsyncExitStack() as stack:
         try:
             session = AioSession(profile=config.profile)
-            if await session.get_credentials() is None:
+            if http_session_cls is None and await session.get_credentials() is None:
                 raise AwsRefused(
                     "no AWS credentials found; set AWS_PROFILE (or --profile), "
                     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run with a task role"

@@ -191,9 +191,10 @@ class Agents:
 
     def _codes(self, task: Task, at: float, otherwise: int) -> tuple[int | None, ...]:
         """Exit codes at `at`: a container's own when it has ended by then."""
-        elapsed = at - (task.started_at or at)
+        # Added up as `at` was: the difference of two times would lose the last bit.
+        started = task.started_at or at
         return tuple(
-            spec.behaviour.exit_code if run_s <= elapsed else otherwise
+            spec.behaviour.exit_code if started + run_s <= at else otherwise
             for spec, run_s in zip(task.launch.containers, task.run_s, strict=True)
         )
 

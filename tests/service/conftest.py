@@ -1,0 +1,164 @@
+"""A whole service in virtual time: the production code on simulated ECS and in-process Redis.
+
+`world(story)` builds everything, starts the service, runs the story, stops the service, and checks
+the simulator's own invariants.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from fakeredis import FakeAsyncRedis
+
+from ecs_queue.client import Queue
+from ecs_queue.job import Job, JobId
+from ecs_queue.states import JobRecord, JobState
+from ecs_scheduler import ecs
+from ecs_scheduler.clock import LoopClock
+from ecs_scheduler.config import Config
+from ecs_scheduler.metrics import Metrics
+from ecs_scheduler.service import Service
+from ecs_simulator import (
+    FEW_CAPABILITIES,
+    InstanceGroup,
+    Options,
+    SimulatedEcs,
+    VirtualClock,
+    run_virtual,
+)
+
+QUIET = Options(agent_capabilities=FEW_CAPABILITIES)
+
+
+class NoFaults:
+    """A transport that does what it should; stories that need another put it in its place."""
+
+
+@dataclass
+class World:
+    """What a story can touch."""
+
+    redis: FakeAsyncRedis
+    queue: Queue
+    sim: SimulatedEcs
+    clock: VirtualClock
+    config: Config
+    transport: type
+    services: list[Service] = field(default_factory=list)
+
+    @property
+    def service(self) -> Service:
+        """The service that was started last."""
+        return self.services[-1]
+
+    async def submit(self, *jobs: dict[str, Any]) -> None:
+        """Submit documents; `task_definition` is batch unless they say otherwise."""
+        documents = [{"task_definition": "batch", **each} for each in jobs]
+        await self.queue.submit([Job.model_validate(each) for each in documents])
+
+    async def until(self, job_id: str, *states: JobState, timeout_s: float = 900) -> JobRecord:
+        """Wait until a job is in one of these states (terminal ones, if none is given)."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                record = await self.queue.job(JobId(job_id))
+                if record.state in states or (not states and record.state.terminal):
+                    return record
+                await asyncio.sleep(0.2)
+
+    async def until_known(self, job_id: str) -> JobRecord:
+        """Wait until the inbox was read, and then until the job ended."""
+        async with asyncio.timeout(60):
+            while True:
+                if await self.queue.jobs():
+                    return await self.until(job_id)
+                await asyncio.sleep(0.2)
+
+    async def until_noted(self, job_id: str) -> JobRecord:
+        """Wait until the queue knows why the job waits."""
+        async with asyncio.timeout(60):
+            while True:
+                record = await self.queue.job(JobId(job_id))
+                if record.reason not in ("waiting for its turn", "being placed"):
+                    return record
+                await asyncio.sleep(0.2)
+
+    async def until_ready(self) -> None:
+        """Wait for the first complete model."""
+        async with asyncio.timeout(60):
+            while True:
+                if self.service.status().ready:
+                    return
+                await asyncio.sleep(0.2)
+
+    def register(self, family: str, **container: Any) -> None:
+        """Register a task definition of one container."""
+        network = (
+            {"networkMode": container.pop("network_mode")} if "network_mode" in container else {}
+        )
+        definition = {"name": "main", "image": "busybox", "cpu": 256, "memory": 256, **container}
+        self.sim.call(
+            "RegisterTaskDefinition",
+            {"family": family, "containerDefinitions": [definition], **network},
+        )
+
+    def started(self, job: JobRecord) -> list[str]:
+        """ARNs of every task that this job's launches really started."""
+        known = {attempt.task_arn for attempt in job.attempts} | {job.task_arn}
+        return [task.arn for task in self.sim.tasks() if task.arn in known]
+
+    @asynccontextmanager
+    async def another_service(self, **settings: Any) -> AsyncIterator[Service]:
+        """Run a service; at the end it is stopped and has handed its claims back."""
+        clock = LoopClock(round(self.clock.start * 1000))
+        config = self.config.model_copy(update=settings)
+        async with ecs.connect(config, clock, http_session_cls=self.transport) as client:
+            service = Service(config, self.queue, client, Metrics(), clock)
+            self.services.append(service)
+            running = asyncio.create_task(service.run())
+            try:
+                yield service
+            finally:
+                service.stop()
+                await running
+
+
+BATCH = {
+    "family": "batch",
+    "containerDefinitions": [
+        {"name": "main", "image": "busybox", "cpu": 1024, "memory": 1024, "essential": True}
+    ],
+}
+
+
+@pytest.fixture
+def world() -> Callable[..., None]:
+    """Run a story: `world(story, fleet=(...), options=Options(...), **settings)`."""
+
+    def run(
+        story: Callable[[World], Awaitable[None]],
+        *,
+        fleet: tuple[InstanceGroup, ...] = (InstanceGroup(count=3, instance_type="m5.xlarge"),),
+        options: Options = QUIET,
+        faults: type = NoFaults,
+        **settings: Any,
+    ) -> None:
+        async def main(clock: VirtualClock) -> None:
+            sim = SimulatedEcs(options, clock.now, seed=1)
+            sim.call("CreateCluster", {"clusterName": "default"})
+            sim.add_instances("default", fleet)
+            sim.call("RegisterTaskDefinition", BATCH)
+            redis = FakeAsyncRedis()
+            queue = Queue(redis, now_ms=lambda: round(clock.now() * 1000))
+            transport = type("Transport", (faults, sim.http_session_class()), {})
+            built = World(redis, queue, sim, clock, Config(**settings), transport)
+            async with built.another_service():
+                await story(built)
+            sim.verify()
+            await redis.aclose()
+
+        run_virtual(main)
+
+    return run
