@@ -1,0 +1,177 @@
+"""Looking at jobs, cancelling them and waiting for them."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from ecs_queue.client import Queue
+from ecs_queue.job import Job, JobId
+from ecs_queue.states import (
+    InstanceArn,
+    Intent,
+    LaunchToken,
+    OwnerId,
+    Started,
+    Succeeded,
+    TaskArn,
+    TaskFailed,
+    Verdict,
+)
+
+OWNER, TOKEN = OwnerId("me"), LaunchToken("token")
+TASK, INSTANCE = TaskArn("arn:task/1"), InstanceArn("arn:instance/1")
+
+
+def launched(job_id: str, verdict: Verdict | None = None) -> Callable[[Queue], Awaitable[None]]:
+    """Bring a job to STARTING on an instance, and to its end if there is a verdict."""
+
+    async def launch(queue: Queue) -> None:
+        await queue.submit([Job(id=JobId(job_id), task_definition="etl")])
+        await queue.open_lease(OWNER, lease_ms=60_000)
+        (claim,) = await queue.claim(OWNER, 1)
+        intent = Intent(claim.job.id, claim.epoch, INSTANCE)
+        await queue.intend(OWNER, TOKEN, "StartTask", [intent])
+        await queue.settle(TOKEN, [Started(claim.job.id, TASK, INSTANCE)])
+        if verdict is not None:
+            await queue.finish(TASK, verdict)
+
+    return launch
+
+
+def test_jobs_are_listed_with_their_reason(
+    cli: Callable[..., Any], on_queue: Callable[..., Any]
+) -> None:
+    """One line a job; the totals go to standard error."""
+    on_queue(launched("a"))
+    cli("submit", "etl:2", "--id", "b", "--priority", "5")
+    answer = cli("jobs")
+    header, first, second = answer.out.splitlines()
+    assert header.split() == [
+        "ID",
+        "STATE",
+        "PRIORITY",
+        "SUBMITTED",
+        "TASK",
+        "DEFINITION",
+        "REASON",
+    ]
+    assert first.split()[:3] == ["a", "STARTING", "0"]
+    assert second.split()[:3] == ["b", "RUNNABLE", "5"]
+    assert second.endswith("etl:2            waiting for its turn")
+    assert answer.err == "in all: 1 RUNNABLE, 1 STARTING\n"
+
+
+def test_jobs_can_be_filtered_and_paged(cli: Callable[..., Any], queue_name: str) -> None:
+    """--state, --limit and --offset choose; -o json prints one array."""
+    for job_id in "abc":
+        cli("submit", "etl", "--id", job_id)
+    cli("cancel", "b")
+    page = json.loads(cli("jobs", "--limit", "1", "--offset", "1", "-o", "json").out)
+    assert [each["id"] for each in page] == ["c"]
+    cancelled = json.loads(cli("jobs", "--state", "CANCELLED", "-o", "json").out)
+    assert [(each["id"], each["state"]) for each in cancelled] == [("b", "CANCELLED")]
+
+
+def test_one_job_shows_its_attempts(cli: Callable[..., Any], on_queue: Callable[..., Any]) -> None:
+    """`job` tells the state, the reason, the exit code and each past attempt."""
+    on_queue(launched("a", TaskFailed("container main exited with 3", exit_code=3)))
+    text = cli("job", "a").out
+    assert "state:                   FAILED\n" in text
+    assert "reason:                  container main exited with 3\n" in text
+    assert "exit code:               3\n" in text
+    header, attempt = text.splitlines()[-2:]
+    assert header.split() == ["STARTED", "ENDED", "EXIT", "TASK", "REASON"]
+    assert attempt.endswith("3     arn:task/1  container main exited with 3")
+    record = json.loads(cli("job", "a", "-o", "json").out)
+    assert (record["state"], record["exit_code"]) == ("FAILED", 3)
+    assert record["attempts"][0]["task_arn"] == "arn:task/1"
+    assert record["job"] == {"id": "a", "task_definition": "etl"}
+
+
+def test_an_unknown_job_is_exit_code_one(cli: Callable[..., Any], queue_name: str) -> None:
+    """There is no such job, and that is all that is said."""
+    answer = cli("job", "nope")
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith("ecs-scheduler: no job 'nope' in this queue")
+
+
+def test_cancelling_says_what_became_of_each(
+    cli: Callable[..., Any], on_queue: Callable[..., Any]
+) -> None:
+    """Waiting jobs end at once, launched ones when their task has stopped."""
+    on_queue(launched("running"))
+    cli("submit", "etl", "--id", "waiting")
+    answer = cli("cancel", "running", "waiting")
+    assert (answer.code, answer.out.splitlines()) == (
+        0,
+        ["running: cancellation requested; its task is being stopped", "waiting: cancelled"],
+    )
+    assert "cancel requested:        yes" in cli("job", "running").out
+
+
+def test_what_cannot_be_cancelled_is_exit_code_one(
+    cli: Callable[..., Any], on_queue: Callable[..., Any]
+) -> None:
+    """A job that ended, or never was, is said to be so; the others are cancelled all the same."""
+    on_queue(launched("done", Succeeded()))
+    cli("submit", "etl", "--id", "waiting")
+    answer = cli("cancel", "done", "nope", "waiting", "-o", "json")
+    assert answer.code == 1
+    assert json.loads(answer.out) == [
+        {"id": "done", "outcome": "ended before, as SUCCEEDED"},
+        {"id": "nope", "outcome": "no such job in this queue"},
+        {"id": "waiting", "outcome": "cancelled"},
+    ]
+
+
+def test_waiting_for_success_is_exit_code_zero(
+    cli: Callable[..., Any], on_queue: Callable[..., Any]
+) -> None:
+    """A job that SUCCEEDED is what was waited for."""
+    on_queue(launched("a", Succeeded()))
+    answer = cli("wait", "a", "--timeout-s", "5")
+    assert answer.code == 0
+    assert answer.out.splitlines()[1].split()[:2] == ["a", "SUCCEEDED"]
+
+
+def test_waiting_for_a_failed_job_is_exit_code_four(
+    cli: Callable[..., Any], on_queue: Callable[..., Any]
+) -> None:
+    """The table says which one, and why."""
+    on_queue(launched("a", TaskFailed("out of memory", exit_code=137)))
+    answer = cli("wait", "a")
+    assert answer.code == 4
+    assert answer.out.splitlines()[1].split(maxsplit=2) == ["a", "FAILED", "out of memory"]
+
+
+def test_waiting_can_give_up(cli: Callable[..., Any], queue_name: str) -> None:
+    """After --timeout-s the jobs still under way are named, and the exit code is 1."""
+    cli("submit", "etl", "--id", "a")
+    answer = cli("wait", "a", "--timeout-s", "0.05")
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err == "ecs-scheduler: not ended after 0.05 s: a is RUNNABLE\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["jobs", "--state", "DONE"], 'Invalid value "DONE" for --state. Choose from: '),
+        (["jobs", "--limit", "0"], "--limit"),
+        (["jobs", "--offset", "-1"], "--offset"),
+        (["jobs", "-o", "yaml"], 'Invalid value "yaml" for -o'),
+        (["job"], "requires an argument"),
+        (["cancel"], "cancel: name at least one job id"),
+        (["wait"], "wait: name at least one job id"),
+        (["events", "--limit", "many"], "--limit"),
+    ],
+)
+def test_bad_usage_is_exit_code_two(
+    cli: Callable[..., Any], queue_name: str, arguments: list[str], message: str
+) -> None:
+    """The flag is named, and how to get help."""
+    answer = cli(*arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert message in answer.err
+    assert "Traceback" not in answer.err
