@@ -258,13 +258,6 @@ class Config(Settings):
                 f"is {self.region}, but the cluster's ARN lies in {arn_region}",
             ),
             (
-                self.fallback is None
-                or not (self.fallback.launch_type and self.fallback.capacity_provider_strategy),
-                "fallback",
-                "should have launch_type or capacity_provider_strategy: "
-                "RunTask refuses both together",
-            ),
-            (
                 any(self.policy.weights),
                 "policy",
                 "should weigh at least one dimension more than 0",

@@ -213,4 +213,4 @@ def _message(kind: str, message: str, path: tuple[str, ...]) -> str:
     examples = Settings.model_fields[path[0]].examples if path[0] in Settings.model_fields else ()
     if kind == "string_pattern_mismatch" and examples:
         return "should look like " + " or ".join(repr(example) for example in examples)
-    return message.replace("Input should", "should", 1)
+    return message.removeprefix("Value error, ").replace("Input should", "should", 1)

@@ -124,8 +124,10 @@ async def readyz(backend: FromBackend) -> Response:
     status = backend.status()
     age_s = status.model_age_s
     missing = [redis] if redis else []
-    if not status.ready or age_s is None:
+    if age_s is None:
         missing.append("the first complete look at the cluster's instances is not done yet")
+    elif not status.ready:
+        missing.append("the scheduler is stopping")
     elif age_s > backend.stale_after_s:
         missing.append(f"the cluster model is {age_s:.0f} s old; at most {backend.stale_after_s:g}")
     content = {
