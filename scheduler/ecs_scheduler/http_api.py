@@ -41,6 +41,9 @@ MAX_JOBS = 10_000
 
 PING_TIMEOUT_S = 2.0
 
+# After a 413 the rest of the body may still be on its way; nobody will read it.
+EXTRA_HEADERS = {413: {"Connection": "close"}, 503: {"Retry-After": "2"}}
+
 
 class JobQueue(Protocol):
     """What the HTTP side asks of the queue."""
@@ -264,8 +267,7 @@ def _status_of(submissions: Sequence[Submission]) -> int:
 
 def _answers(status_code: int) -> Handler:
     async def handler(_request: Request, error: Exception) -> Response:
-        headers = {"Retry-After": "2"} if status_code == 503 else None
-        return JSONResponse({"error": str(error)}, status_code, headers)
+        return JSONResponse({"error": str(error)}, status_code, EXTRA_HEADERS.get(status_code))
 
     return handler
 
