@@ -1,6 +1,7 @@
 """The real command line, run in this process or as a program, against a real Valkey."""
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from ecs_queue.client import Queue
 from ecs_queue.embedded import EmbeddedValkey
@@ -63,7 +65,18 @@ def queue_name(bare: Path, valkey: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def cli(bare: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+def own_logging() -> Iterator[None]:
+    """`run` sets up logging for the whole process; afterwards it is as it was."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture
+def cli(bare: Path, own_logging: None, capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """Run `ecs-scheduler` with these arguments in this process."""
 
     def run(*arguments: str) -> Answer:

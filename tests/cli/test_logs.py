@@ -3,7 +3,7 @@
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,20 +13,15 @@ from ecs_scheduler.logs import configure_logging
 
 
 @pytest.fixture
-def logs() -> Iterator[Callable[..., io.StringIO]]:
+def logs(own_logging: None) -> Callable[..., io.StringIO]:
     """Configure logging onto a stream for one test."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
 
     def configure(log_format: Any = "json", log_level: str = "info") -> io.StringIO:
         stream = io.StringIO()
         configure_logging(log_format, log_level, stream)
         return stream
 
-    yield configure
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
-    root.handlers[:], root.level = handlers, level
+    return configure
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:

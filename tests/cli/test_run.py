@@ -56,43 +56,39 @@ def test_bad_settings_are_usage(cli: Callable[..., Any], flags: list[str], messa
     assert message in answer.err
 
 
-def test_missing_credentials_are_exit_code_three(
-    program: Callable[..., Any], queue_name: str
-) -> None:
+def test_missing_credentials_are_exit_code_three(cli: Callable[..., Any], queue_name: str) -> None:
     """The message says which settings would help."""
-    answer = program("run", "--no-http", "--region", "us-east-1")
+    answer = cli("run", "--no-http", "--region", "us-east-1")
     assert answer.code == 3
     assert "no AWS credentials found; set AWS_PROFILE (or --profile)" in answer.err
     assert "Traceback" not in answer.err
 
 
 def test_a_missing_region_is_exit_code_three(
-    program: Callable[..., Any], credentials: None, monkeypatch: pytest.MonkeyPatch
+    cli: Callable[..., Any], credentials: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """--region is named."""
     monkeypatch.delenv("AWS_REGION")
-    answer = program("run", "--no-http")
+    answer = cli("run", "--no-http")
     assert answer.code == 3
     assert "--region" in answer.err
     assert "Traceback" not in answer.err
 
 
-def test_an_unreachable_ecs_is_exit_code_three(
-    program: Callable[..., Any], credentials: None
-) -> None:
+def test_an_unreachable_ecs_is_exit_code_three(cli: Callable[..., Any], credentials: None) -> None:
     """--endpoint-url is named."""
-    answer = program("run", "--endpoint-url", "http://127.0.0.1:1")
+    answer = cli("run", "--endpoint-url", "http://127.0.0.1:1")
     assert answer.code == 3
     assert "ECS does not answer" in answer.err
     assert "--endpoint-url" in answer.err
     assert "Traceback" not in answer.err
 
 
-def test_a_taken_port_is_exit_code_one(program: Callable[..., Any], credentials: None) -> None:
+def test_a_taken_port_is_exit_code_one(cli: Callable[..., Any], credentials: None) -> None:
     """The message says which port, and what to do about it."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        answer = program("run", "--http-port", str(port))
+        answer = cli("run", "--http-port", str(port))
     assert answer.code == 1
     assert answer.err.endswith(
         f"ecs-scheduler: the HTTP side cannot listen on 127.0.0.1:{port}: Address already in use; "
@@ -131,9 +127,9 @@ def endpoint(credentials: None) -> Iterator[str]:
         yield line_matching(simulator.stdout, r"(http://127\.0\.0\.1:\d+)")
 
 
-def test_an_unknown_cluster_is_exit_code_three(program: Callable[..., Any], endpoint: str) -> None:
+def test_an_unknown_cluster_is_exit_code_three(cli: Callable[..., Any], endpoint: str) -> None:
     """--cluster is named, and the Region that was looked in."""
-    answer = program("run", "--endpoint-url", endpoint, "--cluster", "nope")
+    answer = cli("run", "--endpoint-url", endpoint, "--cluster", "nope")
     assert answer.code == 3
     assert "no active ECS cluster 'nope' in us-east-1" in answer.err
     assert "--cluster" in answer.err
