@@ -120,6 +120,11 @@ class Launcher:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
+    def abandon(self) -> None:
+        """Cut off what is in flight, at once; its intents stand for the next scheduler."""
+        for task in self._running:
+            task.cancel()
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         token = self._running.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -95,6 +95,16 @@ class Service:
         log.info(
             "scheduler started", owner=around.owner, queue=config.queue, cluster=config.cluster
         )
+        try:
+            await self._run_loops()
+        except BaseException:
+            self._launcher.abandon()
+            raise
+        await self._launcher.drain(config.drain_timeout_s)
+        await self._hand_back()
+
+    async def _run_loops(self) -> None:
+        config = self._around.config
         async with asyncio.TaskGroup() as loops:
             for name, interval_s, step in (
                 ("pass", config.pass_interval_s, self._pass),
@@ -107,8 +117,7 @@ class Service:
                 ("observe", OBSERVE_INTERVAL_S, self._observe),
             ):
                 loops.create_task(self._repeat(name, interval_s, step), name=name)
-        await self._launcher.drain(config.drain_timeout_s)
-        await self._hand_back()
+            loops.create_task(self._stop_together(), name="stop together")
 
     def stop(self) -> None:
         """Take on nothing more, let running calls end, hand the claims back."""
@@ -139,6 +148,15 @@ class Service:
             passes=self._passes,
             last_pass_s=self._last_pass_s,
         )
+
+    async def _stop_together(self) -> None:
+        """Cancelling one loop must end all: asyncio.wait_for of Python 3.11 can swallow the
+        cancellation of a loop whose call has just been answered.
+        """
+        try:
+            await self._stopping.wait()
+        finally:
+            self._stopping.set()
 
     async def _repeat(
         self, name: str, interval_s: float, step: Callable[[], Awaitable[None]]

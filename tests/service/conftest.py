@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from fakeredis import FakeAsyncRedis
+from fakeredis import FakeAsyncRedis, FakeServer
 
 from ecs_queue.client import Queue
 from ecs_queue.job import Job, JobId
@@ -41,6 +41,7 @@ class NoFaults:
 class World:
     """What a story can touch."""
 
+    server: FakeServer
     redis: FakeAsyncRedis
     queue: Queue
     sim: SimulatedEcs
@@ -48,6 +49,7 @@ class World:
     config: Config
     transport: type
     services: list[Service] = field(default_factory=list)
+    running: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
     def service(self) -> Service:
@@ -118,11 +120,20 @@ class World:
             service = Service(config, self.queue, client, Metrics(), clock)
             self.services.append(service)
             running = asyncio.create_task(service.run())
+            self.running.append(running)
             try:
                 yield service
             finally:
                 service.stop()
-                await running
+                await asyncio.wait({running})
+                if not running.cancelled():
+                    running.result()
+
+    async def kill(self) -> None:
+        """End the latest service as SIGKILL would: no drain, no hand-back, its lease stands."""
+        while not self.running[-1].done():
+            self.running[-1].cancel()  # more than once: wait_for of Python 3.11 can swallow it
+            await asyncio.sleep(0)
 
 
 BATCH = {
@@ -150,10 +161,11 @@ def world() -> Callable[..., None]:
             sim.call("CreateCluster", {"clusterName": "default"})
             sim.add_instances("default", fleet)
             sim.call("RegisterTaskDefinition", BATCH)
-            redis = FakeAsyncRedis()
+            server = FakeServer()
+            redis = FakeAsyncRedis(server=server)
             queue = Queue(redis, now_ms=lambda: round(clock.now() * 1000))
             transport = type("Transport", (faults, sim.http_session_class()), {})
-            built = World(redis, queue, sim, clock, Config(**settings), transport)
+            built = World(server, redis, queue, sim, clock, Config(**settings), transport)
             async with built.another_service():
                 await story(built)
             sim.verify()

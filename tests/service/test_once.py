@@ -1,0 +1,192 @@
+"""One effective launch, whatever happens to calls, replies, Redis and the service itself."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+
+from ecs_queue.states import JobState
+from ecs_simulator import FEW_CAPABILITIES, Options
+from ecs_simulator.options import Bucket, Undocumented
+
+Run = Callable[..., None]
+
+
+def command(*words: str) -> dict[str, Any]:
+    return {"containerOverrides": [{"name": "main", "command": list(words)}]}
+
+
+def faulty(operation: str, times: int, *, work_is_done: bool) -> type:
+    """A transport that cuts the connection of the first `times` calls of an operation."""
+
+    class Faulty:
+        left: ClassVar[int] = times
+
+        async def send(self, request: Any) -> Any:
+            hit = request.headers["X-Amz-Target"].decode().endswith(operation) and Faulty.left > 0
+            if hit:
+                Faulty.left -= 1
+                if not work_is_done:
+                    raise ReadTimeoutError(endpoint_url=request.url)
+            response = await super().send(request)  # type: ignore[misc]
+            if hit:
+                raise ConnectionClosedError(endpoint_url=request.url)
+            return response
+
+    return Faulty
+
+
+def undocumented(**choices: Any) -> Options:
+    return Options(agent_capabilities=FEW_CAPABILITIES, undocumented=Undocumented(**choices))
+
+
+async def all_ended_once(w: Any, *job_ids: str) -> None:
+    """Every job succeeded, and ECS ran exactly the tasks that the jobs know of, one for each."""
+    records = [await w.until(job_id) for job_id in job_ids]
+    assert {record.state for record in records} == {JobState.SUCCEEDED}
+    launched = [attempt.task_arn for record in records for attempt in record.attempts]
+    assert Counter(launched) == Counter(task.arn for task in w.sim.tasks())
+    assert [record.launches for record in records] == [1] * len(records)
+
+
+@pytest.mark.parametrize("lists_stopped", [True, False])
+@pytest.mark.parametrize("run_s", ["1", "200"])
+def test_a_lost_reply_is_found_again(world: Run, lists_stopped: bool, run_s: str) -> None:
+    """ECS did the work; the task is adopted, be it running or stopped when we look."""
+
+    async def story(w: Any) -> None:
+        await w.submit(*({"id": f"j{i}", "overrides": command("sleep", run_s)} for i in range(3)))
+        await all_ended_once(w, "j0", "j1", "j2")
+
+    world(
+        story,
+        faults=faulty("StartTask", 1, work_is_done=True),
+        options=undocumented(started_by_lists_stopped=lists_stopped),
+    )
+
+
+def test_a_call_that_never_arrived_is_made_again(world: Run) -> None:
+    """Nobody knows for a minute; then ECS would show it, so it did not happen."""
+
+    async def story(w: Any) -> None:
+        await w.submit({"id": "a", "overrides": command("sleep", "1")})
+        await all_ended_once(w, "a")
+        record = await w.until("a")
+        assert record.ended_at_ms - record.submitted_at_ms >= 60_000
+
+    world(story, faults=faulty("StartTask", 1, work_is_done=False))
+
+
+def test_a_lost_run_task_reply_is_found_again(world: Run) -> None:
+    """RunTask launches are looked for by family, since ECS chose the place."""
+
+    async def story(w: Any) -> None:
+        w.sim.call("RegisterTaskDefinition", FARGATE)
+        network = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
+        fallback = {"after_s": 0, "launch_type": "FARGATE"}
+        jobs = (
+            {
+                "id": f"j{i}",
+                "task_definition": "serverless",
+                "fallback": fallback,
+                "network_configuration": network,
+            }
+            for i in range(3)
+        )
+        await w.submit(*jobs)
+        await all_ended_once(w, "j0", "j1", "j2")
+        assert w.sim.statistics.calls["RunTask"] == 1
+
+    world(story, faults=faulty("RunTask", 1, work_is_done=True), fleet=())
+
+
+FARGATE = {
+    "family": "serverless",
+    "networkMode": "awsvpc",
+    "requiresCompatibilities": ["EC2", "FARGATE"],
+    "cpu": "4096",
+    "memory": "8192",
+    "containerDefinitions": [{"name": "main", "image": "busybox", "command": ["sleep", "5"]}],
+}
+
+
+def test_tasks_that_ecs_hides_at_first_are_waited_for(world: Run) -> None:
+    """DescribeTasks answers MISSING for 20 s after each launch; nothing is given up or repeated."""
+
+    async def story(w: Any) -> None:
+        await w.submit(*({"id": f"j{i}", "overrides": command("sleep", "60")} for i in range(5)))
+        await all_ended_once(w, *(f"j{i}" for i in range(5)))
+
+    world(story, options=undocumented(missing_after_launch_s=20.0))
+
+
+def test_throttling_costs_time_and_nothing_else(world: Run) -> None:
+    """The account allows 2 calls/s where we were told 40: every job still runs exactly once."""
+
+    async def story(w: Any) -> None:
+        jobs = ({"id": f"j{i}", "overrides": command("sleep", f"{i + 1}")} for i in range(30))
+        await w.submit(*jobs)
+        await all_ended_once(w, *(f"j{i}" for i in range(30)))
+        assert w.sim.statistics.throttled["Cluster resource modify"] > 0
+
+    slow = {"Cluster resource modify": Bucket(burst=5, per_second=2)}
+    world(story, options=Options(agent_capabilities=FEW_CAPABILITIES, rates=slow))
+
+
+@pytest.mark.parametrize("killed_after_s", [0.0, 0.3, 0.9, 2.5, 6.0])
+def test_a_killed_service_loses_nothing(world: Run, killed_after_s: float) -> None:
+    """Cut off without a word at some moment; another takes over when the lease has run out."""
+
+    async def story(w: Any) -> None:
+        await w.submit(*({"id": f"j{i}", "overrides": command("sleep", f"{i}")} for i in range(20)))
+        await asyncio.sleep(killed_after_s)
+        await w.kill()
+        async with w.another_service():
+            await all_ended_once(w, *(f"j{i}" for i in range(20)))
+
+    world(story, lease_s=5.0)
+
+
+def test_redis_may_go_away_for_a_while(world: Run) -> None:
+    """No answer from Redis for ten seconds in the middle of the launches."""
+
+    async def story(w: Any) -> None:
+        await w.submit(*({"id": f"j{i}", "overrides": command("sleep", f"{i}")} for i in range(20)))
+        await asyncio.sleep(0.5)
+        w.server.connected = False
+        await asyncio.sleep(10)
+        w.server.connected = True
+        await all_ended_once(w, *(f"j{i}" for i in range(20)))
+
+    world(story)
+
+
+def test_two_services_share_a_queue(world: Run) -> None:
+    """They claim different jobs; nothing is launched twice."""
+
+    async def story(w: Any) -> None:
+        async with w.another_service():
+            jobs = ({"id": f"j{i}", "overrides": command("sleep", f"{i % 7}")} for i in range(60))
+            await w.submit(*jobs)
+            await all_ended_once(w, *(f"j{i}" for i in range(60)))
+
+    world(story)
+
+
+def test_a_stopping_service_hands_its_claims_back(world: Run) -> None:
+    """What waited in its window is RUNNABLE for the next one at once, not after the lease."""
+
+    async def story(w: Any) -> None:
+        wide = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "20"]}]}
+        async with w.another_service() as second:
+            await w.submit(*({"id": f"j{i}", "overrides": wide} for i in range(8)))
+            await w.until("j0", JobState.RUNNING)
+        assert second.status().ready is False
+        claimed = [await w.redis.scard(k) for k in await w.redis.keys("{q:default}:claimed:*")]
+        assert len(claimed) <= 1
+        await all_ended_once(w, *(f"j{i}" for i in range(8)))
+
+    world(story)
