@@ -53,7 +53,7 @@ def _work(ending: Ending) -> Iterator[str]:
     shown = ", ".join(f"{states[state]} {state}" for state in JobState if states[state])
     failing = sum(asked.exit_code not in (0, None) for asked in ending.asked)
     meant = f" ({failing} were made to fail)" if failing else ""
-    yield f"{len(ending.asked)} jobs: {shown}{meant}"
+    yield f"{len(ending.asked)} jobs: {shown or 'none left'}{meant}"
     took = times(ending.records)
     if took is not None:
         yield (

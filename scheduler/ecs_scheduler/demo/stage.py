@@ -62,6 +62,8 @@ async def built(
             url, name = stack.enter_context(EmbeddedValkey()).url, "demo"
         else:
             url, name = redis_url, f"demo-{uuid4().hex[:8]}"
+        producer = connection.connect(url)
+        stack.push_async_callback(producer.aclose)
         config = Config(
             redis_url=url,
             queue=name,
@@ -70,12 +72,10 @@ async def built(
             http_port=None,
             pass_interval_s=0.1,
             sweep_interval_s=5.0,
-            track_interval_s=1.0,
+            track_interval_s=0.5,
             unplaceable_after_s=20.0,
         )
         queue = await stack.enter_async_context(open_queue(config))
-        producer = connection.connect(url)
-        stack.push_async_callback(producer.aclose)
         if redis_url is not None:
             stack.push_async_callback(_remove_queue, producer, name)
         simulated = SimulatedEcs(

@@ -1,0 +1,152 @@
+"""The demo for real: embedded Valkey, simulated ECS, the service; exit codes and remains."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ecs_queue.embedded import EmbeddedValkey
+from ecs_scheduler.cli import main
+from ecs_scheduler.clock import SystemClock
+from ecs_scheduler.demo.run import Performance
+from ecs_scheduler.demo.stage import built, served
+from ecs_scheduler.demo.workload import Wanted, Workload, prepare
+
+RUN_MAIN = "import sys; from ecs_scheduler.cli import main; sys.exit(main())"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the demo has to ignore; and what it sets for itself is put back afterwards."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.setenv(name, "of-no-use")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/")
+
+
+def test_every_job_ends_as_its_container_does(
+    short_trace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 0 after an independent check; the environment's Redis is left alone."""
+    assert main(["demo", "--trace", str(short_trace), "--instances", "3"]) == 0
+    told = capsys.readouterr().out
+    assert "12 jobs: 11 SUCCEEDED, 1 FAILED (1 were made to fail)" in told
+    assert "none lost, none ran twice" in told
+    assert "12 tasks launched by" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--jobs", "0"], 'Invalid value "0" for --jobs'),
+        (["--minutes", "0"], 'Invalid value "0.0" for --minutes'),
+        (["--trace", "missing.jsonl"], "missing.jsonl"),
+        (["--redis-url", "http://x"], "no Redis URL"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is started, and the message names the flag or the file."""
+    assert main(["demo", *arguments]) == 2
+    told = capsys.readouterr()
+    assert (message in told.err, told.out) == (True, "")
+
+
+def test_an_unreachable_redis_is_exit_code_3(capsys: pytest.CaptureFixture[str]) -> None:
+    """Port 1 answers nobody."""
+    assert main(["demo", "--redis-url", "redis://127.0.0.1:1/"]) == 3
+    assert "127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_a_redis_of_the_user_s_is_left_as_it_was(
+    short_trace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo takes a queue of its own there and removes it."""
+    import redis
+
+    with EmbeddedValkey() as server, redis.Redis.from_url(server.url) as client:
+        client.set("mine", "kept")
+        assert main(["demo", "--trace", str(short_trace), "--redis-url", server.url]) == 0
+        assert client.keys() == [b"mine"]
+
+
+async def test_a_broken_promise_is_found(short_trace: Path) -> None:
+    """With an expectation that no container keeps, the same run counts as broken."""
+    kept = prepare(Wanted(trace=short_trace, instances=3))
+    broken = replace(kept, asked=(replace(kept.asked[0], exit_code=9), *kept.asked[1:]))
+    assert await problems_of(broken) == (
+        "short-0 should have FAILED (exit code 9) and is SUCCEEDED: "
+        "EssentialContainerExited: Essential container in task exited",
+    )
+
+
+async def test_a_job_that_does_not_end_in_time_is_found(short_trace: Path) -> None:
+    """The demo never waits for ever."""
+    hurried = replace(prepare(Wanted(trace=short_trace, instances=3)), limit_s=1.0)
+    problems = await problems_of(hurried)
+    assert problems
+    assert all("is still " in problem or "is lost" in problem for problem in problems)
+
+
+async def problems_of(workload: Workload) -> tuple[str, ...]:
+    clock = SystemClock()
+    async with built(workload, None, 1, clock) as stage, served(stage.service) as service:
+        performance = Performance(stage, workload, lambda frame: None, clock.monotonic_s())
+        return tuple((await performance.run(service)).problems)
+
+
+# Signals ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A temporary folder for the demo alone, with a path short enough for sockets."""
+    with tempfile.TemporaryDirectory(prefix="demo-", dir="/tmp") as name:
+        yield Path(name)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_a_signal_ends_everything(folder: Path, number: signal.Signals, code: int) -> None:
+    """Whatever ends the demo ends its Valkey; an orderly end leaves no files behind either."""
+    process = subprocess.Popen(
+        [*(sys.executable, "-c", RUN_MAIN), "demo", "--jobs", "100"],
+        env=os.environ | {"TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    while b"launched 0 in" in process.stdout.readline():
+        pass
+    servers = [os.pidfd_open(pid) for pid in processes_naming(folder)]
+    assert servers
+    process.send_signal(number)
+    _, complaints = process.communicate(timeout=20)
+    assert (process.returncode, complaints) == (code, b"")
+    for server in servers:
+        ended, _, _ = select.select([server], [], [], 5)
+        os.close(server)
+        assert ended == [server]
+    if number is not signal.SIGKILL:
+        assert list(folder.iterdir()) == []
+
+
+def processes_naming(folder: Path) -> list[int]:
+    """Processes with a path in this folder on their command lines."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().decode(errors="replace")
+        except OSError:
+            continue  # ended in the meantime
+        if f"{folder}/" in command:
+            found.append(int(path.parent.name))
+    return found
