@@ -156,7 +156,9 @@ def task_shape(task: Task, now: float, tags: bool = True) -> Json:
         "attributes": [],
         "availabilityZone": instance.zone if instance is not None else "",
         "clusterArn": task.cluster.arn,
-        "containers": [_container_shape(task, i) for i in range(len(launch.containers))],
+        "containers": [
+            _container_shape(task, i, _exit_codes(task, now)) for i in range(len(launch.containers))
+        ],
         "cpu": launch.cpu,
         "createdAt": task.created_at,
         "desiredStatus": "RUNNING" if task.wanted else "STOPPED",
@@ -217,15 +219,27 @@ def _container_status(task: Task, ended: bool) -> str:
     return "RUNNING" if task.status >= RUNNING else "PENDING"
 
 
-def _container_shape(task: Task, index: int) -> Json:
-    spec = task.launch.containers[index]
-    codes = task.exit_codes
+def _exit_codes(task: Task, now: float) -> tuple[int | None, ...]:
+    """Exit codes so far: containers that are not essential end before their task does."""
+    if task.exit_codes is not None:
+        return task.exit_codes
+    started, containers = task.started_at, task.launch.containers
+    if started is None or len(containers) == 1:
+        return (None,) * len(containers)
+    return tuple(
+        spec.behaviour.exit_code if not spec.essential and started + run_s <= now else None
+        for spec, run_s in zip(containers, task.run_s, strict=True)
+    )
+
+
+def _container_shape(task: Task, index: int, codes: tuple[int | None, ...]) -> Json:
+    spec, code = task.launch.containers[index], codes[index]
     shape: Json = {
         "containerArn": f"{task.arn.replace(':task/', ':container/', 1)}/{index}",
         "taskArn": task.arn,
         "name": spec.name,
         "image": spec.image,
-        "lastStatus": _container_status(task, codes is not None),
+        "lastStatus": _container_status(task, code is not None or task.exit_codes is not None),
         "networkInterfaces": [],
         "healthStatus": "UNKNOWN",
         "cpu": str(spec.cpu_units),
@@ -237,8 +251,8 @@ def _container_shape(task: Task, index: int) -> Json:
     if task.started_at is not None:
         shape["runtimeId"] = f"{task.id}-{index}"
         shape["networkBindings"] = _bindings(task, spec, index)
-    if codes is not None and codes[index] is not None:
-        shape["exitCode"] = codes[index]
+    if code is not None:
+        shape["exitCode"] = code
     if task.gpu_ids:
         shape["gpuIds"] = list(container_gpus(task, index))
     return shape

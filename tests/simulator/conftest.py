@@ -20,6 +20,7 @@ from ecs_simulator.server import start
 
 CREDENTIALS = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
 ONE_TRY = {"total_max_attempts": 1}
+AIO_SESSION = get_session()  # shared: loading the service model takes longer than a story
 SMALL = InstanceGroup(cpu_units=2048, memory_mib=4096)
 
 
@@ -148,7 +149,7 @@ def direct(ecs: SimulatedEcs, _: ExitStack) -> Calls:
 def in_process(ecs: SimulatedEcs, stack: ExitStack) -> Calls:
     runner = stack.enter_context(asyncio.Runner())
     config = AioConfig(retries=ONE_TRY, http_session_cls=ecs.http_session_class())
-    context = get_session().create_client(
+    context = AIO_SESSION.create_client(
         "ecs", endpoint_url="http://simulated", config=config, **CREDENTIALS
     )
     client = runner.run(context.__aenter__())

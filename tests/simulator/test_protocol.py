@@ -13,13 +13,6 @@ from ecs_simulator.wire import TARGET_PREFIX, answer
 from .conftest import ManualClock, World, boto3_calls, serve_in_thread
 
 
-def served(target: str | None, body: bytes) -> tuple[int, str]:
-    ecs = SimulatedEcs(Options(), ManualClock())
-    given = answer(ecs, target, body)
-    assert given.headers["content-type"] == "application/x-amz-json-1.1"
-    return given.status, json.loads(given.body)["__type"]
-
-
 @pytest.mark.parametrize(
     ("target", "body", "code"),
     [

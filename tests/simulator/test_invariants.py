@@ -1,0 +1,135 @@
+"""The simulator doubts itself: planted corruption is found, honest histories pass."""
+
+from collections.abc import Callable
+
+import pytest
+
+from ecs_simulator import InstanceGroup, InvariantBroken
+from ecs_simulator.records import PENDING, RUNNING, Instance, Task
+
+from .conftest import World
+
+
+def busy(world: World) -> tuple[Instance, Instance, Task]:
+    """Two instances, one running task on the first, one stopped."""
+    arns = world.add(
+        InstanceGroup(instance_type="g5.12xlarge"), InstanceGroup(instance_type="g5.12xlarge")
+    )
+    world.define(
+        container={
+            "resourceRequirements": [{"type": "GPU", "value": "1"}],
+            "portMappings": [{"containerPort": 80, "hostPort": 80}],
+        }
+    )
+    world.start(arns[0])
+    world.later(10)
+    region = world.ecs.region
+    first, second = region.clusters["demo"].instances.values()
+    return first, second, region.tasks_ever[0]
+
+
+def free_cpu(first: Instance, _: Instance, __: Task) -> None:
+    first.free_cpu += 1
+
+
+def free_gpu(first: Instance, _: Instance, __: Task) -> None:
+    first.free_gpus.pop()
+
+
+def double_gpu(first: Instance, _: Instance, task: Task) -> None:
+    first.free_gpus.extend(task.gpu_ids)
+
+
+def free_memory(first: Instance, _: Instance, __: Task) -> None:
+    first.free_memory = -1
+
+
+def lost_interface(first: Instance, _: Instance, __: Task) -> None:
+    first.free_enis -= 1
+
+
+def lost_port(first: Instance, _: Instance, __: Task) -> None:
+    first.ports_tcp.discard(80)
+
+
+def miscounted_running(first: Instance, _: Instance, __: Task) -> None:
+    first.running += 1
+
+
+def miscounted_cluster(first: Instance, _: Instance, __: Task) -> None:
+    first.cluster.running -= 1
+
+
+def miscounted_pending(first: Instance, _: Instance, __: Task) -> None:
+    first.cluster.pending += 1
+
+
+def on_two_instances(_: Instance, second: Instance, task: Task) -> None:
+    second.tasks[task.id] = task
+
+
+def ended_yet_wanted(_: Instance, __: Instance, task: Task) -> None:
+    task.status = 7
+
+
+def out_of_order(_: Instance, __: Instance, task: Task) -> None:
+    task.stopped_at = task.created_at - 1
+
+
+def codes_without_a_run(_: Instance, __: Instance, task: Task) -> None:
+    task.started_at, task.exit_codes = None, (0,)
+
+
+def reserved_wrongly(first: Instance, _: Instance, __: Task) -> None:
+    first.cluster.reserved["CPU"] += 1
+
+
+@pytest.mark.parametrize(
+    "corrupt",
+    [
+        free_cpu,
+        free_gpu,
+        double_gpu,
+        free_memory,
+        lost_interface,
+        lost_port,
+        miscounted_running,
+        miscounted_cluster,
+        miscounted_pending,
+        on_two_instances,
+        ended_yet_wanted,
+        out_of_order,
+        codes_without_a_run,
+        reserved_wrongly,
+    ],
+)
+def test_planted_corruption_is_found(
+    quick: World, corrupt: Callable[[Instance, Instance, Task], None]
+) -> None:
+    """verify() raises for each of them, and says what led there."""
+    scene = busy(quick)
+    quick.ecs.verify()
+    corrupt(*scene)
+    with pytest.raises(InvariantBroken, match="What led there") as caught:
+        quick.ecs.verify()
+    assert any("RUNNING" in line for line in caught.value.history)
+
+
+def test_a_step_back_in_life_stops_the_run(quick: World) -> None:
+    """A task that would go from RUNNING to PENDING stops the simulation at once."""
+    _, _, task = busy(quick)
+    assert task.status == RUNNING
+    with pytest.raises(InvariantBroken, match="from RUNNING to PENDING"):
+        quick.ecs.region.agents._move(task, PENDING, 0.0)
+
+
+def test_over_commitment_stops_the_run(quick: World) -> None:
+    """Resources that are not there cannot be taken, even if a check was missed before."""
+    first, _, _ = busy(quick)
+    first.free_cpu = 10**6  # a planted error, so that the placement check lets it pass
+    first.free_memory = 1
+    quick.define("thin", container={"memory": 6})
+    answer = quick.start(str(first.arn), definition="thin")
+    assert [one["reason"] for one in answer["failures"]] == ["RESOURCE:MEMORY"]
+    with pytest.raises(InvariantBroken, match="not conserved"):
+        quick.ecs.verify()
