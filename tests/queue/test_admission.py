@@ -84,9 +84,12 @@ async def test_two_owners_admit_at_once(story: "Story") -> None:
     """Each entry is taken once, whoever comes first."""
     for i in range(50):
         await story.redis.xadd(INBOX, {"job": json.dumps({"id": f"j{i}", "task_definition": "t"})})
+    await story.redis.xadd(INBOX, {"job": "no JSON"})
+    await asyncio.gather(story.queue.counts(), story.queue.counts())  # two open connections
     both = await asyncio.gather(story.queue.admit(ALICE), story.queue.admit(BOB))
     taken = [submission for admission in both for submission in admission.submissions]
     assert {Accepted(JobId(f"j{i}")) for i in range(50)} == set(taken)
+    assert (sum(a.dead for a in both), len(await story.queue.dead_letters())) == (1, 1)
     assert 50 == len(taken) == (await story.queue.counts())[JobState.RUNNABLE]
 
 

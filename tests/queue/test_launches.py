@@ -10,6 +10,7 @@ from ecs_queue.states import (
     JobState,
     LaunchToken,
     LiveTask,
+    Note,
     OwnerId,
     PendingCancellation,
     PendingLaunch,
@@ -63,6 +64,25 @@ async def test_no_job_is_intended_twice(story: "Story") -> None:
     )
     assert frozenset() == again
     assert [launch.token for launch in await story.queue.pending_launches()] == ["token-1"]
+
+
+async def test_a_claim_is_spent_by_its_launch(story: "Story") -> None:
+    """After a refused launch the job must be claimed anew; the old claim launches nothing."""
+    await story.submit("a")
+    claim = (await story.claim())["a"]
+    await story.queue.settle(await story.intend(claim), [Refused(A, "RESOURCE:CPU")])
+    intent = Intent(A, claim.epoch, None)
+    again = await story.queue.intend(ALICE, LaunchToken("second"), "RunTask", [intent])
+    assert again == frozenset()
+
+
+async def test_a_launch_clears_the_reason_for_waiting(story: "Story") -> None:
+    """What a job waited for is not its reason once it is STARTING."""
+    await story.submit("a")
+    claim = (await story.claim())["a"]
+    await story.queue.note(ALICE, [Note(A, claim.epoch, "12 x RESOURCE:CPU")])
+    await story.intend(claim)
+    assert (await story.queue.job(A)).reason == "launch requested, not acknowledged yet"
 
 
 async def test_an_intent_outlives_its_owner(story: "Story") -> None:
