@@ -210,6 +210,8 @@ def _message(kind: str, message: str, path: tuple[str, ...]) -> str:
         return "is not a setting" + (f"; did you mean {close[0]}?" if close else "")
     if kind == "missing":
         return "is missing"
+    if kind == "model_type":
+        return "should be a table (in JSON an object)"
     examples = Settings.model_fields[path[0]].examples if path[0] in Settings.model_fields else ()
     if kind == "string_pattern_mismatch" and examples:
         return "should look like " + " or ".join(repr(example) for example in examples)

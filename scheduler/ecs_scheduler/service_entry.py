@@ -1,10 +1,7 @@
 """Puts the service together for `ecs-scheduler run`: Redis, ECS, the loop, HTTP, signals."""
 
-import asyncio
-import os
 import signal
 import uuid
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import structlog
@@ -17,6 +14,7 @@ from ecs_scheduler.http_server import listen, serving
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.queue_connection import open_queue
 from ecs_scheduler.service import Service
+from ecs_scheduler.signals import stop_on_signals
 
 log = structlog.get_logger(__name__)
 
@@ -48,24 +46,6 @@ async def run_service(config: Config) -> int:
             )
             url = await stack.enter_async_context(serving(create_app(backend), listener))
             log.info("http side listens", url=url)
-        received = _stop_on_signals(service.stop)
+        received = stop_on_signals(service.stop)
         await service.run()
     return 130 if received == [signal.SIGINT] else 0
-
-
-def _stop_on_signals(stop: Callable[[], None]) -> list[signal.Signals]:
-    """Call `stop` at the first SIGTERM or SIGINT and leave at the second; gives what came."""
-    received: list[signal.Signals] = []
-
-    def handle(number: signal.Signals) -> None:
-        received.append(number)
-        if len(received) > 1:
-            log.warning("second signal: leaving at once; leases run out by themselves")
-            os._exit(128 + number)
-        log.info("draining; a second signal leaves at once", signal=number.name)
-        stop()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, handle, number)
-    return received

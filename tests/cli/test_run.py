@@ -24,6 +24,11 @@ BAD_FLAGS = {
     ),
     "out-of-bounds": (["--http-port", "70000"], "--http-port: should be less than or equal to"),
     "nested": (["--policy.w-cpu", "-1"], "--policy.w-cpu: should be greater than or equal to 0"),
+    "no-json": (["--fallback", "{"], "--fallback: should be JSON: "),
+    "inside-json": (
+        ["--fallback", '{"after_s": 1, "launch_type": "SPOT"}'],
+        "--fallback.launch-type: should be 'EC2', 'FARGATE' or 'EXTERNAL'; it is 'SPOT'",
+    ),
     "no-choice": (["--log-format", "xml"], "--log-format"),
     "relation": (
         ["--settle-after-s", "5"],
@@ -140,7 +145,17 @@ def test_a_job_runs_and_sigterm_drains(
 ) -> None:
     """Submitted by HTTP, run on the simulated ECS, awaited on the command line, then SIGTERM."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_ECS", endpoint)
-    flags = ("--cluster", "demo", "--log-format", "json", "--track-interval-s", "0.2")
+    fallback = '{"after_s": 600, "launch_type": "FARGATE"}'
+    flags = (
+        "--fallback",
+        fallback,
+        "--cluster",
+        "demo",
+        "--log-format",
+        "json",
+        "--track-interval-s",
+        "0.2",
+    )
     register_task_definition(endpoint)
     with running(str(PROGRAMS / "ecs-scheduler"), "run", *flags) as scheduler:
         url = line_matching(scheduler.stdout, r'"http side listens", "url": "([^"]+)"')
@@ -159,6 +174,30 @@ def test_a_job_runs_and_sigterm_drains(
     record = json.loads(program("job", "a", "-o", "json").out)
     assert record["launches"] == 1
     assert record["state"] in ("SUCCEEDED", "FAILED")
+
+
+ENDLESS = """
+import asyncio
+from ecs_scheduler.signals import stop_on_signals
+
+async def endless():
+    stop_on_signals(lambda: print("draining", flush=True))
+    print("running", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(endless())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_at_once(bare: Path, number: signal.Signals) -> None:
+    """Even if draining never ends; the exit code says which signal it was."""
+    with running(sys.executable, "-c", ENDLESS) as process:
+        line_matching(process.stdout, "(running)")
+        process.send_signal(number)
+        line_matching(process.stdout, "(draining)\n")
+        process.send_signal(number)
+        assert process.wait(timeout=10) == 128 + number
 
 
 def register_task_definition(endpoint: str) -> None:

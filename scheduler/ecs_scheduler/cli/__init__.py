@@ -22,9 +22,30 @@ Exit codes: 0 ok, 1 failed, 2 usage or invalid input, 3 Redis or AWS
 unreachable, 4 the awaited job failed, 130 interrupted.
 """
 
+RUN = """Run the scheduler until SIGTERM.
+
+It drains then: takes on nothing more, lets running calls end, hands its
+claims back. A second signal ends it at once.
+
+Each flag may as well be a variable: ECS_SCHEDULER_LEASE_S for --lease-s,
+ECS_SCHEDULER_POLICY__W_CPU for --policy.w-cpu. REDIS_URL, ECS_CLUSTER,
+AWS_REGION and all that AWS's SDK reads hold too.
+"""
+
+SUBMIT = """Submit one job, or a file of them.
+
+A single job's id goes to standard output. Submitting an id again changes
+nothing if the job is the same, and is refused if it is another one. Of a file
+all jobs are submitted or, if one of them is invalid, none.
+
+    ecs-scheduler submit etl:3 --container main --env DAY=1 -- run --all
+    ecs-scheduler submit --file jobs.jsonl
+"""
+
+# The first line of a text is what `ecs-scheduler --help` shows.
 COMMANDS = {
-    "run": ("ecs_scheduler.cli.run:run", "Run the scheduler until SIGTERM."),
-    "submit": ("ecs_scheduler.cli.submit:submit", "Submit one job, or a file of them."),
+    "run": ("ecs_scheduler.cli.run:run", RUN),
+    "submit": ("ecs_scheduler.cli.submit:submit", SUBMIT),
     "jobs": ("ecs_scheduler.cli.jobs:jobs", "List jobs."),
     "job": ("ecs_scheduler.cli.jobs:job", "Show one job: state, reason, attempts."),
     "cancel": ("ecs_scheduler.cli.jobs:cancel", "Cancel jobs."),

@@ -5,7 +5,7 @@ Whatever is not listed here is a bug, and shows its traceback.
 
 from typing import TYPE_CHECKING, cast
 
-from cyclopts import CycloptsError, UnknownCommandError
+from cyclopts import CycloptsError, UnknownCommandError, UnusedCliTokensError
 
 from ecs_queue import errors as queue_errors
 from ecs_scheduler import errors as scheduler_errors
@@ -56,6 +56,8 @@ def _usage_problem(error: CycloptsError) -> str:
     if isinstance(error, UnknownCommandError) and not error.command_chain:
         # Its own text would import every command to suggest one.
         return f"there is no command {(error.unused_tokens or [''])[0]!r}"
+    if isinstance(error, UnusedCliTokensError):
+        return f"nothing is expected where it says {' '.join(error.unused_tokens or ())!r}"
     if type(error.__cause__).__module__.startswith("pydantic"):
         # Here, because a quarter of a second of imports is for this failure only.
         from ecs_scheduler.config_sources import explain_flags

@@ -6,23 +6,48 @@ from typing import Annotated
 
 import structlog
 from cyclopts import Parameter
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError, from_json
 
+from ecs_queue.job import Fallback
 from ecs_scheduler.config import Settings
 from ecs_scheduler.config_sources import load_config, unknown_variables
 from ecs_scheduler.logs import configure_logging
 from ecs_scheduler.service_entry import run_service
 
-NOTHING_GIVEN = Settings()
+
+def _from_json(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return from_json(value)
+    except ValueError as error:
+        raise PydanticCustomError("json", "should be JSON: {why}", {"why": str(error)}) from error
+
+
+class RunFlags(Settings):
+    """The settings as flags; what ECS spells in JSON is given in JSON."""
+
+    fallback: Annotated[
+        Fallback | None, BeforeValidator(_from_json), Parameter(accepts_keys=False)
+    ] = Field(
+        default=None,
+        description="RunTask for jobs without room, as JSON: "
+        '{"after_s": 60, "launch_type": "FARGATE"}, or with "capacity_provider_strategy": '
+        '[{"capacityProvider": "spot"}].',
+    )
+
+
+NOTHING_GIVEN = RunFlags()
 
 
 async def run(
     *,
     config: Path | None = None,
     no_http: bool = False,
-    given: Annotated[Settings, Parameter(name="*")] = NOTHING_GIVEN,
+    given: Annotated[RunFlags, Parameter(name="*")] = NOTHING_GIVEN,
 ) -> int:
     """Run the scheduler until SIGTERM or Ctrl-C; a second signal ends it at once.
-
     Args:
         config: TOML file with settings; ecs-scheduler.toml of this directory by default.
         no_http: Leave the HTTP side away.

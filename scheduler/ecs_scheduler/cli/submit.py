@@ -63,9 +63,6 @@ async def submit(
 ) -> int:
     """Submit a job that runs TASK_DEFINITION, or the jobs of a --file.
 
-    A single job's id goes to standard output. Submitting an id again is a no-op if the job is the
-    same, and refused if it is another one.
-
     Args:
         task_definition: Task definition: family, family:revision or ARN.
         arguments: Command for --container, behind --.
