@@ -1,4 +1,4 @@
-"""`ecs-scheduler run`: what keeps it from starting, and how it starts and stops."""
+"""`ecs-scheduler run` and what else runs until a signal: what keeps it from starting, its end."""
 
 import json
 import os
@@ -174,6 +174,18 @@ def test_a_job_runs_and_sigterm_drains(
     record = json.loads(program("job", "a", "-o", "json").out)
     assert record["launches"] == 1
     assert record["state"] in ("SUCCEEDED", "FAILED")
+
+
+def test_following_events_ends_with_ctrl_c(cli: Callable[..., Any], queue_name: str) -> None:
+    """`events --follow` shows each transition as it comes; Ctrl-C is exit code 130, silently."""
+    cli("submit", "etl", "--id", "before")
+    with running(str(PROGRAMS / "ecs-scheduler"), "events", "--follow") as following:
+        line_matching(following.stdout, "RUNNABLE   (before)")
+        cli("cancel", "before")
+        line_matching(following.stdout, "CANCELLED  (before)")
+        following.send_signal(signal.SIGINT)
+        output, _ = following.communicate(timeout=10)
+    assert (following.returncode, output) == (130, "")
 
 
 ENDLESS = """
