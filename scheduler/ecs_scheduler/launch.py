@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One job in a launch; `instance` is None for RunTask, where ECS chooses."""
+    """One job in a launch; `instance` is None for RunTask, where ECS chooses. `detail` says why
+    this instance, for people.
+    """
 
     held: Held
     instance: InstanceArn | None
+    detail: str = ""
 
     @property
     def job_id(self) -> JobId:

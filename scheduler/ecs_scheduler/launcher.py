@@ -238,7 +238,7 @@ class Launcher:
                 job_id=slot.job_id,
                 instance=(outcome.instance_arn or "").rpartition("/")[2],
                 api=launch.api,
-                detail=launch.detail,
+                detail=slot.detail or launch.detail,
                 at_ms=around.clock.now_ms(),
             )
         )

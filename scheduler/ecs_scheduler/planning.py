@@ -53,7 +53,8 @@ def decide(plan: Plan, window: Window, snapshot: Snapshot, now: float) -> Decide
         held = window[JobId(decision.request_id)]
         if isinstance(decision, Start):
             held.rejected_since = None
-            placed.append(Slot(held, InstanceArn(decision.instance_id)))
+            fit = f"best fit, {decision.score:.0%} full with it"
+            placed.append(Slot(held, InstanceArn(decision.instance_id), fit))
             continue
         unplaced.setdefault(held.shape, decision)
         waits += isinstance(decision, Wait)
@@ -80,11 +81,18 @@ def _start_task_launches(placed: Iterable[Slot]) -> list[Launch]:
     for slot in placed:
         groups[slot.held.signature].append(slot)
     launches = [
-        Launch(signature, call)
-        for signature, slots in groups.items()
-        for call in batches(slots, lambda slot: slot.instance or "")
+        launch for signature, slots in groups.items() for launch in _calls(signature, slots)
     ]
     return sorted(launches, key=_urgency)
+
+
+def _calls(signature: LaunchSignature, slots: Sequence[Slot]) -> Iterable[Launch]:
+    """Calls of one signature. Its jobs are interchangeable, so the first in line go into the first
+    call, which is the fullest, whatever instance placement had meant for them.
+    """
+    in_line = iter(sorted((slot.held for slot in slots), key=lambda held: held.rank))
+    for call in batches([slot.instance for slot in slots], lambda instance: instance or ""):
+        yield Launch(signature, tuple(Slot(next(in_line), instance) for instance in call))
 
 
 def _urgency(launch: Launch) -> tuple[int, int, tuple[int, int, str]]:
