@@ -47,7 +47,10 @@ REFRESH_INTERVAL_S = 0.5
 RECONCILE_INTERVAL_S = 2.0
 OBSERVE_INTERVAL_S = 1.0
 RELOAD_INTERVAL_S = 60.0
-TASKS_PER_CALL = 10
+CHOICE_PER_CALL = 40
+"""Jobs of each lane shown to placement for each call that can be made: four times as many as a call
+takes, so that its ten instances can be picked from many and calls go out full.
+"""
 
 
 def new_launch_token() -> LaunchToken:
@@ -206,8 +209,8 @@ class Service:
         )
 
     def _decide(self, now: float) -> Decided:
-        """Ask placement about as many jobs of each shape as could be launched now."""
-        requests = self._window.requests(self._launcher.capacity * TASKS_PER_CALL)
+        """Ask placement about the jobs of each shape that could be launched now, and some more."""
+        requests = self._window.requests(self._launcher.capacity * CHOICE_PER_CALL)
         snapshot = self._around.model.snapshot(now)
         return decide(place(requests, snapshot, self._policy), self._window, snapshot, now)
 

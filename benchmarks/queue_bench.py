@@ -1,0 +1,203 @@
+"""The queue's figures, each beside what the same server does without it, in the same run.
+
+`run` returns rows of name, value, unit and note; `python -m benchmarks.queue_bench [--json]`.
+The server is the embedded Valkey over a unix socket, with an append-only file synced every second.
+"""
+
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis.asyncio
+
+from ecs_queue.client import Queue
+from ecs_queue.connection import connect
+from ecs_queue.document import canonical, parse_job
+from ecs_queue.embedded import EmbeddedValkey
+from ecs_queue.job import Job
+from ecs_queue.script import inbox_key
+from ecs_queue.states import Claim, JobState, OwnerId, Release
+
+Row = dict[str, object]
+
+OWNER = OwnerId("bench")
+SPEC_BYTES = 200
+RAW_STREAM = "raw"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    enqueued: int
+    backlog: int
+    claims: int
+    round_trips: int
+
+
+FULL = Sizes(enqueued=50_000, backlog=100_000, claims=300, round_trips=3_000)
+QUICK = Sizes(enqueued=5_000, backlog=10_000, claims=50, round_trips=500)
+
+
+def a_job(number: int) -> Job:
+    """A job whose canonical document has 200 bytes, each one different."""
+    head = (
+        f'{{"id":"job-{number:09}","task_definition":"render:12","group":"film","overrides":'
+        '{"containerOverrides":[{"name":"main","command":["render","--frame","'
+        f"{number:09}"
+    )
+    job = parse_job(head + '"]}]}}')
+    filler = "x" * (SPEC_BYTES - len(canonical(job)))
+    return parse_job(head + filler + '"]}]}}')
+
+
+def row(name: str, value: float, unit: str, note: str = "") -> Row:
+    """One figure."""
+    return {"name": name, "value": round(value, 3), "unit": unit, "note": note}
+
+
+async def seconds(work: Callable[[], Awaitable[object]]) -> float:
+    """How long it takes."""
+    begin = time.perf_counter()
+    await work()
+    return time.perf_counter() - begin
+
+
+async def used_bytes(client: redis.asyncio.Redis) -> int:
+    """The server's data, without its buffers for clients and for the append-only file."""
+    return int((await client.info("memory"))["used_memory_dataset"])
+
+
+async def raw_xadds(client: redis.asyncio.Redis, jobs: list[Job]) -> float:
+    """XADDs a second of the same documents, pipelined by 500: what a bare stream takes."""
+    documents = [canonical(job) for job in jobs]
+
+    async def work() -> None:
+        for start in range(0, len(documents), 500):
+            pipeline = client.pipeline(transaction=False)
+            for document in documents[start : start + 500]:
+                pipeline.xadd(RAW_STREAM, {"job": document})
+            await pipeline.execute()
+
+    taken = await seconds(work)
+    await client.delete(RAW_STREAM)
+    return len(jobs) / taken
+
+
+async def raw_round_trips(client: redis.asyncio.Redis, count: int) -> float:
+    """EVALSHAs a second of an empty script, one after the other."""
+    empty = client.register_script("return 1")
+    await empty()
+
+    async def work() -> None:
+        for _ in range(count):
+            await empty()
+
+    return count / await seconds(work)
+
+
+async def timed_claims(queue: Queue, count: int) -> list[float]:
+    """Milliseconds of each claim(100); what was claimed is given back in between."""
+
+    async def claim() -> None:
+        nonlocal claims
+        claims = await queue.claim(OWNER, 100)
+
+    claims: tuple[Claim, ...] = ()
+    taken = []
+    for _ in range(count):
+        taken.append(await seconds(claim) * 1000)
+        assert len(claims) == 100
+        await queue.release(OWNER, [Release(c.job.id, c.epoch, "") for c in claims])
+    return sorted(taken)
+
+
+async def measure(client: redis.asyncio.Redis, sizes: Sizes) -> list[Row]:
+    """All figures, on an empty server."""
+    queue = Queue(client)
+    jobs = [a_job(number) for number in range(max(sizes.enqueued, sizes.backlog))]
+    rows: list[Row] = []
+
+    xadds = await raw_xadds(client, jobs[: sizes.enqueued])
+    trips = await raw_round_trips(client, sizes.round_trips)
+    rows += [
+        row("queue.raw_xadd", xadds, "1/s", "reference: bare XADD, pipelined by 500"),
+        row("queue.raw_evalsha", trips, "1/s", "reference: empty script, one after the other"),
+    ]
+
+    await client.delete("{q:default}:events")
+    before = await used_bytes(client)
+    taken = await seconds(lambda: queue.submit(jobs[: sizes.enqueued]))
+    rate = sizes.enqueued / taken
+    rows.append(row("queue.enqueue", rate, "jobs/s", f"one process; {rate / xadds:.2f} x raw XADD"))
+
+    await queue.submit(jobs[sizes.enqueued : sizes.backlog])
+    events = int(await client.memory_usage("{q:default}:events") or 0)
+    backlog = (await queue.counts())[JobState.RUNNABLE]
+    size = (await used_bytes(client) - before - events) / backlog
+    note = f"{SPEC_BYTES}-byte document, 13-byte id, {backlog} jobs; events stream left out"
+    rows.append(row("queue.waiting_job", size, "B", note))
+    rows.append(row("queue.events_stream", events / 1e6, "MB", "bounded, about 100,000 entries"))
+
+    await queue.open_lease(OWNER, lease_ms=600_000)
+    times = await timed_claims(queue, sizes.claims)
+    p50, p99 = statistics.median(times), times[int(len(times) * 0.99)]
+    note = f"at a backlog of {backlog}; {p50 / (1000 / trips):.1f} x an empty script"
+    rows += [
+        row("queue.claim_100_p50", p50, "ms", note),
+        row("queue.claim_100_p99", p99, "ms", f"of {sizes.claims}, each given back in between"),
+    ]
+    await queue.hand_back(OWNER)
+    rows.append(await admissions(queue, client, jobs[: sizes.enqueued // 5]))
+    return rows
+
+
+async def admissions(queue: Queue, client: redis.asyncio.Redis, jobs: list[Job]) -> Row:
+    """Inbox entries validated and admitted a second; all of them are duplicates of known jobs."""
+    pipeline = client.pipeline(transaction=False)
+    for job in jobs:
+        pipeline.xadd(inbox_key(), {"job": job.model_dump_json(by_alias=True, exclude_none=True)})
+    await pipeline.execute()
+
+    async def work() -> None:
+        while (await queue.admit(OWNER)).submissions:
+            pass
+
+    rate = len(jobs) / await seconds(work)
+    return row("queue.admit", rate, "jobs/s", "read from the inbox, validated; duplicates")
+
+
+def run(quick: bool = False) -> list[Row]:
+    """Measure on a fresh embedded server."""
+    sizes = QUICK if quick else FULL
+
+    async def on(url: str) -> list[Row]:
+        client = connect(url)
+        try:
+            return await measure(client, sizes)
+        finally:
+            await client.aclose()
+
+    with tempfile.TemporaryDirectory() as folder, EmbeddedValkey(data_dir=Path(folder)) as server:
+        return asyncio.run(on(server.url))
+
+
+def main() -> None:
+    """Print a line a figure, or JSON."""
+    rows = run(quick="--quick" in sys.argv)
+    if "--json" in sys.argv:
+        print(json.dumps(rows, indent=2))
+        return
+    for each in rows:
+        value = f"{each['value']:>14,}"
+        print(f"{each['name']:<24}{value} {each['unit']!s:<8}{each['note']}")
+
+
+if __name__ == "__main__":
+    main()

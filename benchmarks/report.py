@@ -1,0 +1,35 @@
+"""How benchmarks report: rows of name, value, unit and note, as a table or as JSON."""
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from typing import TypedDict
+
+
+class Row(TypedDict):
+    """One figure; the note says what it was measured on, or what it compares with."""
+
+    name: str
+    value: float
+    unit: str
+    note: str
+
+
+def show(rows: Iterable[Row]) -> None:
+    """Print rows as a table."""
+    for row in rows:
+        value = f"{row['value']:,.0f}" if abs(row["value"]) >= 100 else f"{row['value']:,.3g}"
+        print(f"{row['name']:<58}{value:>12} {row['unit']:<14}{row['note']}", flush=True)
+
+
+def main(run: Callable[[bool], list[Row]]) -> None:
+    """The command line of one benchmark: --quick for a smoke test, --json for machines."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="small sizes, a few seconds")
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    arguments = parser.parse_args()
+    rows = run(arguments.quick)
+    if arguments.json:
+        print(json.dumps(rows))
+    else:
+        show(rows)
