@@ -71,7 +71,7 @@ def serve(*, options: Serve = Serve()) -> int:
 
 async def _serve(options: Serve, fleet: Fleet) -> int:
     from ecs_simulator.clock import wall_clock
-    from ecs_simulator.server import start, until_signalled
+    from ecs_simulator.server import start, stop_signal
     from ecs_simulator.simulation import SimulatedEcs
 
     ecs = SimulatedEcs(
@@ -79,6 +79,7 @@ async def _serve(options: Serve, fleet: Fleet) -> int:
         wall_clock(options.speed),
         options.seed,
     )
+    stopped = stop_signal()
     count = len(ecs.add_instances(options.cluster, fleet))
     try:
         runner, port = await start(ecs, options.host, options.port)
@@ -96,7 +97,7 @@ async def _serve(options: Serve, fleet: Fleet) -> int:
         f"Try: AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws ecs list-container-instances "
         f"--cluster {options.cluster} --region {options.region} --endpoint-url {endpoint}"
     )
-    await until_signalled()
+    await stopped.wait()
     await runner.cleanup()
     return 0
 

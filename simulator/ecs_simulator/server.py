@@ -42,10 +42,10 @@ async def start(ecs: SimulatedEcs, host: str, port: int) -> tuple[web.AppRunner,
     return runner, runner.addresses[0][1]
 
 
-async def until_signalled() -> None:
-    """Return on SIGTERM or SIGINT."""
+def stop_signal() -> asyncio.Event:
+    """An event that SIGTERM or SIGINT sets; to be made before anybody is told that we serve."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    await stopped.wait()
+    return stopped
