@@ -23,15 +23,15 @@ Fields = dict[bytes, bytes]
 
 
 def record(reply: list[Any]) -> JobRecord:
-    """A job from its id, document and fields."""
-    job_id, document, flat = reply
+    """A job from its id, document, fields, and the number of its holders."""
+    job_id, document, flat, holders = reply
     fields: Fields = dict(pairs(flat))
     state = state_of(fields[b"s"])
     submitted_at_ms = int(fields[b"t"])
     return JobRecord(
         job=from_canonical(JobId(text(job_id)), document),
         state=state,
-        reason=_reason(state, fields),
+        reason=_reason(state, fields, held=bool(holders)),
         order=int(fields[b"o"]) % SCORE_STEP,
         launches=int(fields.get(b"n", 0)),
         infrastructure_failures=int(fields.get(b"i", 0)),
@@ -50,8 +50,8 @@ def record(reply: list[Any]) -> JobRecord:
 
 
 def records(reply: list[Any]) -> tuple[JobRecord, ...]:
-    """Jobs from a flat reply of id, document and fields."""
-    return tuple(record(each) for each in chunks(reply, 3))
+    """Jobs from a flat reply of four values each."""
+    return tuple(record(each) for each in chunks(reply, 4))
 
 
 def dead_letters(reply: list[Any]) -> tuple[DeadLetter, ...]:
@@ -64,7 +64,7 @@ def events(reply: list[Any]) -> tuple[Event, ...]:
     return tuple(_event(text(entry_id), dict(pairs(flat))) for entry_id, flat in reply)
 
 
-def _reason(state: JobState, fields: Fields) -> str:
+def _reason(state: JobState, fields: Fields, *, held: bool) -> str:
     active = state in (JobState.STARTING, JobState.RUNNING)
     if active and b"c" in fields:
         return f"cancellation requested: {text(fields[b'c'])}"
@@ -72,7 +72,7 @@ def _reason(state: JobState, fields: Fields) -> str:
         return text(fields[b"w"])
     match state:
         case JobState.RUNNABLE:
-            return "being placed" if b"b" in fields else "waiting for its turn"
+            return "being placed" if held else "waiting for its turn"
         case JobState.STARTING if b"a" not in fields:
             return "launch requested, not acknowledged yet"
         case JobState.STARTING:

@@ -344,7 +344,7 @@ class QueueMachine(RuleBasedStateMachine):
         for key in ("ready", "delayed", *(f"in:{state}" for state in JobState)):
             members += self.do(self.redis.zrange(TAG + key, 0, -1))
         for owner in OWNERS:
-            members += self.do(self.redis.smembers(f"{TAG}claimed:{owner}"))
+            members += self.do(self.redis.hkeys(f"{TAG}claimed:{owner}"))
         assert sorted(members) == sorted(name.encode() for name in self.jobs)
 
     @invariant()

@@ -4,15 +4,14 @@ local answer = {}
 for i = 6, #ARGV do
   local id = ARGV[i]
   local key = job_key(id)
-  local job = call('HMGET', key, 's', 'b')
-  local state, owner = job[1], job[2]
+  local state = call('HGET', key, 's')
   if not state then
     answer[#answer + 1] = 'NONE'
   elseif state == 'RUNNABLE' then
     call('ZREM', READY, id)
     call('ZREM', DELAYED, id)
-    if owner then
-      call('SREM', claimed_key(owner), id)
+    for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
+      call('HDEL', claimed_key(owner), id)
     end
     call('HSET', key, 'c', ARGV[5])
     end_job(id, state, 'CANCELLED', ARGV[5])

@@ -10,25 +10,33 @@ if not has_lease(owner) then
 end
 
 local function describe(ids, epoch)
-  local answer = {}
-  for _, id in ipairs(ids) do
-    local job = call('HMGET', job_key(id), 'o', 'n', 't', 'r')
-    answer[#answer + 1] = id
-    answer[#answer + 1] = call('GET', doc_key(id))
-    answer[#answer + 1] = epoch
-    answer[#answer + 1] = job[1]
-    answer[#answer + 1] = job[2] or '0'
-    answer[#answer + 1] = job[4] or job[3]
+  local documents, answer = {}, {}
+  for i, id in ipairs(ids) do
+    documents[i] = doc_key(id)
+  end
+  for first = 1, #ids, 1000 do
+    local last = math.min(first + 999, #ids)
+    local found = call('MGET', unpack(documents, first, last))
+    for i = first, last do
+      local job = call('HMGET', job_key(ids[i]), 'o', 'n', 't', 'r')
+      answer[#answer + 1] = ids[i]
+      answer[#answer + 1] = found[i - first + 1]
+      answer[#answer + 1] = epoch
+      answer[#answer + 1] = job[1]
+      answer[#answer + 1] = job[2] or '0'
+      answer[#answer + 1] = job[4] or job[3]
+    end
   end
   return answer
 end
 
 local function still_held(epoch)
   local ids, scores = {}, {}
-  for _, id in ipairs(call('SMEMBERS', claimed_key(owner))) do
-    if held(id, owner, epoch) then
-      ids[#ids + 1] = id
-      scores[id] = tonumber(call('HGET', job_key(id), 'o'))
+  local claimed = call('HGETALL', claimed_key(owner))
+  for i = 1, #claimed, 2 do
+    if claimed[i + 1] == epoch then
+      ids[#ids + 1] = claimed[i]
+      scores[claimed[i]] = tonumber(call('HGET', job_key(claimed[i]), 'o'))
     end
   end
   table.sort(ids, function(a, b) return scores[a] < scores[b] end)
@@ -50,14 +58,14 @@ for _, id in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', NOW_TEXT, 'LIMIT', 0,
   call('ZADD', READY, call('HGET', job_key(id), 'o'), id)
 end
 
-local ids, epoch = {}, int(call('INCR', EPOCH))
+local ids, holdings, epoch = {}, {}, int(call('INCR', EPOCH))
 local popped = call('ZPOPMIN', READY, count)
 for i = 1, #popped, 2 do
-  local id = popped[i]
-  ids[#ids + 1] = id
-  call('HSET', job_key(id), 'e', epoch, 'b', owner)
-  call('SADD', claimed_key(owner), id)
+  ids[#ids + 1] = popped[i]
+  holdings[#holdings + 1] = popped[i]
+  holdings[#holdings + 1] = epoch
 end
+in_bulk('HSET', claimed_key(owner), holdings)
 remembered[1] = epoch
 table.insert(remembered, 2, claim_id)
 remembered[REMEMBERED + 2] = nil

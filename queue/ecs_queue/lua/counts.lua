@@ -1,7 +1,7 @@
 -- Answers pairs: state, number of jobs. Counted from the sets themselves, so nothing can drift.
 local runnable = call('ZCARD', READY) + call('ZCARD', DELAYED)
 for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
-  runnable = runnable + call('SCARD', claimed_key(owner))
+  runnable = runnable + call('HLEN', claimed_key(owner))
 end
 local answer = {
   'SUBMITTED', call('XLEN', INBOX), 'RUNNABLE', runnable,

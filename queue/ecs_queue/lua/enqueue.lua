@@ -30,9 +30,16 @@ local function submitted_ms(entry)
   return from_entry and math.min(from_entry, NOW) or NOW
 end
 
+-- Documents and places are written in bulk at the end; `stored` knows the former until then.
+local stored, documents, places = {}, {}, {}
+
 local function accept(entry, id, document, score, attempts)
   local submitted = submitted_ms(entry)
-  call('SET', doc_key(id), document)
+  stored[id] = document
+  documents[#documents + 1] = doc_key(id)
+  documents[#documents + 1] = document
+  places[#places + 1] = score
+  places[#places + 1] = id
   call('HSET', job_key(id), 's', 'RUNNABLE', 'o', score, 't', int(submitted))
   if submitted ~= NOW then
     call('HSET', job_key(id), 'r', NOW_TEXT)
@@ -40,14 +47,13 @@ local function accept(entry, id, document, score, attempts)
   if attempts ~= '1' then
     call('HSET', job_key(id), 'm', attempts)
   end
-  call('ZADD', READY, score, id)
   report(id, 'RUNNABLE', '')
   return 'A'
 end
 
 local function take(entry, id, document, score, attempts)
-  local stored = call('GET', doc_key(id))
-  if stored and stored ~= document then
+  local before = stored[id]
+  if before and before ~= document then
     if entry == '' then
       return 'C'
     end
@@ -57,11 +63,29 @@ local function take(entry, id, document, score, attempts)
   if entry ~= '' and call('XDEL', INBOX, entry) == 0 then
     return '-'
   end
-  return stored and 'D' or accept(entry, id, document, score, attempts)
+  return before and 'D' or accept(entry, id, document, score, attempts)
 end
 
-local documents = (#ARGV - 5) / 6
-local sequence = call('INCRBY', SEQ, documents) - documents
+-- What is stored under the ids of this call, read a thousand at a time.
+local function look_up()
+  local ids, keys = {}, {}
+  for i = 6, #ARGV, 6 do
+    if ARGV[i + 1] == 'J' then
+      ids[#ids + 1] = ARGV[i + 2]
+      keys[#keys + 1] = doc_key(ARGV[i + 2])
+    end
+  end
+  for first = 1, #ids, 1000 do
+    local found = call('MGET', unpack(keys, first, math.min(first + 999, #ids)))
+    for i, document in ipairs(found) do
+      stored[ids[first + i - 1]] = document
+    end
+  end
+end
+
+look_up()
+local size = (#ARGV - 5) / 6
+local sequence = call('INCRBY', SEQ, size) - size
 local answers = {}
 for i = 6, #ARGV, 6 do
   local entry = ARGV[i]
@@ -73,6 +97,10 @@ for i = 6, #ARGV, 6 do
     answers[#answers + 1] = take(entry, ARGV[i + 2], ARGV[i + 3], score, ARGV[i + 5])
   end
 end
+for first = 1, #documents, 1000 do
+  call('MSET', unpack(documents, first, math.min(first + 999, #documents)))
+end
+in_bulk('ZADD', READY, places)
 answered = table.concat(answers)
 call('SET', answer_key, answered, 'EX', 60)
 return answered

@@ -3,7 +3,7 @@ local owner = ARGV[5]
 for i = 6, #ARGV, 3 do
   local id = ARGV[i]
   if held(id, owner, ARGV[i + 1]) then
-    call('SREM', claimed_key(owner), id)
+    call('HDEL', claimed_key(owner), id)
     end_job(id, 'RUNNABLE', 'FAILED', ARGV[i + 2])
   end
 end

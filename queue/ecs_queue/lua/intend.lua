@@ -7,8 +7,8 @@ for i = 8, #ARGV, 3 do
   local id, epoch, instance = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local key = job_key(id)
   if held(id, owner, epoch) then
-    call('SREM', claimed_key(owner), id)
-    call('HDEL', key, 'b', 'w')
+    call('HDEL', claimed_key(owner), id)
+    call('HDEL', key, 'w')
     call('HSET', key, 's', 'STARTING', 'l', token, 'g', NOW_TEXT)
     if instance ~= '' then
       call('HSET', key, 'z', instance)

@@ -1,6 +1,11 @@
--- ARGV: 5 id. Answers id, document and fields, or nil.
-local document = call('GET', doc_key(ARGV[5]))
+-- ARGV: 5 id. Answers id, document, fields and whether an owner holds it; nil for no such job.
+local id = ARGV[5]
+local document = call('GET', doc_key(id))
 if not document then
   return false
 end
-return {ARGV[5], document, call('HGETALL', job_key(ARGV[5]))}
+local holders = 0
+for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
+  holders = holders + call('HEXISTS', claimed_key(owner), id)
+end
+return {id, document, call('HGETALL', job_key(id)), holders}

@@ -4,8 +4,7 @@ for i = 6, #ARGV, 4 do
   local id, epoch, reason = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if held(id, owner, epoch) then
     local key = job_key(id)
-    call('SREM', claimed_key(owner), id)
-    call('HDEL', key, 'b')
+    call('HDEL', claimed_key(owner), id)
     if reason ~= '' then
       call('HSET', key, 'w', reason)
     end
