@@ -5,7 +5,7 @@ their fallback. No I/O.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ecs_placement.explain import sentence
@@ -91,8 +91,8 @@ def _calls(signature: LaunchSignature, slots: Sequence[Slot]) -> Iterable[Launch
     call, which is the fullest, whatever instance placement had meant for them.
     """
     in_line = iter(sorted((slot.held for slot in slots), key=lambda held: held.rank))
-    for call in batches([slot.instance for slot in slots], lambda instance: instance or ""):
-        yield Launch(signature, tuple(Slot(next(in_line), instance) for instance in call))
+    for call in batches(slots, lambda slot: slot.instance or ""):
+        yield Launch(signature, tuple(replace(slot, held=next(in_line)) for slot in call))
 
 
 def _urgency(launch: Launch) -> tuple[int, int, tuple[int, int, str]]:

@@ -28,7 +28,7 @@ def test_a_plain_line_says_it_all(status: ServiceStatus) -> None:
 
 def shown(status: ServiceStatus) -> str:
     console = Console(file=io.StringIO(), width=120, record=True)
-    console.print(live(Frame(12.34, 40, 50, JOBS, status)))
+    console.print(live(Frame(12.34, 40, 50, JOBS, status), height=45))
     return console.export_text()
 
 

@@ -26,7 +26,7 @@ def screen(out: TextIO) -> Iterator[Show]:
     with Live(console=Console(file=out), auto_refresh=False, transient=True) as view:
         # Only now, because Live has put its own stream in stderr's place.
         configure_logging("console", "warning", sys.stderr)
-        yield lambda frame: view.update(live(frame), refresh=True)
+        yield lambda frame: view.update(live(frame, view.console.height), refresh=True)
     configure_logging("console", "warning")
 
 

@@ -11,10 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ecs_queue.states import JobState
-from ecs_scheduler.status import BudgetStatus, Placement, ServiceStatus
+from ecs_scheduler.status import BudgetStatus, ServiceStatus
 
-LATEST_SHOWN = 8
-REASONS_SHOWN = 6
+REASONS_SHOWN = 4
+FEWEST_LATEST, MOST_LATEST = 3, 10
+OTHER_LINES = 28
+"""What the view takes besides the latest placements, side by side on a wide terminal."""
+
 BAR_WIDTH = 28
 
 COLOURS = {
@@ -59,8 +62,8 @@ def plain(frame: Frame) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def live(frame: Frame) -> RenderableType:
-    """The frame for a terminal."""
+def live(frame: Frame, height: int) -> RenderableType:
+    """The frame for a terminal of this many lines."""
     status = frame.status
     age = "no model yet" if status.model_age_s is None else f"model {status.model_age_s:.1f} s old"
     head = Text.assemble(
@@ -73,7 +76,7 @@ def live(frame: Frame) -> RenderableType:
         head,
         Columns([_jobs_panel(frame), _capacity_panel(status)]),
         _launch_panel(status),
-        _latest_panel(status.latest, status.at_ms),
+        _latest_panel(status, max(FEWEST_LATEST, min(height - OTHER_LINES, MOST_LATEST))),
         _waiting_panel(status),
     )
 
@@ -117,12 +120,12 @@ def _budget(budget: BudgetStatus) -> RenderableType:
     return row
 
 
-def _latest_panel(latest: tuple[Placement, ...], now_ms: int) -> Panel:
+def _latest_panel(status: ServiceStatus, most: int) -> Panel:
     table = _grid()
-    newest = sorted(latest, key=lambda placement: placement.at_ms, reverse=True)
-    for each in newest[:LATEST_SHOWN]:
+    newest = sorted(status.latest, key=lambda placement: placement.at_ms, reverse=True)
+    for each in newest[:most]:
         table.add_row(
-            Text(f"{max(now_ms - each.at_ms, 0) / 1000:.1f} s ago", style="dim"),
+            Text(f"{max(status.at_ms - each.at_ms, 0) / 1000:.1f} s ago", style="dim"),
             each.job_id,
             "→ " + (each.instance.rpartition("/")[2][:12] or "ECS chose"),
             Text(f"{each.api}: {each.detail}" if each.detail else each.api, style="dim"),
@@ -132,7 +135,7 @@ def _latest_panel(latest: tuple[Placement, ...], now_ms: int) -> Panel:
 
 def _waiting_panel(status: ServiceStatus) -> Panel:
     table = _grid()
-    for reason, count in _reasons(status.waiting, REASONS_SHOWN):
+    for reason, count in _reasons(status.waiting, REASONS_SHOWN) or [("nothing", 0)]:
         table.add_row(str(count), reason)
     return Panel(table, title="waiting, and why", title_align="left")
 
