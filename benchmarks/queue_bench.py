@@ -105,11 +105,12 @@ async def raw_round_trips(client: redis.asyncio.Redis, count: int) -> float:
 async def timed_claims(queue: Queue, count: int) -> list[float]:
     """Milliseconds of each claim(100); what was claimed is given back in between."""
 
+    claims: tuple[Claim, ...] = ()
+
     async def claim() -> None:
         nonlocal claims
         claims = await queue.claim(OWNER, 100)
 
-    claims: tuple[Claim, ...] = ()
     taken = []
     for _ in range(count):
         taken.append(await seconds(claim) * 1000)
