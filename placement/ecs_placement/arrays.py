@@ -19,7 +19,7 @@ Objective = Literal["fit", "open"]
 
 _EXACT = 2**53  # floats hold every integer up to here
 _SCALED = 2.0**44  # fractional amounts are scaled so that the largest of a column becomes this
-_ROUNDING = 0.025  # negative demand down to this share of the largest capacity is taken as zero
+_ROUNDING = 0.025  # negative demand down to this share of the largest capacity is let pass
 _SLACK = 1e-10  # relative; ten times below what rounding of sums of fractions needs
 
 
@@ -110,14 +110,14 @@ def _problem(free: ArrayLike, demand: ArrayLike, options: Options) -> tuple[Prob
 def _without_negatives(
     tasks: NDArray[np.int64] | Floats, capacity: NDArray[np.int64] | Floats
 ) -> NDArray[np.int64] | Floats:
-    """Slightly negative amounts, as published test sets have from rounding, count as nothing."""
+    """Let slightly negative amounts pass, as published test sets have them from rounding."""
     if not tasks.size or tasks.min() >= 0:
         return tasks
     bad = tasks < -_ROUNDING * np.abs(capacity).max(axis=0, initial=0)
     if bad.any():
         row, column = np.argwhere(bad)[0].tolist()
         raise InvalidArray(f"demand[{row}, {column}] = {tasks[row, column]} is negative")
-    return np.maximum(tasks, 0)
+    return tasks
 
 
 def _matrix(name: str, values: ArrayLike) -> NDArray[np.int64] | Floats:

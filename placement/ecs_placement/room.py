@@ -118,7 +118,7 @@ class Room:
 
     def _occupy(self, filled: Filled, demand: tuple[int, ...]) -> None:
         for asked, free in zip(demand, self.free, strict=True):
-            if asked > 0:
+            if asked:
                 free[filled.rows] -= asked * filled.counts
         if self.penalty is not None:
             self.penalty[filled.rows] = 0.0

@@ -1,10 +1,211 @@
-"""Which gear packs a Problem. Budgets are counted in steps, so that a seed decides the answer."""
+"""The thorough gear: prices from the volume plan, rows poured by them, improved within a budget.
+
+`solve` chooses the gear. Its answer is never worse than the fast gear's, which is always computed.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ecs_placement.arrays import Placed, Problem
 from ecs_placement.greedy import best_fit
+from ecs_placement.packing import Packing
+from ecs_placement.pouring import pour
+from ecs_placement.steps import Steps
+from ecs_placement.swapping import improve
+from ecs_placement.volume import VolumePlan, classify, volume_plan
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_DETAIL = 16  # classes of rows in use
+_FEW_SHAPES = 64
+
+
+def default_budget_s(problem: Problem) -> float:
+    """One second, or what keeps 100,000 requests of few shapes above 100,000/s, of many above
+    20,000/s.
+    """
+    each = 0.8e-5 if problem.counts.size <= _FEW_SHAPES else 4.0e-5
+    return max(1.0, each * float(problem.counts.sum()))
 
 
 def solve(problem: Problem, budget_s: float | None, seed: int) -> Placed:
-    """The fast gear, whatever the budget, until the thorough one is in place."""
-    del budget_s, seed
-    return best_fit(problem)
+    """Pack within the budget: 0 is the fast gear alone, None a default by the size of the batch."""
+    fast = best_fit(problem)
+    if budget_s == 0 or not fast.row.size:
+        return fast
+    if budget_s is None:
+        budget_s = default_budget_s(problem)
+    steps = Steps(budget_s, seed)
+    merit = _merit(problem, fast)
+    if problem.opening:
+        if merit[1] == 0 and merit[0] == 0:
+            return fast
+        better = _open_rows(problem, steps)
+    else:
+        if merit[0] == 0:
+            return fast
+        better = _fill_rows(problem, steps)
+    return better if _merit(problem, better) < merit else fast
+
+
+def _merit(problem: Problem, placed: Placed) -> tuple[float, float]:
+    """What is left over, and what the opened rows cost: smaller is better."""
+    done = np.bincount(placed.shape, weights=placed.count, minlength=problem.counts.size)
+    waiting = float((problem.counts - done) @ _worth(problem))
+    opened = np.zeros(problem.active.size, dtype=np.bool_)
+    opened[placed.row] = True
+    cost = float(problem.cost[opened & ~problem.active].sum()) if problem.opening else 0.0
+    return (waiting if waiting > 1e-12 else 0.0, cost)
+
+
+def _worth(problem: Problem) -> Floats:
+    """A shape's worth: its mean share of all room, over the dimensions that anyone asks for."""
+    room = np.maximum(np.maximum(problem.free, 0).sum(axis=0), 1).astype(np.float64)
+    asked = (problem.shapes > 0).any(axis=0)
+    if not asked.any():
+        return np.full(problem.counts.size, 1e-12)
+    shares = np.maximum(problem.shapes, 0) / room
+    worth: Floats = shares[:, asked].mean(axis=1) + 1e-15
+    return worth
+
+
+def _even(free: Ints) -> Floats:
+    """A unit of each dimension counts as a share of the largest row."""
+    weights: Floats = 1.0 / np.maximum(free.max(axis=0, initial=0), 1).astype(np.float64)
+    return weights
+
+
+def _fill_rows(problem: Problem, steps: Steps) -> Placed:
+    """Place as much worth as possible on all rows."""
+    packing = Packing(problem, _worth(problem))
+    rows = np.flatnonzero(packing.usable)
+    classes = classify(problem, packing.free, packing.usable, _DETAIL)
+    plan = volume_plan(problem, packing.free, problem.counts, classes)
+    if (plan.share.sum(axis=1) < 0.999).any():
+        _pour_by_plan(packing, plan, steps)
+    pour(packing, rows, _even(packing.free), packing.pool, steps)
+    _anneal(packing, rows, 1.0, steps)
+    return packing.placed()
+
+
+def _anneal(packing: Packing, rows: Ints, share: float, steps: Steps) -> None:
+    """Improve until `share` of the budget is spent or nothing waits; cooling, then cold."""
+    begin, end = steps.spent_s, share * steps.budget_s
+    hot = 0.25 * float(packing.worth[: packing.nothing].mean())
+    while steps.spent_s < end and packing.pool.any():
+        progress = (steps.spent_s - begin) / max(end - begin, 1e-12)
+        improve(packing, rows, hot * max(0.0, 1.0 - 1.25 * progress) ** 2, steps)
+
+
+def _pour_by_plan(packing: Packing, plan: VolumePlan, steps: Steps) -> None:
+    """Fill the usable rows of each class with its share of what waits, by its prices."""
+    wanted = packing.pool.copy()
+    for number in range(plan.classes.closed.size):
+        rows = np.flatnonzero((plan.classes.label == number) & packing.usable)
+        quota = np.ceil(plan.share[:, number] * wanted - 1e-6).astype(np.int64)
+        quota = np.minimum(quota, packing.pool)
+        if not rows.size or not quota.any():
+            continue
+        largest = np.maximum(packing.free[rows].max(axis=0), 1)
+        valued = plan.price[number] * largest
+        weights = (valued / max(float(valued.sum()), 1e-300) + 0.02) / largest
+        pour(packing, rows, weights, quota, steps)
+
+
+def _priced(problem: Problem, plan: VolumePlan) -> Floats:
+    """A shape's worth by the prices of the class where it is cheapest, plus a little for its
+    size.
+    """
+    size = np.maximum(problem.shapes, 0) @ _even(problem.capacity)
+    size = size / max(float(size.mean()), 1e-300)
+    priced = plan.price[plan.price.sum(axis=1) > 0]
+    if not priced.size:
+        return size + 1e-9
+    worth: Floats = (np.maximum(problem.shapes, 0) @ priced.T).min(axis=1)
+    worth = worth / max(float(worth.mean()), 1e-300) + 0.05 * size + 1e-9
+    return worth
+
+
+def _open_rows(problem: Problem, steps: Steps) -> Placed:
+    """Place everything on rows in use and on as cheap a choice of others as possible."""
+    usable = problem.active | (problem.cost <= 0)
+    free = np.maximum(problem.free, 0)
+    classes = classify(problem, free, usable, _DETAIL)
+    plan = volume_plan(problem, free, problem.counts, classes)
+    packing = Packing(problem, _priced(problem, plan))
+    packing.usable = usable.copy()
+    _open(packing, plan, up=False)
+    _pour_by_plan(packing, plan, steps)
+    pour(packing, np.flatnonzero(packing.usable), _even(problem.capacity), packing.pool, steps)
+    _anneal(packing, np.flatnonzero(packing.usable), 0.35, steps)
+    _settle(packing, 0.02, steps)
+    if not packing.pool.any():
+        _reopen(packing, steps)
+    return packing.placed()
+
+
+def _open(packing: Packing, plan: VolumePlan, *, up: bool) -> int:
+    """Make the planned number of closed rows usable; fractions of a row go `up` or down."""
+    before = int(packing.usable.sum())
+    for number in np.flatnonzero(plan.classes.closed).tolist():
+        rows = np.flatnonzero((plan.classes.label == number) & ~packing.usable)
+        wanted = float(plan.opened[number])
+        rows = rows[: int(np.ceil(wanted - 1e-6) if up else np.floor(wanted + 1e-6))]
+        packing.usable[rows] = True
+    return int(packing.usable.sum()) - before
+
+
+def _settle(packing: Packing, share: float, steps: Steps) -> None:
+    """Open rows for what waits, by a volume plan of it alone, until nothing waits."""
+    problem = packing.problem
+    weights = _even(problem.capacity)
+    while packing.pool.any() and not packing.usable.all():
+        free = np.where(packing.usable[:, None], 0, packing.free)
+        classes = classify(problem, free, packing.usable, 1)
+        plan = volume_plan(problem, free, packing.pool, classes)
+        if not _open(packing, plan, up=float(plan.opened.sum()) < 4.0):
+            closed = np.flatnonzero(~packing.usable)
+            able = [
+                row
+                for row in closed.tolist()
+                if (packing.demand[:-1][packing.pool > 0] <= packing.free[row]).all(axis=1).any()
+            ]
+            if not able:
+                return
+            packing.usable[min(able, key=lambda row: problem.cost[row])] = True
+        fresh = np.flatnonzero(packing.usable & (packing.count == 0))
+        pour(packing, fresh, weights, packing.pool, steps)
+        rows = np.flatnonzero(packing.usable)
+        pour(packing, rows, weights, packing.pool, steps)
+        _anneal(packing, rows, steps.spent_s / steps.budget_s + share, steps)
+
+
+def _reopen(packing: Packing, steps: Steps) -> None:
+    """Close the rows that hold least for their cost, place their content again, keep what is
+    cheaper.
+    """
+    problem = packing.problem
+    best, saved = packing.cost(), packing.save()
+    part = 0.1
+    while not steps.past(1.0):
+        opened = np.flatnonzero((packing.count > 0) & ~problem.active & (problem.cost > 0))
+        if not opened.size:
+            return
+        held = packing.worth[packing.items[opened]].sum(axis=1) / problem.cost[opened]
+        held = held * (1.0 + 0.1 * steps.chance.random(opened.size))
+        closing = opened[np.argsort(held, kind="stable")[: max(1, int(part * opened.size))]]
+        packing.clear(closing)
+        packing.usable = packing.usable & ~((packing.count == 0) & ~problem.active)
+        rows = np.flatnonzero(packing.usable)
+        pour(packing, rows, _even(problem.capacity), packing.pool, steps)
+        _anneal(packing, rows, steps.spent_s / steps.budget_s + 0.06, steps)
+        _settle(packing, 0.01, steps)
+        if not packing.pool.any() and packing.cost() <= best:
+            part = min(part * 1.5, 0.3) if packing.cost() < best else part * 0.7
+            best, saved = packing.cost(), packing.save()
+        else:
+            packing.restore(saved)
+            part *= 0.5
+    packing.restore(saved)

@@ -68,9 +68,10 @@ def test_bad_arguments_are_named(
         pack(free, demand, **options)  # type: ignore[arg-type]
 
 
-def test_a_negative_amount_from_rounding_counts_as_nothing() -> None:
-    """-1 of a capacity of 100, as in the published Triplet sets, next to two that fill the row."""
+def test_a_slightly_negative_amount_from_rounding_gives_room_back() -> None:
+    """-1 of a capacity of 100, as in the published Triplet sets, never less than it gives."""
     assert pack([[100]], [[-1], [50], [50]]).tolist() == [0, 0, 0]
+    assert (pack([[100]], [[-1], [50], [52]]) < 0).any()
 
 
 def test_inputs_are_not_changed() -> None:
@@ -99,7 +100,7 @@ matrices = arrays.arrays(
 )
 
 
-@given(matrices, matrices, st.sampled_from(["fit", "open"]), st.sampled_from([0.0, None, 0.05]))
+@given(matrices, matrices, st.sampled_from(["fit", "open"]), st.sampled_from([0.0, 0.005]))
 def test_no_row_is_ever_overcommitted(
     free: NDArray[np.int64], demand: NDArray[np.int64], objective: Objective, budget_s: float | None
 ) -> None:
