@@ -68,6 +68,23 @@ class Snapshot:
         free = _frozen([instance.free for instance in rows])
         return cls(rows, total, free)
 
+    def updated(self, changed: Iterable[Instance]) -> "Snapshot":
+        """The same instances with some of them seen anew; costs as much as what changed, and one
+        copy of the arrays. Raises InvalidSnapshot for an id that is not in here.
+        """
+        rows, total, free = list(self.instances), self.total.copy(), self.free.copy()
+        for instance in changed:
+            _validate(instance)
+            row = self.row_of.get(instance.id)
+            if row is None:
+                raise InvalidSnapshot(f"instance {instance.id!r} is not in the snapshot")
+            rows[row], total[row], free[row] = instance, instance.total, instance.free
+        total.setflags(write=False)
+        free.setflags(write=False)
+        updated = Snapshot(tuple(rows), total, free)
+        updated.__dict__["row_of"] = self.row_of  # what cached_property would find
+        return updated
+
     def __len__(self) -> int:
         return len(self.instances)
 

@@ -164,11 +164,13 @@ class ClusterModel:
         for arn in [each for each in self._avoided if self._rows[each].avoided_until <= now]:
             self._avoided.discard(arn)
             self._touch(arn)
-        for arn in self._touched:
-            self._instances[arn] = _instance(self._rows[arn], now)
+        changed = {arn: _instance(self._rows[arn], now) for arn in self._touched}
         self._touched.clear()
+        self._instances.update(changed)
         if self._snapshot is None:
             self._snapshot = Snapshot.of(self._instances.values())
+        elif changed:
+            self._snapshot = self._snapshot.updated(changed.values())
         return self._snapshot
 
     def utilisation(self, now: float) -> tuple[dict[str, int], dict[str, int]]:
@@ -180,7 +182,8 @@ class ClusterModel:
 
     def _touch(self, arn: InstanceArn) -> None:
         self._touched.add(arn)
-        self._snapshot = None
+        if arn not in self._instances:
+            self._snapshot = None  # it gets a row of its own
 
 
 def _shown(promise: _Promise, version: int, asked_at: float) -> bool:

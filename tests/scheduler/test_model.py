@@ -213,3 +213,15 @@ def test_news_of_a_stopped_task_marks_its_instance_for_another_look() -> None:
     assert cluster.stale == {I1}
     cluster.observe([instance(version=2)], asked_at=1.0)
     assert cluster.stale == set()
+
+
+def test_a_snapshot_taken_over_piecemeal_is_the_one_taken_afresh() -> None:
+    """Whatever changed one by one, the arrays are those of a model that saw it all at once."""
+    cluster = model(instance(I1), instance(I2))
+    cluster.snapshot(0.0)
+    cluster.observe([instance(I2, version=2, cpu=400)], asked_at=1.0)
+    cluster.promise(I1, JOB, SHAPE)
+    afresh = model(instance(I1), instance(I2, version=2, cpu=400))
+    afresh.promise(I1, JOB, SHAPE)
+    assert cluster.snapshot(1.0).free.tolist() == afresh.snapshot(1.0).free.tolist()
+    assert cluster.snapshot(1.0).instances == afresh.snapshot(1.0).instances
