@@ -12,19 +12,39 @@ from typing import Any
 from ecs_simulator.containers import SimulatedContainers
 from ecs_simulator.errors import invalid_parameter, serialization_error
 from ecs_simulator.fields import Request, integer, struct, structs, text, texts
-from ecs_simulator.records import ContainerSpec, Demand, TaskDefinition
+from ecs_simulator.records import ContainerSpec, Demand, TaskDefinition, Work
 from ecs_simulator.resources import ALL_GPUS
 
 MAX_OVERRIDES = 8192
+MAX_REMEMBERED = 1024
 
 
-def checked_overrides(request: Request, definition: TaskDefinition) -> dict[str, Any]:
-    """The `overrides` of a StartTask or RunTask request, refused as AWS would."""
+def work_of(request: Request, definition: TaskDefinition, containers: SimulatedContainers) -> Work:
+    """What the request's tasks run and reserve; its `overrides` are refused as AWS would."""
     overrides = struct(request, "overrides")
-    if not overrides:
-        return {}
-    if len(json.dumps(overrides, separators=(",", ":"))) > MAX_OVERRIDES:
+    key = json.dumps(overrides, separators=(",", ":")) if overrides else ""
+    known = definition.works.get(key)
+    if known is not None:
+        return known
+    if len(key) > MAX_OVERRIDES:
         raise invalid_parameter(f"Container Overrides length must be at most {MAX_OVERRIDES}")
+    _check_overrides(overrides, definition)
+    specs = container_specs(definition, overrides, containers)
+    demand = demand_of(definition, specs, task_size(definition, overrides))
+    work = Work(
+        containers=specs,
+        demand=demand,
+        overrides=_shown_overrides(definition, overrides),
+        cpu=str(demand.cpu_units),
+        memory=str(demand.memory_mib),
+    )
+    if len(definition.works) >= MAX_REMEMBERED:
+        definition.works.clear()
+    definition.works[key] = work
+    return work
+
+
+def _check_overrides(overrides: Request, definition: TaskDefinition) -> None:
     names = {item["name"] for item in definition.document["containerDefinitions"]}
     for item in structs(overrides, "containerOverrides"):
         name = text(item, "name")
@@ -38,7 +58,19 @@ def checked_overrides(request: Request, definition: TaskDefinition) -> dict[str,
         texts(item, "command")
         _environment(item)
         gpus_required(item)
-    return overrides
+
+
+def _shown_overrides(definition: TaskDefinition, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    changed = {item["name"]: item for item in overrides.get("containerOverrides") or ()}
+    containers = [
+        changed.get(item["name"], {"name": item["name"]})
+        for item in definition.document["containerDefinitions"]
+    ]
+    return {
+        "inferenceAcceleratorOverrides": [],
+        **overrides,
+        "containerOverrides": containers,
+    }
 
 
 def _environment(item: Request) -> dict[str, str]:

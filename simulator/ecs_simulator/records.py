@@ -71,9 +71,23 @@ class ContainerSpec:
     behaviour: Behaviour
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """What a task definition with certain overrides comes to."""
+
+    containers: tuple[ContainerSpec, ...]
+    demand: Demand
+    overrides: dict[str, Any]  # as tasks show them
+    cpu: str
+    memory: str
+
+
 @dataclass(slots=True, eq=False)
 class TaskDefinition:
-    """One revision; `document` is what DescribeTaskDefinition answers, less status and dates."""
+    """One revision; `document` is what DescribeTaskDefinition answers, less status and dates.
+
+    `works` remembers what overrides (as JSON) came to: producers repeat themselves.
+    """
 
     arn: TaskDefinitionArn
     family: str
@@ -85,6 +99,7 @@ class TaskDefinition:
     number: int
     status: str = "ACTIVE"
     deregistered_at: float | None = None
+    works: dict[str, Work] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,11 +107,9 @@ class Launch:
     """What the tasks of one StartTask or RunTask call have in common."""
 
     definition: TaskDefinition
+    work: Work
     demand: Demand
     containers: tuple[ContainerSpec, ...]
-    overrides: dict[str, Any]
-    cpu: str
-    memory: str
     awsvpc: bool
     subnets: tuple[str, ...]
     group: str
@@ -169,6 +182,7 @@ class Instance:
     free_enis: int
     ports_tcp: set[int] = field(default_factory=lambda: set(AGENT_PORTS))
     ports_udp: set[int] = field(default_factory=set)
+    encoded_attributes: str | None = None  # their JSON, until an attribute changes
     user_resources: list[dict[str, Any]] = field(default_factory=list)
     capacity_provider: str | None = None
     spot: bool = False

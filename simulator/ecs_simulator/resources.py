@@ -103,15 +103,17 @@ def release(task: Task) -> None:
 
 
 def _count(task: Task, sign: int) -> None:
-    cluster, demand = task.cluster, task.launch.demand
-    reserved, peak = cluster.reserved, cluster.peak
-    reserved["CPU"] += sign * demand.cpu_units
-    reserved["MEMORY"] += sign * demand.memory_mib
-    reserved["GPU"] += sign * len(task.gpu_ids)
-    reserved["ENI"] += sign * demand.enis
-    if sign > 0:
-        for name, value in reserved.items():
-            peak[name] = max(peak[name], value)
+    reserved, peak = task.cluster.reserved, task.cluster.peak
+    demand = task.launch.demand
+    for name, amount in (
+        ("CPU", demand.cpu_units),
+        ("MEMORY", demand.memory_mib),
+        ("GPU", len(task.gpu_ids)),
+        ("ENI", demand.enis),
+    ):
+        if amount:
+            total = reserved[name] = reserved[name] + sign * amount
+            peak[name] = max(peak[name], total)
 
 
 def host_has_room(instance: Instance, task: Task) -> bool:

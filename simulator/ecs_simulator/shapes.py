@@ -85,8 +85,16 @@ def resource_shapes(instance: Instance, remaining: bool, all_gpus: bool) -> list
     return shapes
 
 
+def attribute_shapes(instance: Instance) -> list[Json]:
+    """The attributes of an instance, without their target."""
+    return [
+        {"name": name} if value is None else {"name": name, "value": value}
+        for name, value in instance.attributes.items()
+    ]
+
+
 def instance_shape(instance: Instance, all_gpus: bool, include: list[str]) -> Json:
-    """A ContainerInstance; `include` adds TAGS and CONTAINER_INSTANCE_HEALTH."""
+    """A ContainerInstance less its attributes; `include` adds TAGS, CONTAINER_INSTANCE_HEALTH."""
     shape: Json = {
         "containerInstanceArn": instance.arn,
         "ec2InstanceId": instance.ec2_id,
@@ -102,10 +110,6 @@ def instance_shape(instance: Instance, all_gpus: bool, include: list[str]) -> Js
         "agentConnected": instance.agent_connected,
         "runningTasksCount": instance.running,
         "pendingTasksCount": instance.pending,
-        "attributes": [
-            {"name": name} if value is None else {"name": name, "value": value}
-            for name, value in instance.attributes.items()
-        ],
         "registeredAt": instance.registered_at,
         "attachments": [],
         "tags": instance.tags if "TAGS" in include else [],
@@ -159,15 +163,15 @@ def task_shape(task: Task, now: float, tags: bool = True) -> Json:
         "containers": [
             _container_shape(task, i, _exit_codes(task, now)) for i in range(len(launch.containers))
         ],
-        "cpu": launch.cpu,
+        "cpu": launch.work.cpu,
         "createdAt": task.created_at,
         "desiredStatus": "RUNNING" if task.wanted else "STOPPED",
         "enableExecuteCommand": launch.execute_command,
         "group": launch.group,
         "lastStatus": STATUS_NAMES[task.status],
         "launchType": launch.launch_type,
-        "memory": launch.memory,
-        "overrides": launch.overrides,
+        "memory": launch.work.memory,
+        "overrides": launch.work.overrides,
         "tags": task.tags if tags else [],
         "taskArn": task.arn,
         "taskDefinitionArn": launch.definition.arn,

@@ -34,11 +34,10 @@ def answer(ecs: SimulatedEcs, target: str | None, body: bytes) -> Answer:
     """Serve one request; every refusal becomes an answer."""
     request_id = f"simulated-{ecs.region.next_number():012d}"
     try:
-        result = ecs.call(_operation(target), _parsed(body))
+        return Answer(200, ecs.call_encoded(_operation(target), _parsed(body)), request_id)
     except EcsError as error:
         document = {"__type": error.code, "message": error.message, **error.fields}
-        return Answer(error.status, _encoded(document), request_id)
-    return Answer(200, _encoded(result), request_id)
+        return Answer(error.status, json.dumps(document).encode(), request_id)
 
 
 def _operation(target: str | None) -> str:
@@ -57,7 +56,3 @@ def _parsed(body: bytes) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         raise serialization_error("The body must be a JSON object.")
     return document
-
-
-def _encoded(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode()

@@ -51,3 +51,8 @@ OPERATIONS: Mapping[str, Handler] = {
     "UpdateContainerInstancesState": instances.update_container_instances_state,
 }
 """Operation name → handler."""
+
+ENCODED: Mapping[str, Callable[[Region, Request], bytes]] = {
+    "DescribeContainerInstances": instances.encoded_container_instances,
+}
+"""Operations whose answer is quicker to encode than to build first."""

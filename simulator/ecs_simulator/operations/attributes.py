@@ -5,7 +5,7 @@ from typing import Any
 
 from ecs_simulator.errors import EcsError, invalid_parameter
 from ecs_simulator.fields import Request, choice, page, required_text, structs, tags, text, texts
-from ecs_simulator.records import Cluster, Instance
+from ecs_simulator.records import Cluster, Instance, Task, TaskDefinition
 from ecs_simulator.region import Region, find_instance, find_task
 
 MAX_ATTRIBUTES = 10
@@ -39,6 +39,7 @@ def put_attributes(region: Region, request: Request) -> dict[str, Any]:
             raise EcsError("AttributeLimitExceededException", "At most 10 custom attributes.")
         instance.custom_attributes.add(name)
         instance.attributes[name] = value
+        instance.encoded_attributes = None
         instance.version += 1
     return {"attributes": [_shape(i, str(text(one, "name"))) for one, i in targets]}
 
@@ -63,6 +64,7 @@ def delete_attributes(region: Region, request: Request) -> dict[str, Any]:
             deleted.append(_shape(instance, name))
             instance.custom_attributes.discard(name)
             instance.attributes.pop(name, None)
+            instance.encoded_attributes = None
             instance.version += 1
     return {"attributes": deleted}
 
@@ -88,43 +90,44 @@ def list_attributes(region: Region, request: Request) -> dict[str, Any]:
     return {"attributes": items, **({"nextToken": token} if token else {})}
 
 
-def _tags_of(region: Region, request: Request) -> list[dict[str, str]]:
-    """The tag list of the resource that `resourceArn` names."""
+Tagged = Cluster | Instance | Task | TaskDefinition
+
+
+def _tagged(region: Region, request: Request) -> Tagged:
+    """The resource that `resourceArn` names."""
     arn = required_text(request, "resourceArn", "resourceArn")
     kind, _, name = arn.rpartition(":")[2].partition("/")
+    found: Tagged | None = None
     if ":task-definition/" in arn:
-        definition = region.task_definition(arn)
-        if definition is not None:
-            return definition.tags
+        found = region.task_definition(arn)
     cluster = region.clusters.get(name.partition("/")[0])
-    if cluster is not None and kind == "cluster":
-        return cluster.tags
-    if cluster is not None and kind == "task":
-        task = find_task(cluster, arn)
-        if task is not None:
-            return task.tags
-    if cluster is not None and kind == "container-instance":
-        instance = find_instance(cluster, arn)
-        if instance is not None:
-            return instance.tags
-    raise invalid_parameter("The specified resource is not found.")
+    if cluster is not None:
+        if kind == "cluster":
+            found = cluster
+        elif kind == "task":
+            found = find_task(cluster, arn)
+        elif kind == "container-instance":
+            found = find_instance(cluster, arn)
+    if found is None:
+        raise invalid_parameter("The specified resource is not found.")
+    return found
 
 
 def tag_resource(region: Region, request: Request) -> dict[str, Any]:
     """TagResource: adds tags, replacing those with the same key."""
-    held, new = _tags_of(region, request), tags(request)
+    resource, new = _tagged(region, request), tags(request)
     keys = {tag["key"] for tag in new}
-    held[:] = [tag for tag in held if tag["key"] not in keys] + new
+    resource.tags = [tag for tag in resource.tags if tag["key"] not in keys] + new
     return {}
 
 
 def untag_resource(region: Region, request: Request) -> dict[str, Any]:
     """UntagResource: removes tags by key."""
-    held, keys = _tags_of(region, request), set(texts(request, "tagKeys"))
-    held[:] = [tag for tag in held if tag["key"] not in keys]
+    resource, keys = _tagged(region, request), set(texts(request, "tagKeys"))
+    resource.tags = [tag for tag in resource.tags if tag["key"] not in keys]
     return {}
 
 
 def list_tags_for_resource(region: Region, request: Request) -> dict[str, Any]:
     """ListTagsForResource."""
-    return {"tags": _tags_of(region, request)}
+    return {"tags": _tagged(region, request).tags}

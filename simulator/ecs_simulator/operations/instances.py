@@ -1,5 +1,6 @@
 """Container instances: register, deregister, list, describe, drain."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ from ecs_simulator.names import InstanceArn, random_id
 from ecs_simulator.query import parse_query
 from ecs_simulator.records import STOPPED, Cluster, Instance
 from ecs_simulator.region import Region, failure, find_instance
-from ecs_simulator.shapes import instance_shape
+from ecs_simulator.shapes import attribute_shapes, instance_shape
 
 STATUSES = (
     "ACTIVE",
@@ -34,9 +35,14 @@ STATUSES = (
 )
 
 
-def _shape(region: Region, instance: Instance, include: list[str]) -> dict[str, Any]:
+def _shape(
+    region: Region, instance: Instance, include: list[str], with_attributes: bool = True
+) -> dict[str, Any]:
     all_gpus = region.options.undocumented.remaining_gpus == "all ids"
-    return instance_shape(instance, all_gpus, include)
+    shape = instance_shape(instance, all_gpus, include)
+    if with_attributes:
+        shape["attributes"] = attribute_shapes(instance)
+    return shape
 
 
 def add_instance(
@@ -178,19 +184,42 @@ def list_container_instances(region: Region, request: Request) -> dict[str, Any]
     return {"containerInstanceArns": arns, **({"nextToken": token} if token else {})}
 
 
-def describe_container_instances(region: Region, request: Request) -> dict[str, Any]:
-    """DescribeContainerInstances: up to 100 ids or ARNs."""
+def _described(region: Region, request: Request) -> tuple[list[Instance], list[dict[str, str]]]:
     cluster = region.cluster(request)
-    names = identifiers(request, "containerInstances", 100)
-    include = texts(request, "include")
     found, failures = [], []
-    for name in names:
+    for name in identifiers(request, "containerInstances", 100):
         instance = find_instance(cluster, name)
         if instance is None:
             failures.append(failure(instance_arn(region, cluster, name), "MISSING"))
         else:
-            found.append(_shape(region, instance, include))
-    return {"containerInstances": found, "failures": failures}
+            found.append(instance)
+    return found, failures
+
+
+def describe_container_instances(region: Region, request: Request) -> dict[str, Any]:
+    """DescribeContainerInstances: up to 100 ids or ARNs."""
+    found, failures = _described(region, request)
+    include = texts(request, "include")
+    return {
+        "containerInstances": [_shape(region, one, include) for one in found],
+        "failures": failures,
+    }
+
+
+def encoded_container_instances(region: Region, request: Request) -> bytes:
+    """The same answer as JSON. Attributes are most of it and hardly ever change: theirs is kept."""
+    found, failures = _described(region, request)
+    include = texts(request, "include")
+    shapes = []
+    for instance in found:
+        if instance.encoded_attributes is None:
+            instance.encoded_attributes = _compact(attribute_shapes(instance))
+        rest = _compact(_shape(region, instance, include, with_attributes=False))
+        shapes.append(f'{{"attributes":{instance.encoded_attributes},{rest[1:]}')
+    return f'{{"containerInstances":[{",".join(shapes)}],"failures":{_compact(failures)}}}'.encode()
+
+
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def instance_arn(region: Region, cluster: Cluster, name: str) -> str:

@@ -5,12 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ecs_simulator.capabilities import platform_requirements
-from ecs_simulator.demands import (
-    checked_overrides,
-    container_specs,
-    demand_of,
-    task_size,
-)
+from ecs_simulator.demands import work_of
 from ecs_simulator.errors import EcsError, invalid_parameter
 from ecs_simulator.fields import (
     Request,
@@ -90,10 +85,7 @@ def member_of(definition: TaskDefinition, instance: Instance) -> bool:
 def launch_of(region: Region, request: Request, launch_type: str, most: int) -> Launch:
     """Everything the request's tasks have in common; `most` is the longest startedBy."""
     definition = region.launchable(required_text(request, "taskDefinition", "TaskDefinition"))
-    overrides = checked_overrides(request, definition)
-    specs = container_specs(definition, overrides, region.containers)
-    size = task_size(definition, overrides)
-    demand = demand_of(definition, specs, size)
+    work = work_of(request, definition, region.containers)
     document = definition.document
     propagate = choice(request, "propagateTags", ("TASK_DEFINITION", "SERVICE", "NONE"))
     own_tags = tags(request)
@@ -102,11 +94,9 @@ def launch_of(region: Region, request: Request, launch_type: str, most: int) -> 
         own_tags += [tag for tag in definition.tags if tag["key"] not in own_keys]
     return Launch(
         definition=definition,
-        demand=demand,
-        containers=specs,
-        overrides=_shown_overrides(document, overrides),
-        cpu=str(demand.cpu_units),
-        memory=str(demand.memory_mib),
+        work=work,
+        demand=work.demand,
+        containers=work.containers,
         awsvpc=document.get("networkMode") == "awsvpc",
         subnets=_subnets(region, request, document),
         group=_group(request, definition.family),
@@ -124,19 +114,6 @@ def _group(request: Request, family: str) -> str:
     if len(group) > 255:
         raise invalid_parameter("group longer than 255.")
     return group
-
-
-def _shown_overrides(document: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    changed = {item["name"]: item for item in overrides.get("containerOverrides") or ()}
-    containers = [
-        changed.get(item["name"], {"name": item["name"]})
-        for item in document["containerDefinitions"]
-    ]
-    return {
-        "inferenceAcceleratorOverrides": [],
-        **overrides,
-        "containerOverrides": containers,
-    }
 
 
 def _subnets(region: Region, request: Request, document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -207,7 +184,7 @@ def new_task(region: Region, cluster: Cluster, launch: Launch, provider: str | N
             for spec in launch.containers
         ),
         provider=provider,
-        tags=list(launch.tags),
+        tags=launch.tags,
     )
     cluster.tasks[identity] = task
     if launch.started_by is not None:
