@@ -40,7 +40,9 @@ PLACEMENT_MUST_NOT = frozenset(
 )
 
 # Wherever else time passes, a clock is handed in.
-READS_THE_CLOCK = frozenset({"scheduler/ecs_scheduler/clock.py"})
+READS_THE_CLOCK = frozenset(
+    {"scheduler/ecs_scheduler/clock.py", "simulator/ecs_simulator/clock.py"}
+)
 CLOCKS = frozenset(
     {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"}
     | {"process_time", "process_time_ns"}
