@@ -107,7 +107,7 @@ def _event(entry_id: str, fields: Fields) -> Event:
         entry_id=entry_id,
         job_id=JobId(text(fields[b"job"])),
         state=state_of(fields[b"state"]),
-        reason=text(fields[b"reason"]),
+        reason=text(fields.get(b"reason", b"")),
         at_ms=int(fields[b"at"]),
     )
 

@@ -7,7 +7,7 @@ import redis.asyncio
 
 from ecs_queue.client import Queue
 from ecs_queue.errors import UnknownJob
-from ecs_queue.job import JobId
+from ecs_queue.job import Job, JobId
 from ecs_queue.script import QueueSettings
 from ecs_queue.states import JobState, OwnerId, QueueName, Release, Succeeded, TaskFailed
 
@@ -160,3 +160,12 @@ async def test_the_servers_clock(client: redis.asyncio.Redis) -> None:
     expiry = await client.zscore("{q:default}:owners", "alice")
     assert expiry is not None
     assert 0 < expiry - seconds * 1000 <= 61_000
+
+
+async def test_the_events_stream_is_bounded(client: redis.asyncio.Redis) -> None:
+    """Old transitions make room for new ones."""
+    queue = Queue(client, settings=QueueSettings(events_kept=200))
+    for batch in range(4):
+        ids = [JobId(f"job-{batch}-{i}") for i in range(300)]
+        await queue.submit([Job(id=i, task_definition="t") for i in ids])
+    assert 300 <= await client.xlen("{q:default}:events") < 900

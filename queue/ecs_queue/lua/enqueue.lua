@@ -27,14 +27,14 @@ end
 
 local function submitted_ms(entry)
   local from_entry = tonumber(string.match(entry, '^(%d+)-'))
-  return from_entry and math.min(from_entry, NOW) or NOW
+  return math.min(from_entry, NOW)
 end
 
 -- Documents and places are written in bulk at the end; `stored` knows the former until then.
 local stored, documents, places = {}, {}, {}
 
 local function accept(entry, id, document, score, attempts)
-  local submitted = submitted_ms(entry)
+  local submitted = entry == '' and NOW or submitted_ms(entry)
   stored[id] = document
   documents[#documents + 1] = doc_key(id)
   documents[#documents + 1] = document

@@ -44,9 +44,18 @@ local function claimed_key(owner)
   return PREFIX .. 'claimed:' .. owner
 end
 
+-- One event; the first of a call trims the stream, and an empty reason is left out.
+local trimmed = false
 local function report(id, state, reason)
-  call('XADD', EVENTS, 'MAXLEN', '~', EVENTS_KEPT, '*',
-    'job', id, 'state', state, 'reason', reason, 'at', NOW_TEXT)
+  if not trimmed then
+    call('XTRIM', EVENTS, 'MAXLEN', '~', EVENTS_KEPT)
+    trimmed = true
+  end
+  if reason == '' then
+    call('XADD', EVENTS, '*', 'job', id, 'state', state, 'at', NOW_TEXT)
+  else
+    call('XADD', EVENTS, '*', 'job', id, 'state', state, 'at', NOW_TEXT, 'reason', reason)
+  end
 end
 
 local function to_queue(id, score, delay_ms)
