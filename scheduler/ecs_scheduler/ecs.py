@@ -1,5 +1,4 @@
-"""The seam to Amazon ECS: each method is one API operation, paid from the budget, with ECS's errors
-mapped to ours.
+"""The seam to Amazon ECS: one method, one API operation, paid from the budget, with errors mapped.
 
 Launches go through a client that makes a single attempt, because a retried StartTask can start its
 tasks twice. Everything else may be repeated and uses the SDK's standard retries.

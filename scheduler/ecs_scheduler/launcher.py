@@ -1,8 +1,7 @@
 """Launching: intent in the ledger, one call, one answer, settled per job by its outcome.
 
-A launch runs in the background of the passes. Whatever its end, each job ends in exactly one of
-three ways: started, refused (back in the queue), or unknown (the intent stands, and the reconciler
-finds out).
+A launch runs in the background of the passes. Each job ends it started, refused (back in the
+queue), or unknown (the intent stands, and the reconciler finds out).
 """
 
 from __future__ import annotations

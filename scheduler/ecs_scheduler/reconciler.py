@@ -1,9 +1,7 @@
-"""The reconciler settles launches whose outcome nobody knows, by looking for their token among
-ECS's tasks.
+"""The reconciler settles launches of unknown outcome by looking for their token among the tasks.
 
-Found: the task is adopted. Found twice for one job: the extra task is stopped. Not found, and old
-enough that ECS must show it: the launch did not happen, and the job is placed again under a new
-token.
+Found: adopted. Found twice for one job: the extra task is stopped. Not found, and old enough that
+ECS must show it: it did not happen, and the job is placed again under a new token.
 """
 
 from __future__ import annotations

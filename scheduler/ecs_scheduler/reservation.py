@@ -1,9 +1,7 @@
-"""What a task will reserve on its instance, computed as ECS computes it: task definition ⊕
-overrides → Shape.
+"""What a task will reserve on its instance: task definition ⊕ overrides → Shape.
 
-The rule is the ECS agent's `Task.ToHostResources`: the task level counts first, else the
-containers' sum, and of a container's memory the reservation (soft limit) counts before the hard
-limit.
+The rule is the ECS agent's `Task.ToHostResources`: the task level counts first, else the sum of the
+containers; of a container's memory the soft limit counts before the hard one.
 """
 
 from __future__ import annotations

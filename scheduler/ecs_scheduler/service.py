@@ -1,7 +1,6 @@
-"""The service: one loop of passes, and beside it the sweep, the tracker, the reconciler and the
-lease's heartbeat.
+"""The service: one loop of passes; beside it sweep, tracker, reconciler and the lease's heartbeat.
 
-A pass gathers (admit, claim, resolve), decides (place, pure), acts (launch, in the background) and
+A pass gathers (admit, claim, resolve), decides (place, pure), acts (launch, in the background), and
 writes down why the rest waits.
 """
 
