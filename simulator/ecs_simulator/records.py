@@ -182,7 +182,10 @@ class Instance:
     free_enis: int
     ports_tcp: set[int] = field(default_factory=lambda: set(AGENT_PORTS))
     ports_udp: set[int] = field(default_factory=set)
-    encoded_attributes: str | None = None  # their JSON, until an attribute changes
+    encoded_fixed: str | None = (
+        None  # JSON of attributes and registered resources, until they change
+    )
+    encoded: tuple[tuple[object, ...], str] | None = None  # JSON of all, and the state it shows
     user_resources: list[dict[str, Any]] = field(default_factory=list)
     capacity_provider: str | None = None
     spot: bool = False

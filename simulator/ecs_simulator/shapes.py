@@ -85,16 +85,19 @@ def resource_shapes(instance: Instance, remaining: bool, all_gpus: bool) -> list
     return shapes
 
 
-def attribute_shapes(instance: Instance) -> list[Json]:
-    """The attributes of an instance, without their target."""
-    return [
-        {"name": name} if value is None else {"name": name, "value": value}
-        for name, value in instance.attributes.items()
-    ]
+def fixed_shape(instance: Instance) -> Json:
+    """The part of a ContainerInstance that hardly ever changes: attributes, registeredResources."""
+    return {
+        "attributes": [
+            {"name": name} if value is None else {"name": name, "value": value}
+            for name, value in instance.attributes.items()
+        ],
+        "registeredResources": resource_shapes(instance, remaining=False, all_gpus=True),
+    }
 
 
 def instance_shape(instance: Instance, all_gpus: bool, include: list[str]) -> Json:
-    """A ContainerInstance less its attributes; `include` adds TAGS, CONTAINER_INSTANCE_HEALTH."""
+    """The rest of a ContainerInstance; `include` adds TAGS and CONTAINER_INSTANCE_HEALTH."""
     shape: Json = {
         "containerInstanceArn": instance.arn,
         "ec2InstanceId": instance.ec2_id,
@@ -104,8 +107,7 @@ def instance_shape(instance: Instance, all_gpus: bool, include: list[str]) -> Js
             "agentHash": "0123abcd",
             "dockerVersion": "DockerVersion: 25.0.8",
         },
-        "remainingResources": resource_shapes(instance, True, all_gpus),
-        "registeredResources": resource_shapes(instance, False, all_gpus),
+        "remainingResources": resource_shapes(instance, remaining=True, all_gpus=all_gpus),
         "status": instance.status,
         "agentConnected": instance.agent_connected,
         "runningTasksCount": instance.running,

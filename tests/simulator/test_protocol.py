@@ -1,8 +1,10 @@
 """Stories of the wire: what is not a proper request, and what is one too many."""
 
+import itertools
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
@@ -109,3 +111,34 @@ def test_boto3_waiters_and_paginators_work() -> None:
         for operation in ("list_tasks", "list_clusters", "list_task_definitions"):
             more = {"cluster": "demo"} if operation == "list_tasks" else {}
             assert len(list(client.get_paginator(operation).paginate(**more))) == 1
+
+
+def test_kept_json_never_goes_stale() -> None:
+    """Whatever changes on an instance shows in the encoded answer as it does in the direct one."""
+    clock = ManualClock()
+    ecs = SimulatedEcs(Options(throttled=False), clock)
+    (arn,) = ecs.add_instances("demo", (InstanceGroup(),))
+    world = World(ecs, clock, ecs.call, "direct")
+    world.define()
+    target = {"targetType": "container-instance", "targetId": arn}
+    changes: list[Callable[[], object]] = [
+        lambda: world.start(arn),
+        lambda: world.later(10),
+        lambda: world("PutAttributes", cluster="demo", attributes=[{"name": "a", **target}]),
+        lambda: world("DeleteAttributes", cluster="demo", attributes=[{"name": "a", **target}]),
+        lambda: world("TagResource", resourceArn=arn, tags=[{"key": "k", "value": "v"}]),
+        lambda: world("UntagResource", resourceArn=arn, tagKeys=["k"]),
+        lambda: ecs.set_agent_connected("demo", arn, connected=False),
+        lambda: ecs.set_agent_connected("demo", arn, connected=True),
+        lambda: world.later(70),
+        lambda: world("DeregisterContainerInstance", cluster="demo", containerInstance=arn),
+    ]
+    seen = []
+    for change in changes:
+        change()
+        request = {"cluster": "demo", "containerInstances": [arn], "include": ["TAGS"]}
+        direct = ecs.call("DescribeContainerInstances", request)
+        encoded = json.loads(ecs.call_encoded("DescribeContainerInstances", request))
+        assert encoded == direct
+        seen.append(encoded)
+    assert all(one != other for one, other in itertools.pairwise(seen))

@@ -39,7 +39,7 @@ def put_attributes(region: Region, request: Request) -> dict[str, Any]:
             raise EcsError("AttributeLimitExceededException", "At most 10 custom attributes.")
         instance.custom_attributes.add(name)
         instance.attributes[name] = value
-        instance.encoded_attributes = None
+        instance.encoded_fixed = None
         instance.version += 1
     return {"attributes": [_shape(i, str(text(one, "name"))) for one, i in targets]}
 
@@ -64,7 +64,7 @@ def delete_attributes(region: Region, request: Request) -> dict[str, Any]:
             deleted.append(_shape(instance, name))
             instance.custom_attributes.discard(name)
             instance.attributes.pop(name, None)
-            instance.encoded_attributes = None
+            instance.encoded_fixed = None
             instance.version += 1
     return {"attributes": deleted}
 
@@ -118,6 +118,7 @@ def tag_resource(region: Region, request: Request) -> dict[str, Any]:
     resource, new = _tagged(region, request), tags(request)
     keys = {tag["key"] for tag in new}
     resource.tags = [tag for tag in resource.tags if tag["key"] not in keys] + new
+    _drop_kept(resource)
     return {}
 
 
@@ -125,7 +126,13 @@ def untag_resource(region: Region, request: Request) -> dict[str, Any]:
     """UntagResource: removes tags by key."""
     resource, keys = _tagged(region, request), set(texts(request, "tagKeys"))
     resource.tags = [tag for tag in resource.tags if tag["key"] not in keys]
+    _drop_kept(resource)
     return {}
+
+
+def _drop_kept(resource: Tagged) -> None:
+    if isinstance(resource, Instance):
+        resource.encoded = None
 
 
 def list_tags_for_resource(region: Region, request: Request) -> dict[str, Any]:

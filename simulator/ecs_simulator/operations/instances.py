@@ -24,7 +24,7 @@ from ecs_simulator.names import InstanceArn, random_id
 from ecs_simulator.query import parse_query
 from ecs_simulator.records import STOPPED, Cluster, Instance
 from ecs_simulator.region import Region, failure, find_instance
-from ecs_simulator.shapes import attribute_shapes, instance_shape
+from ecs_simulator.shapes import fixed_shape, instance_shape
 
 STATUSES = (
     "ACTIVE",
@@ -35,14 +35,13 @@ STATUSES = (
 )
 
 
-def _shape(
-    region: Region, instance: Instance, include: list[str], with_attributes: bool = True
-) -> dict[str, Any]:
+def _shape(region: Region, instance: Instance, include: list[str]) -> dict[str, Any]:
+    return {**fixed_shape(instance), **_changing_shape(region, instance, include)}
+
+
+def _changing_shape(region: Region, instance: Instance, include: list[str]) -> dict[str, Any]:
     all_gpus = region.options.undocumented.remaining_gpus == "all ids"
-    shape = instance_shape(instance, all_gpus, include)
-    if with_attributes:
-        shape["attributes"] = attribute_shapes(instance)
-    return shape
+    return instance_shape(instance, all_gpus, include)
 
 
 def add_instance(
@@ -207,16 +206,29 @@ def describe_container_instances(region: Region, request: Request) -> dict[str, 
 
 
 def encoded_container_instances(region: Region, request: Request) -> bytes:
-    """The same answer as JSON. Attributes are most of it and hardly ever change: theirs is kept."""
+    """The same answer as JSON; what has not changed since it was encoded is not encoded again."""
     found, failures = _described(region, request)
     include = texts(request, "include")
-    shapes = []
-    for instance in found:
-        if instance.encoded_attributes is None:
-            instance.encoded_attributes = _compact(attribute_shapes(instance))
-        rest = _compact(_shape(region, instance, include, with_attributes=False))
-        shapes.append(f'{{"attributes":{instance.encoded_attributes},{rest[1:]}')
-    return f'{{"containerInstances":[{",".join(shapes)}],"failures":{_compact(failures)}}}'.encode()
+    shapes = ",".join(_encoded(region, instance, include) for instance in found)
+    return f'{{"containerInstances":[{shapes}],"failures":{_compact(failures)}}}'.encode()
+
+
+def _encoded(region: Region, instance: Instance, include: list[str]) -> str:
+    state = (
+        instance.version,
+        instance.pending,
+        instance.agent_connected,
+        instance.capacity_provider,
+        *include,
+    )
+    if instance.encoded is not None and instance.encoded[0] == state:
+        return instance.encoded[1]
+    if instance.encoded_fixed is None:
+        instance.encoded_fixed = _compact(fixed_shape(instance))
+    changing = _compact(_changing_shape(region, instance, include))
+    text = f"{instance.encoded_fixed[:-1]},{changing[1:]}"
+    instance.encoded = (state, text)
+    return text
 
 
 _compact = json.JSONEncoder(separators=(",", ":")).encode
