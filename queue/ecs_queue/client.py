@@ -74,7 +74,7 @@ class Queue:
         self._envelope = Envelope(name, settings, now_ms)
         self._keys = self._envelope.keys()
         self._scripts = {n: redis.register_script(source) for n, source in sources().items()}
-        self._new_token = new_token
+        self.new_token = new_token
         self._unanswered_claims: dict[OwnerId, str] = {}
 
     async def _run(self, command: Command[T]) -> T:
@@ -102,7 +102,7 @@ class Queue:
         """Make jobs RUNNABLE, in this order; one answer a job. Sent in batches of 500."""
         submissions: list[Submission] = []
         for batch in producing.batches(jobs):
-            answers = await self._run(producing.submit(self._new_token(), batch))
+            answers = await self._run(producing.submit(self.new_token(), batch))
             submissions.extend(answers)
         return tuple(submissions)
 
@@ -157,7 +157,7 @@ class Queue:
         if not entries:
             return Admission((), 0)
         judged = [producing.judge(entry) for entry in entries]
-        return await self._run(producing.admit(self._new_token(), judged))
+        return await self._run(producing.admit(self.new_token(), judged))
 
     async def open_lease(self, owner: OwnerId, *, lease_ms: int) -> None:
         """Begin a lease; what an earlier life of this owner had claimed goes back to ready."""
@@ -191,7 +191,7 @@ class Queue:
         Raises:
             LeaseLost: the owner has no live lease.
         """
-        word = claim_id or self._unanswered_claims.setdefault(owner, self._new_token())
+        word = claim_id or self._unanswered_claims.setdefault(owner, self.new_token())
         claims = await self._run(scheduling.claim(owner, word, count))
         if claim_id is None:
             self._unanswered_claims.pop(owner, None)

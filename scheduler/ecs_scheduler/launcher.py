@@ -28,7 +28,7 @@ from ecs_scheduler.launch import Launch, Slot, match
 from ecs_scheduler.status import Placement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from ecs_scheduler.around import Around
     from ecs_scheduler.ecs import LaunchAnswer
@@ -75,12 +75,9 @@ class LaunchRecord:
 class Launcher:
     """Runs launches in the background, at most MOST_IN_FLIGHT at once."""
 
-    def __init__(
-        self, around: Around, tracker: Tracker, new_token: Callable[[], LaunchToken]
-    ) -> None:
+    def __init__(self, around: Around, tracker: Tracker) -> None:
         self._around = around
         self._tracker = tracker
-        self._new_token = new_token
         self._running: dict[asyncio.Task[None], LaunchToken] = {}
         self.record = LaunchRecord()
 
@@ -100,7 +97,7 @@ class Launcher:
 
     def start(self, launch: Launch) -> None:
         """Promise the room and launch in the background."""
-        token = self._new_token()
+        token = LaunchToken(self._around.queue.new_token())
         for slot in launch.slots:
             if slot.instance is not None:
                 self._around.model.promise(slot.instance, slot.job_id, slot.held.shape)

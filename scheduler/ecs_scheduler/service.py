@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import structlog
 
 from ecs_placement import place
 from ecs_queue.errors import LeaseLost, QueueError
-from ecs_queue.states import JobState, LaunchToken, OwnerId
+from ecs_queue.states import JobState, OwnerId
 from ecs_scheduler.around import Around
 from ecs_scheduler.errors import SchedulerError
 from ecs_scheduler.intake import Intake
@@ -52,11 +51,6 @@ takes, so that its ten instances can be picked from many and calls go out full.
 """
 
 
-def new_launch_token() -> LaunchToken:
-    """36 characters, the most that StartTask's startedBy takes."""
-    return LaunchToken(str(uuid4()))
-
-
 class Service:
     """Places the jobs of one queue on one ECS cluster until it is stopped."""
 
@@ -67,7 +61,7 @@ class Service:
         self._around = around = Around(
             config=config,
             queue=queue,
-            owner=OwnerId(f"scheduler-{uuid4().hex[:12]}"),
+            owner=OwnerId(f"scheduler-{queue.new_token()[:12]}"),
             ecs=ecs,
             model=ClusterModel(),
             definitions=definitions,
@@ -79,7 +73,7 @@ class Service:
         self._intake = Intake(around, self._window)
         self._sweep = Sweep(around)
         self._tracker = Tracker(around)
-        self._launcher = Launcher(around, self._tracker, new_launch_token)
+        self._launcher = Launcher(around, self._tracker)
         self._reconciler = Reconciler(around, self._launcher, self._tracker)
         self._stopping = asyncio.Event()
         self._counts: Mapping[JobState, int] = {}
