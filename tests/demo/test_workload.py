@@ -44,7 +44,7 @@ def test_expectations_follow_from_the_jobs(tmp_path: Path) -> None:
         Arrival(2, job("huge", Size(500_000, 256))),
     )
     assert [asked.exit_code for asked in workload.asked] == [0, 3, None]
-    assert workload.remarks == ("1 jobs fit no instance of the fleet, and have to FAIL",)
+    assert workload.remarks == ("jobs that fit no instance of the fleet, and have to FAIL: 1",)
 
 
 def test_a_trace_is_compressed_to_five_minutes(tmp_path: Path) -> None:

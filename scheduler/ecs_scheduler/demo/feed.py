@@ -33,10 +33,7 @@ class Feed:
 
     async def _submit(self, dues: list[Due], *, by_xadd: bool) -> None:
         if by_xadd:
-            async with self._stage.redis.pipeline(transaction=False) as pipeline:
-                for due in dues:
-                    pipeline.xadd(self._stage.inbox, {"job": due.document})
-                await pipeline.execute()
+            await self._stage.add_to_inbox([due.document for due in dues])
         else:
             await self._stage.queue.submit([due.job for due in dues])
         self.submitted += len(dues)

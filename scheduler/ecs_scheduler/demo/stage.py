@@ -2,12 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, MutableMapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
 import redis.asyncio
+from redis.exceptions import RedisError
 
 from ecs_queue import connection
 from ecs_queue.client import Queue
@@ -32,11 +33,11 @@ LIFECYCLE = Lifecycle(accept_s=0.1, image_pull_s=1.0, cached_pull_s=0.1, stoppin
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a demo plays on; `redis` is a producer's own connection."""
+    """What a demo plays on; `producer` is a connection of its own, as another program's is."""
 
     config: Config
     queue: Queue
-    redis: redis.asyncio.Redis
+    producer: redis.asyncio.Redis
     ecs: SimulatedEcs
     service: Service
     metrics: Metrics
@@ -46,6 +47,16 @@ class Stage:
     def inbox(self) -> str:
         """The key of the inbox stream."""
         return f"{{q:{self.config.queue}}}:inbox"
+
+    async def add_to_inbox(self, documents: Sequence[str]) -> None:
+        """XADD each document. A repetition after a lost reply does no harm: the jobs have ids."""
+        try:
+            async with self.producer.pipeline(transaction=False) as pipeline:
+                for document in documents:
+                    pipeline.xadd(self.inbox, {"job": document})
+                await pipeline.execute()
+        except RedisError as error:
+            raise connection.explained(self.producer, error) from error
 
 
 @asynccontextmanager
@@ -117,5 +128,8 @@ def _pretend_credentials(environ: MutableMapping[str, str]) -> None:
 
 
 async def _remove_queue(client: redis.asyncio.Redis, name: str) -> None:
-    async for key in client.scan_iter(match=f"{{q:{name}}}:*", count=1000):
-        await client.unlink(key)
+    try:
+        async for key in client.scan_iter(match=f"{{q:{name}}}:*", count=1000):
+            await client.unlink(key)
+    except RedisError as error:
+        raise connection.explained(client, error) from error

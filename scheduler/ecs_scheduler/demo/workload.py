@@ -87,7 +87,9 @@ def prepare(wanted: Wanted) -> Workload:
     dues = tuple(_dues(arrivals))
     unplaceable = [arrival for arrival in arrivals if not _fits(size_of(arrival.job), fleet)]
     if unplaceable:
-        remarks.append(f"{len(unplaceable)} jobs fit no instance of the fleet, and have to FAIL")
+        remarks.append(
+            f"jobs that fit no instance of the fleet, and have to FAIL: {len(unplaceable)}"
+        )
     hopeless = {arrival.job["id"] for arrival in unplaceable}
     return Workload(
         dues=dues,
