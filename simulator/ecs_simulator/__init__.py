@@ -7,13 +7,16 @@ if TYPE_CHECKING:
     from ecs_simulator.capabilities import AGENT_CAPABILITIES, FEW_CAPABILITIES
     from ecs_simulator.containers import Behaviour, SimulatedContainers
     from ecs_simulator.errors import (
+        ConnectionCut,
         EcsError,
+        FaultError,
         FleetError,
         InvariantBroken,
         SimulatorError,
         VirtualDeadlock,
     )
     from ecs_simulator.evidence import Statistics, TaskRecord, Utilisation
+    from ecs_simulator.faults import Fault, FaultOptions, Hazard, faults_from
     from ecs_simulator.fleet import Fleet, InstanceGroup, load_fleet
     from ecs_simulator.options import Bucket, Lifecycle, Options, Undocumented
     from ecs_simulator.simulation import SimulatedEcs
@@ -24,7 +27,13 @@ _HOMES = {
     "FEW_CAPABILITIES": "capabilities",
     "Behaviour": "containers",
     "SimulatedContainers": "containers",
+    "ConnectionCut": "errors",
     "EcsError": "errors",
+    "Fault": "faults",
+    "FaultError": "errors",
+    "FaultOptions": "faults",
+    "Hazard": "faults",
+    "faults_from": "faults",
     "FleetError": "errors",
     "InvariantBroken": "errors",
     "SimulatorError": "errors",
@@ -49,9 +58,14 @@ __all__ = [
     "FEW_CAPABILITIES",
     "Behaviour",
     "Bucket",
+    "ConnectionCut",
     "EcsError",
+    "Fault",
+    "FaultError",
+    "FaultOptions",
     "Fleet",
     "FleetError",
+    "Hazard",
     "InstanceGroup",
     "InvariantBroken",
     "Lifecycle",
@@ -65,6 +79,7 @@ __all__ = [
     "Utilisation",
     "VirtualClock",
     "VirtualDeadlock",
+    "faults_from",
     "load_fleet",
     "run_virtual",
 ]

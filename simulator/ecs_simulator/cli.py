@@ -82,7 +82,7 @@ async def _serve(options: Serve, fleet: Fleet) -> int:
     stopped = stop_signal()
     count = len(ecs.add_instances(options.cluster, fleet))
     try:
-        runner, port = await start(ecs, options.host, options.port)
+        runner, port = await start(ecs, options.host, options.port, options.speed)
     except OSError as error:
         reason = error.strerror or error
         return _fail(

@@ -2,6 +2,8 @@
 
 SimulatorError
 ├── EcsError          what AWS would answer: exception name, message, HTTP status
+├── ConnectionCut     the request arrived, its reply never does: whether work was done is unknown
+├── FaultError        a faults file makes no sense: names the field
 ├── FleetError        a fleet file or an instance group makes no sense: names line and field
 ├── InvariantBroken   the simulator contradicts itself; carries the history that led there
 └── VirtualDeadlock   virtual time cannot go on: everything waits and nothing is scheduled
@@ -41,9 +43,22 @@ def client_error(message: str) -> EcsError:
     return EcsError("ClientException", message)
 
 
+def server_error() -> EcsError:
+    """AWS's ServerException, HTTP 500."""
+    return EcsError("ServerException", "Service Unavailable. Please try again later.", 500)
+
+
 def serialization_error(message: str) -> EcsError:
     """What AWS answers to a body that does not parse, or whose members have the wrong type."""
     return EcsError("SerializationException", message)
+
+
+class ConnectionCut(SimulatorError):
+    """A simulated connection was cut: the request may have been worked off, its reply is lost."""
+
+
+class FaultError(SimulatorError):
+    """A faults file or document makes no sense."""
 
 
 class FleetError(SimulatorError):

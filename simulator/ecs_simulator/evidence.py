@@ -37,11 +37,12 @@ class TaskRecord:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Calls by operation, throttled calls by category, and the peak of what was reserved by cluster
-    and dimension."""
+    """Calls by operation, throttled calls by category, faults by kind, and the peak of what was
+    reserved by cluster and dimension."""
 
     calls: Mapping[str, int]
     throttled: Mapping[str, int]
+    faults: Mapping[str, int]
     peak_reserved: Mapping[str, Mapping[str, int]]
     tasks_started: int
 
@@ -83,6 +84,7 @@ def statistics_of(region: Region) -> Statistics:
     return Statistics(
         calls=dict(region.calls),
         throttled=dict(region.throttled),
+        faults=dict(region.troubles),
         peak_reserved={one.name: dict(one.peak) for one in region.clusters.values()},
         tasks_started=len(region.tasks_ever),
     )

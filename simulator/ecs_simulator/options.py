@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ecs_simulator.capabilities import AGENT_CAPABILITIES
+from ecs_simulator.faults import FaultOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,10 @@ class Options:
     """Token buckets by category; a category that is left out is not throttled."""
     lifecycle: Lifecycle = Lifecycle()
     undocumented: Undocumented = Undocumented()
+    faults: FaultOptions = field(default_factory=FaultOptions)
+    """What goes wrong on purpose."""
+    spot_draining: bool = False
+    """Agents drain on a Spot notice (ECS_ENABLE_SPOT_INSTANCE_DRAINING; off by default)."""
     page_size_max: int = 100
     """Items per page of the List operations, whatever maxResults asks for (AWS: 100)."""
     agent_capabilities: tuple[str, ...] = AGENT_CAPABILITIES

@@ -121,6 +121,15 @@ class Launch:
     platform_version: str | None = None
 
 
+@dataclass(slots=True)
+class Seen:
+    """What reads showed of a task or instance, from the first to the last of them."""
+
+    first_at: float
+    last_at: float
+    shape: dict[str, Any]
+
+
 @dataclass(slots=True, eq=False)
 class Task:
     """One task from launch to an hour after its end; times are seconds since the epoch, None where
@@ -156,6 +165,7 @@ class Task:
     exit_codes: tuple[int | None, ...] | None = None
     first_port: int = 0
     connected_at: float | None = None
+    seen: list["Seen"] = field(default_factory=list)  # what stale reads can still show
     tags: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -192,6 +202,9 @@ class Instance:
     status: str = "ACTIVE"
     status_reason: str | None = None
     agent_connected: bool = True
+    doomed: bool = False  # the host is going to be taken away
+    dead: bool = False  # the host is gone, whether ECS knows it or not
+    seen: list["Seen"] = field(default_factory=list)  # what stale reads can still show
     agent_version: str = "1.89.2"
     version: int = 1
     running: int = 0  # tasks with desiredStatus RUNNING

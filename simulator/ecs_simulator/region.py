@@ -1,12 +1,15 @@
 """The state of one account in one Region, and how requests find things in it."""
 
 from collections import Counter
+from collections.abc import Callable
 from random import Random
+from typing import Any
 
 from ecs_simulator.agenda import Agenda
 from ecs_simulator.agents import Agents
 from ecs_simulator.containers import SimulatedContainers
 from ecs_simulator.errors import EcsError, client_error, invalid_parameter
+from ecs_simulator.faults import Dice
 from ecs_simulator.fields import Request, text
 from ecs_simulator.names import Names, last_segment
 from ecs_simulator.options import Options
@@ -14,6 +17,7 @@ from ecs_simulator.records import (
     CapacityProvider,
     Cluster,
     Instance,
+    Seen,
     Task,
     TaskDefinition,
 )
@@ -32,6 +36,8 @@ class Region:
         self.containers = containers
         self.agenda = Agenda(now)
         self.agents = Agents(options, self.agenda)
+        self.dice = Dice(options.faults, seed, now)
+        self.read_lag_s = 0.0  # how old what the current request reads may be
         self.throttle = Throttle(options.rates if options.throttled else {}, now)
         self.clusters: dict[str, Cluster] = {}
         self.families: dict[str, list[TaskDefinition]] = {}
@@ -40,12 +46,38 @@ class Region:
         self.tasks_ever: list[Task] = []
         self.calls: Counter[str] = Counter()
         self.throttled: Counter[str] = Counter()
+        self.troubles: Counter[str] = Counter()
         self._number = 0
 
     @property
     def now(self) -> float:
         """The time up to which everything has been worked off."""
         return self.agenda.clock
+
+    @property
+    def stale_reads(self) -> bool:
+        """Whether reads can be stale at all, so that what was read has to be kept."""
+        return self.dice.options.stale_read.probability > 0
+
+    def read(self, subject: Task | Instance, fresh: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The shape of a subject: a fresh one, or what was last read if that is stale enough.
+
+        A replica that lags shows what some earlier read has shown, never what nobody has seen.
+        """
+        if not self.stale_reads:
+            return fresh()
+        oldest = self.now - self.dice.options.stale_s
+        seen = subject.seen = [one for one in subject.seen if one.last_at >= oldest]
+        if self.read_lag_s and seen:
+            as_of = self.now - self.read_lag_s
+            known = [one for one in seen if one.first_at <= as_of]
+            return dict(known[-1].shape if known else seen[0].shape)
+        shape = fresh()
+        if seen and seen[-1].shape == shape:
+            seen[-1].last_at = self.now
+        else:
+            seen.append(Seen(self.now, self.now, shape))
+        return dict(shape)
 
     def next_number(self) -> int:
         """A running number: orders whatever is listed, and makes page tokens."""

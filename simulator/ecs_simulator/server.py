@@ -6,17 +6,32 @@ import signal
 
 from aiohttp import web
 
+from ecs_simulator.errors import ConnectionCut
 from ecs_simulator.simulation import SimulatedEcs
-from ecs_simulator.wire import answer
+from ecs_simulator.wire import answer, mishap_of
 
 MAX_BODY_BYTES = 1 << 20
 
 
-def application(ecs: SimulatedEcs) -> web.Application:
-    """Serves every operation at `/`, as AWS does, and `GET /healthz`."""
+def application(ecs: SimulatedEcs, speed: float = 1.0) -> web.Application:
+    """Serves every operation at `/`, as AWS does, and `GET /healthz`.
+
+    `speed` is how many simulated seconds pass in a real one.
+    """
 
     async def operation(request: web.Request) -> web.Response:
-        served = answer(ecs, request.headers.get("X-Amz-Target"), await request.read())
+        target, body = request.headers.get("X-Amz-Target"), await request.read()
+        mishap = mishap_of(ecs, target)
+        if mishap.delay_before_s:
+            await asyncio.sleep(mishap.delay_before_s / speed)
+        try:
+            served = answer(ecs, target, body, mishap)
+        except ConnectionCut:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=500)
+        if mishap.delay_after_s:
+            await asyncio.sleep(mishap.delay_after_s / speed)
         return web.Response(status=served.status, body=served.body, headers=served.headers)
 
     async def health(_: web.Request) -> web.Response:
@@ -28,10 +43,12 @@ def application(ecs: SimulatedEcs) -> web.Application:
     return app
 
 
-async def start(ecs: SimulatedEcs, host: str, port: int) -> tuple[web.AppRunner, int]:
+async def start(
+    ecs: SimulatedEcs, host: str, port: int, speed: float = 1.0
+) -> tuple[web.AppRunner, int]:
     """Start serving; the runner to clean up and the port (chosen by the system when 0). OSError
     when it is taken."""
-    runner = web.AppRunner(application(ecs), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(application(ecs, speed), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, host, port)
     try:

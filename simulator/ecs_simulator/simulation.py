@@ -5,10 +5,11 @@ Nothing runs in the background: before every operation all tasks are brought up 
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from ecs_simulator.containers import SimulatedContainers
-from ecs_simulator.errors import EcsError
+from ecs_simulator.errors import ConnectionCut, EcsError, server_error
 from ecs_simulator.evidence import (
     Statistics,
     TaskRecord,
@@ -17,16 +18,20 @@ from ecs_simulator.evidence import (
     statistics_of,
     utilisation_of,
 )
+from ecs_simulator.faults import CALM, FaultOptions, Mishap, Trouble
 from ecs_simulator.fleet import Fleet, InstanceGroup
+from ecs_simulator.hazards import Hazards
 from ecs_simulator.invariants import verify
 from ecs_simulator.names import InstanceArn
-from ecs_simulator.operations import ENCODED, OPERATIONS, Handler
+from ecs_simulator.operations import ENCODED, OPERATIONS
 from ecs_simulator.operations.clusters import create_cluster
 from ecs_simulator.operations.instances import add_instance
 from ecs_simulator.options import Options
 from ecs_simulator.records import Cluster, Instance
 from ecs_simulator.region import Region
 from ecs_simulator.throttling import CATEGORIES
+
+T = TypeVar("T")
 
 
 class SimulatedEcs:
@@ -46,6 +51,8 @@ class SimulatedEcs:
         self.options = options
         self._now = now
         self.region = Region(self.options, now(), seed, containers or SimulatedContainers())
+        self.hazards = Hazards(self.region)
+        self.hazards.plan(options.faults)
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one request as ECS would; EcsError carries AWS's exception name, message and
@@ -53,30 +60,64 @@ class SimulatedEcs:
 
         Request and answer are the JSON of the wire protocol, with times as seconds since the epoch.
         """
-        handler = self._admitted(operation)
-        return handler(self.region, request)
+        return self._worked_off(operation, self.mishap(operation), partial(self._plain, request))
 
-    def call_encoded(self, operation: str, request: Mapping[str, Any]) -> bytes:
-        """The same answer as `call`, as compact JSON."""
-        handler = self._admitted(operation)
+    def call_encoded(
+        self, operation: str, request: Mapping[str, Any], mishap: Mishap = CALM
+    ) -> bytes:
+        """The same answer as `call`, as compact JSON; its fate was drawn before."""
+        return self._worked_off(operation, mishap, partial(self._encoded, request))
+
+    def mishap(self, operation: str) -> Mishap:
+        """Draw the fate of the next request."""
+        return self.region.dice.mishap(operation, self._now())
+
+    def _plain(self, request: Mapping[str, Any], operation: str) -> dict[str, Any]:
+        return OPERATIONS[operation](self.region, request)
+
+    def _encoded(self, request: Mapping[str, Any], operation: str) -> bytes:
         encoded = ENCODED.get(operation)
-        if encoded is not None:
+        if encoded is not None and not self.region.stale_reads:
             return encoded(self.region, request)
-        return json.dumps(handler(self.region, request), separators=(",", ":")).encode()
+        return json.dumps(self._plain(request, operation), separators=(",", ":")).encode()
 
-    def _admitted(self, operation: str) -> Handler:
-        region = self.region
+    def _worked_off(self, operation: str, mishap: Mishap, work: Callable[[str], T]) -> T:
+        """Do the work of one request, and let befall it what was drawn."""
+        region, trouble = self.region, mishap.trouble
         self.advance()
+        self._admit(operation, trouble)
+        if mishap is CALM:
+            return work(operation)
+        if trouble is not Trouble.NONE:
+            region.troubles[trouble.value] += 1
+        if trouble is Trouble.ERROR_BEFORE:
+            raise server_error()
+        region.read_lag_s = mishap.read_lag_s
+        try:
+            answer = work(operation)
+        except EcsError as error:
+            if trouble is Trouble.LOST_REPLY:
+                raise ConnectionCut("the reply, a refusal, was lost") from error
+            raise
+        finally:
+            region.read_lag_s = 0.0
+        if trouble is Trouble.ERROR_AFTER:
+            raise server_error()
+        if trouble is Trouble.LOST_REPLY:
+            raise ConnectionCut("the reply was lost")
+        return answer
+
+    def _admit(self, operation: str, trouble: Trouble) -> None:
+        region = self.region
         region.calls[operation] += 1
-        handler = OPERATIONS.get(operation)
-        if handler is None:
+        if operation not in OPERATIONS:
             raise EcsError(
                 "InvalidAction", f"Could not find operation {operation} for version 2014-11-13"
             )
-        if not region.throttle.admits(operation, region.now):
-            region.throttled[CATEGORIES[operation]] += 1
+        admitted = region.throttle.admits(operation, region.now)
+        if not admitted or trouble is Trouble.THROTTLED:
+            region.throttled[CATEGORIES.get(operation, operation)] += 1
             raise EcsError("ThrottlingException", "Rate exceeded")
-        return handler
 
     def add_instances(self, cluster: str, fleet: Fleet) -> tuple[InstanceArn, ...]:
         """Register a fleet in a cluster, which is created if it is missing; the ARNs in the fleet's
@@ -108,6 +149,22 @@ class SimulatedEcs:
         self.advance()
         instance = self._instance(cluster, instance_arn)
         self.region.agents.set_connected(instance, connected, self.region.now)
+
+    def kill_instance(self, cluster: str, instance_arn: str, noticed_after_s: float = 60.0) -> None:
+        """The host is gone at once; ECS notices later and then stops its tasks."""
+        self.advance()
+        self.hazards.kill(self._instance(cluster, instance_arn), noticed_after_s)
+
+    def interrupt_spot(self, cluster: str, instance_arn: str) -> None:
+        """Give an instance its two-minute Spot notice."""
+        self.advance()
+        self.hazards.interrupt(self._instance(cluster, instance_arn))
+
+    def set_faults(self, faults: FaultOptions) -> None:
+        """From now on let other things go wrong; schedules still count from the start."""
+        self.advance()
+        self.region.dice.options = faults
+        self.hazards.plan(faults)
 
     def _instance(self, cluster: str, instance_arn: str) -> Instance:
         found = self.region.cluster({"cluster": cluster})

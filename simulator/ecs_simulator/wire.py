@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecs_simulator.errors import EcsError, serialization_error
+from ecs_simulator.faults import CALM, Mishap
 from ecs_simulator.simulation import SimulatedEcs
 
 TARGET_PREFIX = "AmazonEC2ContainerServiceV20141113."
@@ -30,14 +31,22 @@ class Answer:
         }
 
 
-def answer(ecs: SimulatedEcs, target: str | None, body: bytes) -> Answer:
-    """Serve one request; every refusal becomes an answer."""
+def answer(ecs: SimulatedEcs, target: str | None, body: bytes, mishap: Mishap = CALM) -> Answer:
+    """Serve one request; every refusal becomes an answer.
+
+    Raises ConnectionCut when the mishap is a lost reply.
+    """
     request_id = f"simulated-{ecs.region.next_number():012d}"
     try:
-        return Answer(200, ecs.call_encoded(_operation(target), _parsed(body)), request_id)
+        return Answer(200, ecs.call_encoded(_operation(target), _parsed(body), mishap), request_id)
     except EcsError as error:
         document = {"__type": error.code, "message": error.message, **error.fields}
         return Answer(error.status, json.dumps(document).encode(), request_id)
+
+
+def mishap_of(ecs: SimulatedEcs, target: str | None) -> Mishap:
+    """Draw the fate of a request."""
+    return ecs.mishap((target or "").removeprefix(TARGET_PREFIX))
 
 
 def _operation(target: str | None) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ecs_simulator.errors import invalid_parameter
@@ -149,10 +150,12 @@ def deregister_container_instance(region: Region, request: Request) -> dict[str,
     return {"containerInstance": _shape(region, instance, ["TAGS"])}
 
 
-def deregister(region: Region, instance: Instance, reason: str) -> None:
+def deregister(
+    region: Region, instance: Instance, reason: str, code: str = "UserInitiated"
+) -> None:
     """Make an instance INACTIVE; ECS counts its tasks as stopped, for this reason."""
     for task in list(instance.tasks.values()):
-        region.agents.lose(task, region.now, "UserInitiated", reason)
+        region.agents.lose(task, region.now, code, reason)
     instance.status = "INACTIVE"
     instance.agent_connected = False
     instance.version += 1
@@ -169,9 +172,13 @@ def list_container_instances(region: Region, request: Request) -> dict[str, Any]
     most = region.options.page_size_max
     enough = page_limit(request, most) + 1
 
+    as_of = region.now - region.read_lag_s
+
     def numbered(after: int) -> list[tuple[int, str]]:
         found: list[tuple[int, str]] = []
         for one in cluster.instances.values():
+            if one.registered_at > as_of:
+                continue
             shown = one.status != "INACTIVE" if status is None else one.status == status
             if one.number > after and shown and (matches is None or matches(one)):
                 found.append((one.number, one.arn))
@@ -200,7 +207,9 @@ def describe_container_instances(region: Region, request: Request) -> dict[str, 
     found, failures = _described(region, request)
     include = texts(request, "include")
     return {
-        "containerInstances": [_shape(region, one, include) for one in found],
+        "containerInstances": [
+            region.read(one, partial(_shape, region, one, include)) for one in found
+        ],
         "failures": failures,
     }
 

@@ -1,6 +1,7 @@
 """Tasks: stop, list, describe."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from ecs_simulator.errors import EcsError, invalid_parameter
@@ -36,7 +37,7 @@ def stop_task(region: Region, request: Request) -> dict[str, Any]:
 
 def is_hidden(region: Region, task: Task) -> bool:
     """Whether reads do not show the task yet."""
-    lag = region.options.undocumented.missing_after_launch_s
+    lag = max(region.options.undocumented.missing_after_launch_s, region.read_lag_s)
     return lag > 0 and region.now < task.created_at + lag
 
 
@@ -55,7 +56,7 @@ def describe_tasks(region: Region, request: Request) -> dict[str, Any]:
             )
             failures.append(failure(arn, "MISSING"))
         else:
-            found.append(task_shape(task, now, tags))
+            found.append(region.read(task, partial(task_shape, task, now, tags)))
     return {"tasks": found, "failures": failures}
 
 
@@ -98,7 +99,7 @@ def _candidates(region: Region, cluster: Cluster, request: Request) -> Iterable[
             raise invalid_parameter("Container instance not found.")
         tasks = instance.tasks.values()
     if not (launcher is not None and region.options.undocumented.started_by_lists_stopped):
-        tasks = _with_desired(tasks, desired or "RUNNING")
+        tasks = _with_desired(tasks, desired or "RUNNING", region.now - region.read_lag_s)
     return (
         task
         for task in tasks
@@ -108,8 +109,10 @@ def _candidates(region: Region, cluster: Cluster, request: Request) -> Iterable[
     )
 
 
-def _with_desired(tasks: Iterable[Task], desired: str) -> Iterable[Task]:
+def _with_desired(tasks: Iterable[Task], desired: str, as_of: float) -> Iterable[Task]:
     if desired == "PENDING":
         return ()
     wanted = desired == "RUNNING"
-    return (task for task in tasks if task.wanted is wanted)
+    return (
+        task for task in tasks if (task.stopping_at is None or task.stopping_at > as_of) is wanted
+    )

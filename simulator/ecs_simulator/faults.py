@@ -1,0 +1,204 @@
+"""What goes wrong on purpose: one options object, drawn from one seed, each fault with a schedule.
+
+Faults befall requests (Fault) or container instances (Hazard). Their draws have a generator of
+their own, so that turning a fault on changes no id and no run time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from random import Random
+from typing import Any
+
+from ecs_simulator.errors import FaultError
+
+FOREVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Befalls a request with `probability` between `from_s` and `until_s` after the start.
+
+    `operations` names the operations it befalls; empty means all of them.
+    """
+
+    probability: float = 0.0
+    from_s: float = 0.0
+    until_s: float = FOREVER
+    operations: frozenset[str] = frozenset()
+
+    def strikes(self, operation: str, elapsed_s: float, rng: Random) -> bool:
+        """Whether it befalls this request; draws only when it could."""
+        return (
+            self.probability > 0
+            and self.from_s <= elapsed_s < self.until_s
+            and (not self.operations or operation in self.operations)
+            and rng.random() < self.probability
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hazard:
+    """Befalls each instance `per_hour` times an hour on average, for `lasting_s` where that
+    applies."""
+
+    per_hour: float = 0.0
+    lasting_s: float = 30.0
+    from_s: float = 0.0
+    until_s: float = FOREVER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultOptions:
+    """Everything that can go wrong; nothing does by default."""
+
+    lost_reply: Fault = Fault()
+    """The work is done, then the connection is cut."""
+    error_before: Fault = Fault()
+    """HTTP 500 ServerException, and nothing was done."""
+    error_after: Fault = Fault()
+    """HTTP 500 ServerException, although the work was done."""
+    throttled: Fault = Fault()
+    """ThrottlingException below the published rates, as other callers of the account cause it."""
+    slow: Fault = Fault()
+    """The request or its reply takes up to `slow_s`; past the client's read timeout the work is
+    done all the same."""
+    slow_s: float = 20.0
+    stale_read: Fault = Fault()
+    """A List or Describe shows the state of up to `stale_s` ago; what is newer is not there yet."""
+    stale_s: float = 10.0
+    event_lost: Fault = Fault()
+    """An EventBridge event never arrives (`operations` are detail-types)."""
+    event_duplicated: Fault = Fault()
+    """An EventBridge event arrives twice."""
+    event_late: Fault = Fault()
+    """An EventBridge event arrives up to `event_late_s` late, overtaken by others."""
+    event_late_s: float = 30.0
+    agent_flap: Hazard = Hazard()
+    """The agent disconnects for `lasting_s` on average ("several times per hour", developer
+    guide)."""
+    instance_death: Hazard = Hazard()
+    """The instance is gone at once; ECS notices `lasting_s` later."""
+    spot_interruption: Hazard = Hazard()
+    """A Spot instance gets its two-minute notice."""
+
+
+class Trouble(StrEnum):
+    """What befalls one request."""
+
+    NONE = "none"
+    THROTTLED = "throttled"
+    ERROR_BEFORE = "error_before"
+    ERROR_AFTER = "error_after"
+    LOST_REPLY = "lost_reply"
+
+
+@dataclass(frozen=True, slots=True)
+class Mishap:
+    """The fate of one request: trouble, delays on the way there and back, age of what it reads."""
+
+    trouble: Trouble = Trouble.NONE
+    delay_before_s: float = 0.0
+    delay_after_s: float = 0.0
+    read_lag_s: float = 0.0
+
+
+CALM = Mishap()
+
+
+class Dice:
+    """Draws the fate of requests."""
+
+    def __init__(self, options: FaultOptions, seed: int, now: float) -> None:
+        self.options = options
+        self.rng = Random(f"faults of {seed}")
+        self.started_at = now
+
+    def mishap(self, operation: str, now: float) -> Mishap:
+        """The fate of the next request for `operation`."""
+        options, rng, elapsed = self.options, self.rng, now - self.started_at
+        trouble = next(
+            (
+                kind
+                for kind in tuple(Trouble)[1:]
+                if getattr(options, kind.value).strikes(operation, elapsed, rng)
+            ),
+            Trouble.NONE,
+        )
+        before = after = lag = 0.0
+        if options.slow.strikes(operation, elapsed, rng):
+            delay = rng.uniform(0.0, options.slow_s)
+            before, after = (delay, 0.0) if rng.random() < 0.5 else (0.0, delay)
+        if operation.startswith(("List", "Describe")) and options.stale_read.strikes(
+            operation, elapsed, rng
+        ):
+            lag = rng.uniform(0.0, options.stale_s)
+        if trouble is Trouble.NONE and not (before or after or lag):
+            return CALM
+        return Mishap(trouble, before, after, lag)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads FaultOptions out of parsed TOML or JSON; errors start with `where`."""
+
+    where: str
+    names: Mapping[str, Any] = field(
+        default_factory=lambda: {item.name: item.default for item in fields(FaultOptions)}
+    )
+
+    def fault(self, name: str, value: object) -> Fault:
+        table = {"probability": value} if isinstance(value, int | float) else value
+        given = self._table(name, table, ("probability", "from_s", "until_s", "operations"))
+        operations = given.pop("operations", [])
+        if not isinstance(operations, list) or any(not isinstance(o, str) for o in operations):
+            raise FaultError(f"{self.where}: {name}.operations: expected a list of strings")
+        numbers = self._numbers(name, given)
+        if not 0 <= numbers.get("probability", 0.0) <= 1:
+            raise FaultError(f"{self.where}: {name}.probability: not between 0 and 1")
+        return Fault(**numbers, operations=frozenset(operations))
+
+    def hazard(self, name: str, value: object) -> Hazard:
+        table = {"per_hour": value} if isinstance(value, int | float) else value
+        given = self._table(name, table, ("per_hour", "lasting_s", "from_s", "until_s"))
+        return Hazard(**self._numbers(name, given))
+
+    def _table(self, name: str, value: object, known: tuple[str, ...]) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise FaultError(f"{self.where}: {name}: expected a number or a table, got {value!r}")
+        for key in value:
+            if key not in known:
+                raise FaultError(
+                    f"{self.where}: {name}.{key}: unknown field; known are {', '.join(known)}"
+                )
+        return dict(value)
+
+    def _numbers(self, name: str, given: Mapping[str, Any]) -> dict[str, float]:
+        return {key: self.number(f"{name}.{key}", value) for key, value in given.items()}
+
+    def number(self, name: str, value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise FaultError(f"{self.where}: {name}: expected a number from 0 on, got {value!r}")
+        return float(value)
+
+
+def faults_from(document: object, where: str) -> FaultOptions:
+    """FaultOptions from parsed TOML or JSON: a fault is its probability or a table of its fields.
+
+    Raises FaultError naming the field, after `where`.
+    """
+    reader = _Reader(where)
+    if not isinstance(document, dict):
+        raise FaultError(f"{where}: expected a table of faults, got {type(document).__name__}")
+    given: dict[str, Any] = {}
+    for name, value in document.items():
+        if name not in reader.names:
+            known = ", ".join(sorted(reader.names))
+            raise FaultError(f"{where}: {name}: unknown fault; known are {known}")
+        if isinstance(reader.names[name], Fault):
+            given[name] = reader.fault(name, value)
+        elif isinstance(reader.names[name], Hazard):
+            given[name] = reader.hazard(name, value)
+        else:
+            given[name] = reader.number(name, value)
+    return FaultOptions(**given)
