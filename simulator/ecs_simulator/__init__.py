@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ecs_simulator.autoscaling import AutoScalingGroup
     from ecs_simulator.capabilities import AGENT_CAPABILITIES, FEW_CAPABILITIES
     from ecs_simulator.containers import Behaviour, SimulatedContainers
     from ecs_simulator.errors import (
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AGENT_CAPABILITIES": "capabilities",
     "FEW_CAPABILITIES": "capabilities",
+    "AutoScalingGroup": "autoscaling",
     "Behaviour": "containers",
     "SimulatedContainers": "containers",
     "ConnectionCut": "errors",
@@ -56,6 +58,7 @@ _HOMES = {
 __all__ = [
     "AGENT_CAPABILITIES",
     "FEW_CAPABILITIES",
+    "AutoScalingGroup",
     "Behaviour",
     "Bucket",
     "ConnectionCut",

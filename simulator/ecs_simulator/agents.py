@@ -123,8 +123,8 @@ class Agents:
         ended = started + natural_run_s(task)
         task.execution_stopped_at = ended
         task.exit_codes = self._codes(task, ended, 137)
-        self._stop_wanting(task, at, "EssentialContainerExited")
         task.stopped_reason = "Essential container in task exited"
+        self._stop_wanting(task, at, "EssentialContainerExited")
         self._host_freed(task, at)
         self._wind_down(task, at)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+from ecs_simulator.autoscaling import AutoScalingGroup, Scaler
 from ecs_simulator.containers import SimulatedContainers
 from ecs_simulator.errors import ConnectionCut, EcsError, server_error
 from ecs_simulator.evidence import (
@@ -143,6 +144,11 @@ class SimulatedEcs:
         instance.spot = group.spot
         instance.agent_connected = group.agent_connected
         return instance
+
+    def add_auto_scaling_group(self, group: AutoScalingGroup) -> None:
+        """Put an Auto Scaling group behind the capacity providers that name it."""
+        self.advance()
+        Scaler(self.region, group, self._add).start()
 
     def set_agent_connected(self, cluster: str, instance_arn: str, connected: bool) -> None:
         """Disconnect or reconnect the agent of one instance."""
