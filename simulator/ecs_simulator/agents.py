@@ -44,6 +44,7 @@ class Agents:
         self.history: deque[tuple[float, str, str]] = deque(maxlen=options.history_length)
         self.task_changed: TaskListener | None = None
         self.instance_changed: InstanceListener | None = None
+        self.spot_noticed: InstanceListener | None = None
 
     # From launch to RUNNING ------------------------------------------------------------------
 

@@ -95,6 +95,8 @@ class Hazards:
         region = self._region
         instance.doomed = True
         region.agents.history.append((region.now, "Spot interruption notice", instance.arn))
+        if region.agents.spot_noticed is not None:
+            region.agents.spot_noticed(instance, region.now)
         if region.options.spot_draining and instance.agent_connected:
             set_state(region, instance, "DRAINING")
         region.agenda.schedule(

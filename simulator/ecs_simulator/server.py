@@ -8,7 +8,7 @@ from aiohttp import web
 
 from ecs_simulator.errors import ConnectionCut
 from ecs_simulator.simulation import SimulatedEcs
-from ecs_simulator.wire import answer, mishap_of
+from ecs_simulator.wire import mishap_of, patient_answer
 
 MAX_BODY_BYTES = 1 << 20
 
@@ -25,7 +25,7 @@ def application(ecs: SimulatedEcs, speed: float = 1.0) -> web.Application:
         if mishap.delay_before_s:
             await asyncio.sleep(mishap.delay_before_s / speed)
         try:
-            served = answer(ecs, target, body, mishap)
+            served = await patient_answer(ecs, target, body, mishap, speed)
         except ConnectionCut:
             if request.transport is not None:
                 request.transport.abort()

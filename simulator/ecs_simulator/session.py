@@ -11,7 +11,7 @@ from botocore.httpsession import ConnectionClosedError, ReadTimeoutError
 from ecs_simulator.errors import ConnectionCut
 from ecs_simulator.faults import Mishap
 from ecs_simulator.simulation import SimulatedEcs
-from ecs_simulator.wire import answer, mishap_of
+from ecs_simulator.wire import answer, mishap_of, patient_answer
 
 
 class _Body:
@@ -57,7 +57,7 @@ class InProcessSession:
         if there:
             await asyncio.sleep(there)
         try:
-            served = answer(self.ecs, target, body, mishap)
+            served = await patient_answer(self.ecs, target, body, mishap)
         except ConnectionCut as cut:
             raise ConnectionClosedError(
                 error=cut, request=request, endpoint_url=request.url

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from ecs_simulator.autoscaling import AutoScalingGroup, Scaler
 from ecs_simulator.containers import SimulatedContainers
 from ecs_simulator.errors import ConnectionCut, EcsError, server_error
+from ecs_simulator.events import Events
 from ecs_simulator.evidence import (
     Statistics,
     TaskRecord,
@@ -28,6 +29,7 @@ from ecs_simulator.operations import ENCODED, OPERATIONS
 from ecs_simulator.operations.clusters import create_cluster
 from ecs_simulator.operations.instances import add_instance
 from ecs_simulator.options import Options
+from ecs_simulator.queues import Queues, SimulatedQueue
 from ecs_simulator.records import Cluster, Instance
 from ecs_simulator.region import Region
 from ecs_simulator.throttling import CATEGORIES
@@ -54,6 +56,8 @@ class SimulatedEcs:
         self.region = Region(self.options, now(), seed, containers or SimulatedContainers())
         self.hazards = Hazards(self.region)
         self.hazards.plan(options.faults)
+        self.queues = Queues(options.region, options.account)
+        self.events = Events(self.region)
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one request as ECS would; EcsError carries AWS's exception name, message and
@@ -144,6 +148,18 @@ class SimulatedEcs:
         instance.spot = group.spot
         instance.agent_connected = group.agent_connected
         return instance
+
+    def send_events_to(self, queue_name: str) -> SimulatedQueue:
+        """Deliver every EventBridge event from now on into a simulated SQS queue."""
+        self.advance()
+        queue = self.queues.queue(queue_name)
+        self.events.deliver_to(queue)
+        return queue
+
+    def call_sqs(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one SQS request; a ReceiveMessage that finds nothing answers at once."""
+        self.advance()
+        return self.queues.call(operation, request, self.region.now)
 
     def add_auto_scaling_group(self, group: AutoScalingGroup) -> None:
         """Put an Auto Scaling group behind the capacity providers that name it."""

@@ -1,5 +1,6 @@
 """The wire protocol, JSON 1.1: target header and body in, status, headers and body out."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Any
 
 from ecs_simulator.errors import EcsError, serialization_error
 from ecs_simulator.faults import CALM, Mishap
+from ecs_simulator.queues import TARGET_PREFIX as SQS_PREFIX
 from ecs_simulator.simulation import SimulatedEcs
 
 TARGET_PREFIX = "AmazonEC2ContainerServiceV20141113."
@@ -38,15 +40,43 @@ def answer(ecs: SimulatedEcs, target: str | None, body: bytes, mishap: Mishap = 
     """
     request_id = f"simulated-{ecs.region.next_number():012d}"
     try:
+        if target is not None and target.startswith(SQS_PREFIX):
+            operation = target.removeprefix(SQS_PREFIX)
+            document = ecs.call_sqs(operation, _parsed(body))
+            return Answer(200, json.dumps(document).encode(), request_id)
         return Answer(200, ecs.call_encoded(_operation(target), _parsed(body), mishap), request_id)
     except EcsError as error:
         document = {"__type": error.code, "message": error.message, **error.fields}
         return Answer(error.status, json.dumps(document).encode(), request_id)
 
 
+async def patient_answer(
+    ecs: SimulatedEcs, target: str | None, body: bytes, mishap: Mishap, speed: float = 1.0
+) -> Answer:
+    """The same, but an SQS ReceiveMessage with WaitTimeSeconds waits for a message.
+
+    Simulated seconds pass `speed` times as fast as the event loop's.
+    """
+    served = answer(ecs, target, body, mishap)
+    if target != f"{SQS_PREFIX}ReceiveMessage" or served.body != b"{}":
+        return served
+    wait_s = _parsed(body).get("WaitTimeSeconds", 0)
+    left = float(wait_s) if isinstance(wait_s, int) else 0.0
+    while left > 0 and served.body == b"{}":
+        due = ecs.next_event_at()
+        ahead = 1.0 if due is None else min(1.0, max(0.05, due - ecs.region.now))
+        pause = min(left, ahead)
+        await asyncio.sleep(pause / speed)
+        left -= pause
+        served = answer(ecs, target, body)
+    return served
+
+
 def mishap_of(ecs: SimulatedEcs, target: str | None) -> Mishap:
-    """Draw the fate of a request."""
-    return ecs.mishap((target or "").removeprefix(TARGET_PREFIX))
+    """Draw the fate of a request; SQS is spared."""
+    if target is None or not target.startswith(TARGET_PREFIX):
+        return CALM
+    return ecs.mishap(target.removeprefix(TARGET_PREFIX))
 
 
 def _operation(target: str | None) -> str:
