@@ -165,7 +165,8 @@ def world() -> Callable[..., None]:
             redis = FakeAsyncRedis(server=server)
             queue = Queue(redis, now_ms=lambda: round(clock.now() * 1000))
             transport = type("Transport", (faults, sim.http_session_class()), {})
-            built = World(server, redis, queue, sim, clock, Config(**settings), transport)
+            config = Config(log_level="debug", **settings)  # with every plan checked
+            built = World(server, redis, queue, sim, clock, config, transport)
             async with built.another_service():
                 await story(built)
             sim.verify()
