@@ -9,7 +9,8 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
-from ecs_simulator.errors import FleetError, SimulatorError
+from ecs_simulator.errors import FaultError, FleetError, InvariantBroken, SimulatorError
+from ecs_simulator.faults import FaultOptions, load_faults
 from ecs_simulator.fleet import Fleet, InstanceGroup, load_fleet
 from ecs_simulator.options import Options
 
@@ -51,6 +52,10 @@ class Serve:
     """Decides every random draw: ids, run times, placement ties."""
     throttle: bool = True
     """Throttle requests at AWS's published rates."""
+    faults: Path | None = None
+    """Faults file (TOML), such as `lost_reply = 0.01`; docs/simulator.md lists them."""
+    events: str | None = None
+    """Deliver EventBridge events into a simulated SQS queue of this name, served here as well."""
     speed: Annotated[float, Parameter(validator=Number(gt=0))] = 1.0
     """Simulated seconds per second."""
 
@@ -59,30 +64,41 @@ class Serve:
 def serve(*, options: Serve = Serve()) -> int:
     """Serve a simulated ECS over HTTP until SIGTERM or Ctrl-C."""
     fleet: Fleet = ()
+    faults = FaultOptions()
     try:
+        if options.faults is not None:
+            faults = load_faults(options.faults)
         if options.fleet is not None:
             fleet = load_fleet(options.fleet)
         elif options.instances:
             fleet = (InstanceGroup(count=options.instances, instance_type=options.instance_type),)
-    except FleetError as error:
+    except (FaultError, FleetError) as error:
         return _fail(str(error), USAGE)
-    return asyncio.run(_serve(options, fleet))
+    return asyncio.run(_serve(options, fleet, faults))
 
 
-async def _serve(options: Serve, fleet: Fleet) -> int:
-    from ecs_simulator.clock import wall_clock
-    from ecs_simulator.server import start, stop_signal
+async def _serve(options: Serve, fleet: Fleet, faults: FaultOptions) -> int:
+    from ecs_simulator.clock import ServerClock
+    from ecs_simulator.server import Serving, start, stop_signal
     from ecs_simulator.simulation import SimulatedEcs
 
+    clock = ServerClock(options.speed)
     ecs = SimulatedEcs(
-        Options(region=options.region, throttled=options.throttle),
-        wall_clock(options.speed),
+        Options(region=options.region, throttled=options.throttle, faults=faults),
+        clock,
         options.seed,
     )
     stopped = stop_signal()
     count = len(ecs.add_instances(options.cluster, fleet))
+    broken: list[InvariantBroken] = []
+
+    def give_up(error: InvariantBroken) -> None:
+        broken.append(error)
+        stopped.set()
+
+    serving = Serving(speed=options.speed, skip=clock.skip, broken=give_up)
     try:
-        runner, port = await start(ecs, options.host, options.port, options.speed)
+        runner, port = await start(ecs, options.host, options.port, serving)
     except OSError as error:
         reason = error.strerror or error
         return _fail(
@@ -97,9 +113,12 @@ async def _serve(options: Serve, fleet: Fleet) -> int:
         f"Try: AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws ecs list-container-instances "
         f"--cluster {options.cluster} --region {options.region} --endpoint-url {endpoint}"
     )
+    if options.events is not None:
+        queue = ecs.send_events_to(options.events)
+        _say(f"EventBridge events go to the SQS queue {queue.url}, served at the same endpoint")
     await stopped.wait()
     await runner.cleanup()
-    return 0
+    return _fail(str(broken[0]), FAILED) if broken else 0
 
 
 def _say(line: str) -> None:

@@ -4,9 +4,11 @@ Faults befall requests (Fault) or container instances (Hazard). Their draws have
 their own, so that turning a fault on changes no id and no run time.
 """
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -180,6 +182,16 @@ class _Reader:
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             raise FaultError(f"{self.where}: {name}: expected a number from 0 on, got {value!r}")
         return float(value)
+
+
+def load_faults(path: Path) -> FaultOptions:
+    """FaultOptions from a TOML file; FaultError names the field."""
+    try:
+        return faults_from(tomllib.loads(path.read_text("utf-8")), path.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise FaultError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise FaultError(f"{path.name}: not TOML: {error}") from error
 
 
 def faults_from(document: object, where: str) -> FaultOptions:

@@ -3,21 +3,32 @@
 
 import asyncio
 import signal
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from aiohttp import web
 
-from ecs_simulator.errors import ConnectionCut
+from ecs_simulator.control import Control
+from ecs_simulator.errors import ConnectionCut, InvariantBroken
 from ecs_simulator.simulation import SimulatedEcs
 from ecs_simulator.wire import mishap_of, patient_answer
 
 MAX_BODY_BYTES = 1 << 20
 
 
-def application(ecs: SimulatedEcs, speed: float = 1.0) -> web.Application:
-    """Serves every operation at `/`, as AWS does, and `GET /healthz`.
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """How a simulator is served: simulated seconds in a real one, whether and how its clock can
+    jump, and whom to tell when it contradicts itself."""
 
-    `speed` is how many simulated seconds pass in a real one.
-    """
+    speed: float = 1.0
+    skip: Callable[[float], None] | None = None
+    broken: Callable[[InvariantBroken], None] | None = None
+
+
+def application(ecs: SimulatedEcs, serving: Serving) -> web.Application:
+    """Serves every operation at `/`, as AWS does, `GET /healthz` and the control endpoint."""
+    speed = serving.speed
 
     async def operation(request: web.Request) -> web.Response:
         target, body = request.headers.get("X-Amz-Target"), await request.read()
@@ -30,6 +41,10 @@ def application(ecs: SimulatedEcs, speed: float = 1.0) -> web.Application:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response(status=500)
+        except InvariantBroken as error:
+            if serving.broken is not None:
+                serving.broken(error)
+            return web.Response(status=500, text=str(error))
         if mishap.delay_after_s:
             await asyncio.sleep(mishap.delay_after_s / speed)
         return web.Response(status=served.status, body=served.body, headers=served.headers)
@@ -40,15 +55,16 @@ def application(ecs: SimulatedEcs, speed: float = 1.0) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.router.add_post("/", operation)
     app.router.add_get("/healthz", health)
+    app.router.add_routes(Control(ecs, serving.skip).routes())
     return app
 
 
 async def start(
-    ecs: SimulatedEcs, host: str, port: int, speed: float = 1.0
+    ecs: SimulatedEcs, host: str, port: int, serving: Serving = Serving()
 ) -> tuple[web.AppRunner, int]:
     """Start serving; the runner to clean up and the port (chosen by the system when 0). OSError
     when it is taken."""
-    runner = web.AppRunner(application(ecs, speed), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(application(ecs, serving), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, host, port)
     try:

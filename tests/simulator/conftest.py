@@ -34,7 +34,7 @@ class ManualClock:
         return self.seconds
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Refusal(Exception):
     """An error answer, however it was transported."""
 
