@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "ecs_simulator": frozenset[str](),
 }
 # These modules of ecs_scheduler bring simulator and service together.
-MEETS_SIMULATOR = ("demo", "trace", "simulate")
+MEETS_SIMULATOR = ("demo", "fuzz", "trace", "simulate")
 PLACEMENT_MAY_IMPORT = frozenset({"numpy", "lark", "ecs_placement"})
 PLACEMENT_MUST_NOT = frozenset(
     {"asyncio", "datetime", "http", "logging", "os", "random", "socket", "ssl", "subprocess"}

@@ -64,6 +64,11 @@ class ClusterModel:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def promised(self) -> int:
+        """Promises that stand, over all instances."""
+        return sum(len(row.promises) for row in self._rows.values())
+
     def observe(self, instances: Iterable[ContainerInstance], asked_at: float) -> None:
         """Take over what ECS answered to a question asked at `asked_at`; older versions than the
         known one are ignored.

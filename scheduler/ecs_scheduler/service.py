@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ecs_placement import place
+from ecs_placement.check import check
 from ecs_queue.errors import LeaseLost, QueueError
 from ecs_queue.states import JobState, OwnerId
 from ecs_scheduler.around import Around
@@ -145,6 +146,16 @@ class Service:
             last_pass_s=self._last_pass_s,
         )
 
+    @property
+    def promised(self) -> int:
+        """Launches that room is kept for although ECS does not show them yet."""
+        return self._around.model.promised
+
+    @property
+    def following(self) -> int:
+        """Tasks whose end is waited for."""
+        return len(self._tracker)
+
     async def _stop_together(self) -> None:
         """Cancelling one loop must end all: asyncio.wait_for of Python 3.11 can swallow the
         cancellation of a loop whose call has just been answered.
@@ -205,7 +216,12 @@ class Service:
         """Ask placement about the jobs of each shape that could be launched now, and some more."""
         requests = self._window.requests(self._launcher.capacity * CHOICE_PER_CALL)
         snapshot = self._around.model.snapshot(now)
-        return decide(place(requests, snapshot, self._policy), self._window, snapshot, now)
+        plan = place(requests, snapshot, self._policy)
+        if self._around.config.log_level == "debug" and (
+            violations := check(plan, requests, snapshot)
+        ):
+            raise AssertionError(f"placement broke its own rules: {violations}")
+        return decide(plan, self._window, snapshot, now)
 
     def _act(self, decided: Decided) -> int:
         """Start what the budget allows; the number of launches started."""

@@ -54,6 +54,7 @@ COMMANDS = {
     "events": ("ecs_scheduler.cli.journal:events", "Show the latest transitions of jobs."),
     "health": ("ecs_scheduler.cli.health:health", "Ask a running scheduler whether it lives."),
     "demo": ("ecs_scheduler.demo:demo", "Try everything: Valkey, a simulated ECS and a workload."),
+    "fuzz": ("ecs_scheduler.fuzz:fuzz", "Try to break the scheduler: faults, in virtual time."),
     "trace": ("ecs_scheduler.trace:trace", "Turn recorded workloads into jobs."),
 }
 

@@ -1,0 +1,195 @@
+"""What must hold after every run, each a function from the evidence to its violations.
+
+The numbers are those of the fourteen invariants that failures of other schedulers taught; the ones
+that a whole-service run cannot judge are listed in ELSEWHERE with the place that does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from ecs_queue.states import AlreadyEnded, Cancellation, JobState
+
+if TYPE_CHECKING:
+    from ecs_queue.job import JobId
+    from ecs_queue.states import JobRecord
+    from ecs_scheduler.fuzz.jobs import PlannedJob
+    from ecs_simulator.evidence import TaskRecord
+
+STRAYS_STOPPED_WITHIN_S = 150.0
+"""From when ECS shows a task that came too late, until it is told to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known after a run: the queue's books, and ECS's own."""
+
+    planned: tuple[PlannedJob, ...]
+    records: Mapping[JobId, JobRecord]
+    cancellations: Mapping[JobId, Cancellation]
+    tasks: tuple[TaskRecord, ...]
+    tokens_sent: Mapping[str, int]
+    beyond_bounds: int
+    """Calls that came later than any bound that the service relies on."""
+    hidden_s: float
+    """How long ECS hides a fresh task."""
+    left_behind: Mapping[str, int]
+    crashes: tuple[str, ...]
+    complaints: tuple[str, ...]
+    """Of the event loop and of the simulated ECS about itself."""
+    timed_out: bool
+
+    def tasks_of(self, record: JobRecord) -> list[TaskRecord]:
+        """The tasks that the queue says ran for this job, in the order of starting."""
+        known = {str(attempt.task_arn) for attempt in record.attempts} | {str(record.task_arn)}
+        return [task for task in self.tasks if task.arn in known]
+
+    def strays(self) -> list[TaskRecord]:
+        """Our tasks that no job knows of."""
+        known = {
+            str(arn)
+            for record in self.records.values()
+            for arn in (record.task_arn, *(attempt.task_arn for attempt in record.attempts))
+        }
+        return [task for task in self.tasks if task.arn not in known]
+
+
+Invariant = Callable[[Evidence], Iterator[str]]
+
+
+def nothing_is_lost(evidence: Evidence) -> Iterator[str]:
+    """1: every accepted job has ended (the run waits long enough for all of them)."""
+    for planned in evidence.planned:
+        record = evidence.records.get(planned.job.id)
+        if record is None:
+            yield f"{planned.job.id} is unknown to the queue"
+        elif not record.state.terminal:
+            yield f"{planned.job.id} is still {record.state}: {record.reason}"
+
+
+def one_effective_launch(evidence: Evidence) -> Iterator[str]:
+    """2: within the bounds no task runs that its job does not know; beyond, it is stopped soon."""
+    for task in evidence.strays():
+        if not evidence.beyond_bounds:
+            yield f"{task.arn} ({task.started_by}) was started besides its job's own launch"
+        elif task.stopped_at is None:
+            yield f"{task.arn} ({task.started_by}) came too late and still runs"
+        elif task.stopped_at - task.created_at > STRAYS_STOPPED_WITHIN_S + evidence.hidden_s:
+            seconds = task.stopped_at - task.created_at
+            yield f"{task.arn} ({task.started_by}) came too late and ran for {seconds:.0f} s"
+
+
+def attempts_do_not_overlap(evidence: Evidence) -> Iterator[str]:
+    """2, 11: a job's next task starts after its last one ended, however long that one ran."""
+    for job_id, record in evidence.records.items():
+        tasks = sorted(evidence.tasks_of(record), key=lambda task: task.created_at)
+        for first, second in pairwise(tasks):
+            if first.stopped_at is None or first.stopped_at > second.created_at:
+                yield f"{job_id}: {second.arn} started before {first.arn} had stopped"
+
+
+def launches_are_counted_once(evidence: Evidence) -> Iterator[str]:
+    """2: as many effective launches in the books as tasks in ECS."""
+    for job_id, record in evidence.records.items():
+        tasks = len(evidence.tasks_of(record))
+        if tasks != record.launches and record.launches <= 20:
+            yield f"{job_id}: {record.launches} launches in the books, {tasks} tasks in ECS"
+
+
+def tokens_are_used_once(evidence: Evidence) -> Iterator[str]:
+    """3: no launch token was sent to ECS twice."""
+    for token, times in evidence.tokens_sent.items():
+        if times > 1:
+            yield f"launch token {token} was sent {times} times"
+
+
+def only_failures_use_attempts(evidence: Evidence) -> Iterator[str]:
+    """6: a job fails after exactly as many failed tasks as it allowed, never after fewer."""
+    for planned in evidence.planned:
+        record = evidence.records.get(planned.job.id)
+        if record is None or record.cancel_requested:
+            continue
+        failed = sum(
+            task.stop_code == "EssentialContainerExited" and any(task.exit_codes)
+            for task in evidence.tasks_of(record)
+        )
+        if record.state is JobState.FAILED and failed != planned.attempts:
+            yield (
+                f"{planned.job.id} FAILED after {failed} failed tasks of {planned.attempts}: "
+                f"{record.reason}"
+            )
+
+
+def jobs_end_as_their_tasks_did(evidence: Evidence) -> Iterator[str]:
+    """12, 13: whatever happened on the way, a job ends as it would have without faults."""
+    for planned in evidence.planned:
+        record = evidence.records.get(planned.job.id)
+        if record is None or not record.state.terminal:
+            continue
+        expected = {JobState.FAILED if planned.exit_code else JobState.SUCCEEDED}
+        answer = evidence.cancellations.get(planned.job.id)
+        if answer is not None and not isinstance(answer, AlreadyEnded):
+            expected = {JobState.CANCELLED} | (expected - {JobState.FAILED})
+        if record.state not in expected:
+            shown = " or ".join(sorted(expected))
+            yield f"{planned.job.id} is {record.state}, not {shown}: {record.reason}"
+
+
+def nothing_is_left_behind(evidence: Evidence) -> Iterator[str]:
+    """Once all is over the ledger, the claims and the promises of room are empty."""
+    for what, number in evidence.left_behind.items():
+        if number:
+            yield f"{number} {what} left behind"
+
+
+def the_service_never_crashes(evidence: Evidence) -> Iterator[str]:
+    """12: faults are handled; only a kill ends a service."""
+    yield from evidence.crashes
+
+
+def ecs_was_never_overcommitted(evidence: Evidence) -> Iterator[str]:
+    """4: nor did the simulated ECS, or the event loop, find anything wrong."""
+    yield from evidence.complaints
+
+
+def it_converges(evidence: Evidence) -> Iterator[str]:
+    """12: once faults end, everything comes to rest within the bound."""
+    if evidence.timed_out:
+        open_jobs = Counter(record.state.value for record in evidence.records.values())
+        yield f"not at rest in time: {dict(open_jobs)}, {dict(evidence.left_behind)}"
+
+
+INVARIANTS: tuple[Invariant, ...] = (
+    nothing_is_lost,
+    one_effective_launch,
+    attempts_do_not_overlap,
+    launches_are_counted_once,
+    tokens_are_used_once,
+    only_failures_use_attempts,
+    jobs_end_as_their_tasks_did,
+    nothing_is_left_behind,
+    the_service_never_crashes,
+    ecs_was_never_overcommitted,
+    it_converges,
+)
+
+ELSEWHERE: Mapping[int, str] = {
+    5: "no throttle under budget: tests/reliability/test_budget.py, benchmarks reliability",
+    7: "freed capacity wakes jobs within a pass: tests/service",
+    8: "an unplaceable head blocks nobody: tests/service, tests/placement",
+    9: "higher priority first within a pass: tests/placement",
+    10: "preemption makes progress: there is no preemption yet",
+    14: "same snapshot, seed and policy, same plan: tests/placement; same seed, same run: "
+    "tests/reliability",
+}
+
+
+def violations(evidence: Evidence) -> tuple[str, ...]:
+    """Every violation, each behind the name of its invariant."""
+    return tuple(
+        f"{invariant.__name__}: {what}" for invariant in INVARIANTS for what in invariant(evidence)
+    )

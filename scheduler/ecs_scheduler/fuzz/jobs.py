@@ -1,0 +1,90 @@
+"""The jobs of one run, with what must become of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ecs_queue.job import Job
+
+if TYPE_CHECKING:
+    from random import Random
+
+FAMILY = "fuzz"
+SERVERLESS_FAMILY = "fuzz-serverless"
+LONGEST_S = 90.0
+"""Some tasks outlive every lease and every bound on certainty."""
+
+TASK_DEFINITIONS: tuple[dict[str, Any], ...] = (
+    {
+        "family": FAMILY,
+        "containerDefinitions": [
+            {"name": "main", "image": "busybox", "cpu": 512, "memory": 512, "essential": True}
+        ],
+    },
+    {
+        "family": SERVERLESS_FAMILY,
+        "networkMode": "awsvpc",
+        "requiresCompatibilities": ["EC2", "FARGATE"],
+        "cpu": "512",
+        "memory": "1024",
+        "containerDefinitions": [{"name": "main", "image": "busybox"}],
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedJob:
+    """One job: when it is submitted, when (if ever) it is cancelled, and how its tasks end."""
+
+    job: Job
+    submitted_at_s: float
+    cancelled_at_s: float | None
+    exit_code: int
+    attempts: int
+
+
+def draw_jobs(rng: Random, count: int, within_s: float) -> tuple[PlannedJob, ...]:
+    """Bursts of equal jobs, and jobs of their own, over the first `within_s` seconds."""
+    drawn: list[PlannedJob] = []
+    while len(drawn) < count:
+        at_s = rng.choice((0.0, rng.uniform(0, within_s)))
+        body, exit_code = _body(rng)
+        for _ in range(min(rng.choice((1, 1, 3, 12)), count - len(drawn))):
+            drawn.append(_planned(rng, f"j{len(drawn):03d}", body, (at_s, exit_code)))
+    return tuple(sorted(drawn, key=lambda each: (each.submitted_at_s, each.job.id)))
+
+
+def _body(rng: Random) -> tuple[dict[str, Any], int]:
+    exit_code = rng.choice((0, 0, 0, 0, 3))
+    seconds = rng.choice((0.0, rng.uniform(0, 20), rng.uniform(0, LONGEST_S)))
+    command = ["sh", "-c", f"sleep {seconds:.2f}; exit {exit_code}"]
+    container: dict[str, Any] = {"name": "main", "command": command}
+    if rng.random() < 0.3:
+        container["cpu"] = rng.choice((256, 1024, 2048))
+    body: dict[str, Any] = {
+        "task_definition": FAMILY,
+        "overrides": {"containerOverrides": [container]},
+        "priority": rng.choice((0, 0, 10)),
+        "retry": {"attempts": rng.choice((1, 1, 2, 3))},
+    }
+    if rng.random() < 0.1:
+        body["task_definition"] = SERVERLESS_FAMILY
+        body["overrides"] = {"containerOverrides": [{"name": "main", "command": command}]}
+        body["fallback"] = {"after_s": rng.choice((0, 20)), "launch_type": "FARGATE"}
+        body["network_configuration"] = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
+    return body, exit_code
+
+
+def _planned(
+    rng: Random, job_id: str, body: dict[str, Any], when_and_code: tuple[float, int]
+) -> PlannedJob:
+    at_s, exit_code = when_and_code
+    cancelled_at_s = at_s + rng.uniform(0, 120) if rng.random() < 0.08 else None
+    return PlannedJob(
+        job=Job.model_validate({"id": job_id, **body}),
+        submitted_at_s=at_s,
+        cancelled_at_s=cancelled_at_s,
+        exit_code=exit_code,
+        attempts=body["retry"]["attempts"],
+    )

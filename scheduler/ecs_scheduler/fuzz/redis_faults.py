@@ -1,0 +1,101 @@
+"""A Redis that fails: in-process, shared by all replicas, each behind its own faulty connection."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fakeredis import FakeAsyncRedis, FakeServer
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import ReadOnlyError
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from ecs_scheduler.fuzz.gate import Gate
+    from ecs_scheduler.fuzz.history import History
+
+LATENCY_S = (0.0005, 0.004)
+RETRY_S = 0.2
+"""How long redis-py's silent retry of a lost reply takes here."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFaults:
+    """Shares of commands that go wrong, each in its way."""
+
+    refused: float = 0.0
+    """The command never arrives."""
+    lost_reply: float = 0.0
+    """The command is done, and its reply never arrives."""
+    repeated: float = 0.0
+    """The reply is lost, and the client's silent retry runs the command again."""
+
+
+@dataclass(slots=True)
+class RedisWeather:
+    """What holds for every connection at a time: an outage, and whether faults are over."""
+
+    down: bool = False
+    read_only: bool = False
+    calm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a faulty connection needs to know of its replica."""
+
+    gate: Gate
+    rng: Random
+    faults: RedisFaults
+    weather: RedisWeather
+    history: History
+    who: str
+
+
+class FaultyRedis(FakeAsyncRedis):
+    """One replica's connection to the shared server."""
+
+    def __init__(self, server: FakeServer, around: Surroundings) -> None:
+        super().__init__(server=server, host="redis")
+        self._around = around
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Run one command, or fail as a network and a server may."""
+        around = self._around
+        await around.gate.cross()
+        await asyncio.sleep(around.rng.uniform(*LATENCY_S))
+        await around.gate.cross()
+        self._complain_of_the_weather()
+        fault = "" if around.weather.calm else self._drawn()
+        if fault == "refused":
+            around.history.say("fault", f"{around.who}: Redis connection refused")
+            raise Disconnected("connection refused by the fuzzer")
+        reply = await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        if fault == "repeated":
+            around.history.say("fault", f"{around.who}: Redis command run twice")
+            await asyncio.sleep(RETRY_S)
+            self._complain_of_the_weather()
+            reply = await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        await asyncio.sleep(around.rng.uniform(*LATENCY_S))
+        await around.gate.cross()
+        if fault == "lost_reply":
+            around.history.say("fault", f"{around.who}: Redis reply lost")
+            raise Disconnected("reply lost by the fuzzer")
+        return reply
+
+    def _complain_of_the_weather(self) -> None:
+        weather = self._around.weather
+        if weather.down:
+            raise Disconnected("server down by the fuzzer")
+        if weather.read_only:
+            raise ReadOnlyError("READONLY You can't write against a read only replica.")
+
+    def _drawn(self) -> str:
+        faults, drawn = self._around.faults, self._around.rng.random()
+        for name in ("refused", "lost_reply", "repeated"):
+            drawn -= getattr(faults, name)
+            if drawn < 0:
+                return name
+        return ""

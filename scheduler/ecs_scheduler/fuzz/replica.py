@@ -1,0 +1,158 @@
+"""One replica through its lives: the production service behind a gate, killed and started anew."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ecs_queue.client import Queue
+from ecs_queue.errors import QueueError
+from ecs_scheduler import ecs
+from ecs_scheduler.clock import LoopClock
+from ecs_scheduler.errors import SchedulerError
+from ecs_scheduler.fuzz.ecs_faults import EcsWeather, Endpoint
+from ecs_scheduler.fuzz.gate import Gate
+from ecs_scheduler.fuzz.redis_faults import FaultyRedis, RedisWeather, Surroundings
+from ecs_scheduler.metrics import Metrics
+from ecs_scheduler.service import Service
+
+if TYPE_CHECKING:
+    from fakeredis import FakeServer
+
+    from ecs_scheduler.config import Config
+    from ecs_scheduler.fuzz.history import History
+    from ecs_scheduler.fuzz.scenario import Scenario
+    from ecs_simulator import SimulatedEcs
+
+CROSSINGS_IN_A_LIFE = 3000
+RESTARTED_AFTER_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the replicas of one run share."""
+
+    scenario: Scenario
+    config: Config
+    sim: SimulatedEcs
+    server: FakeServer
+    start_ms: int
+    history: History
+    redis_weather: RedisWeather = field(default_factory=RedisWeather)
+    ecs_weather: EcsWeather = field(default_factory=EcsWeather)
+    crashes: list[str] = field(default_factory=list)
+
+
+class Replica:
+    """A supervised scheduler process: it comes back after every end until it is dismissed."""
+
+    def __init__(self, stage: Stage, number: int) -> None:
+        self._stage = stage
+        self._name = f"r{number}"
+        self._lives = 0
+        self._down_for_s = RESTARTED_AFTER_S
+        self._dismissed = False
+        self.service: Service | None = None
+        self._gate = Gate(None, lambda: None)
+        self._life: asyncio.Task[None] | None = None
+
+    async def supervise(self) -> None:
+        """Live again and again."""
+        structlog.contextvars.bind_contextvars(replica=self._name)
+        while not self._dismissed:
+            self._life = asyncio.create_task(self._live(), name=f"{self._name} lives")
+            await asyncio.wait({self._life})
+            self._bury(self._life)
+            self.service = None
+            if not self._dismissed:
+                await asyncio.sleep(self._down_for_s)
+            self._down_for_s = RESTARTED_AFTER_S
+
+    def kill(self, down_for_s: float) -> None:
+        """As SIGKILL: nothing of it gets out any more."""
+        if self._life is None or self._gate.dead or self.service is None:
+            return
+        self._stage.history.say("fault", f"{self._name} killed, down for {down_for_s:.1f} s")
+        self._gate.dead = True
+        self._gate.thaw()
+        self._down_for_s = down_for_s
+        asyncio.get_running_loop().create_task(self._end(self._life), name="kill")
+
+    async def freeze(self, for_s: float) -> None:
+        """As SIGSTOP and, later, SIGCONT."""
+        gate = self._gate
+        self._stage.history.say("fault", f"{self._name} frozen for {for_s:.1f} s")
+        gate.freeze()
+        await asyncio.sleep(for_s)
+        gate.thaw()
+
+    def heal(self) -> None:
+        """Die no more."""
+        self._gate.spare()
+        self._gate.thaw()
+
+    def dismiss(self) -> None:
+        """Stop as SIGTERM does, and stay away."""
+        self._dismissed = True
+        if self.service is not None:
+            self.service.stop()
+
+    async def _live(self) -> None:
+        stage = self._stage
+        self._lives += 1
+        rng = stage.scenario.rng(self._name, self._lives)
+        mortal = not stage.ecs_weather.calm and rng.random() < stage.scenario.deaths
+        dies_at = rng.randrange(1, CROSSINGS_IN_A_LIFE) if mortal else None
+        gate = self._gate = Gate(dies_at, lambda: self.kill(RESTARTED_AFTER_S))
+        around = Surroundings(
+            gate,
+            rng,
+            stage.scenario.redis_faults,
+            stage.redis_weather,
+            stage.history,
+            self._name,
+        )
+        clock = LoopClock(stage.start_ms)
+        queue = Queue(
+            FaultyRedis(stage.server, around),
+            now_ms=clock.now_ms,
+            new_token=lambda: f"{rng.getrandbits(128):032x}",
+        )
+        endpoint = Endpoint(
+            stage.sim,
+            gate,
+            rng,
+            stage.scenario.ecs_faults,
+            stage.ecs_weather,
+            stage.history,
+            self._name,
+        )
+        transport = endpoint.session_class()
+        async with ecs.connect(stage.config, clock, http_session_cls=transport) as client:
+            self.service = Service(stage.config, queue, client, Metrics(), clock)
+            await self.service.run()
+
+    def _bury(self, life: asyncio.Task[None]) -> None:
+        """Whatever is neither a kill nor an outage is a bug of the service."""
+        if life.cancelled():
+            return
+        error = life.exception()
+        if error is None:
+            return
+        self._stage.history.say(self._name, f"service ended: {error!r}")
+        if not isinstance(error, (QueueError, SchedulerError)) and not self._gate.dead:
+            self._stage.crashes.append(f"{self._name}: {_shown(error)}")
+
+    async def _end(self, life: asyncio.Task[None]) -> None:
+        while not life.done():
+            life.cancel()  # more than once: wait_for of Python 3.11 can swallow it
+            await asyncio.sleep(0)
+
+
+def _shown(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(_shown(each) for each in error.exceptions)
+    return repr(error)

@@ -1,0 +1,213 @@
+"""One seed, played: replicas, faults and jobs until the faults end, then until all is at rest."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fakeredis import FakeAsyncRedis, FakeServer
+
+from ecs_queue.client import Queue
+from ecs_queue.job import JobId
+from ecs_queue.states import Cancellation, JobState
+from ecs_scheduler.config import Config
+from ecs_scheduler.fuzz.happenings import Director
+from ecs_scheduler.fuzz.history import History
+from ecs_scheduler.fuzz.invariants import Evidence, violations
+from ecs_scheduler.fuzz.jobs import TASK_DEFINITIONS, PlannedJob
+from ecs_scheduler.fuzz.replica import Replica, Stage
+from ecs_scheduler.fuzz.scenario import Scenario
+from ecs_simulator import FEW_CAPABILITIES, Options, SimulatedEcs, VirtualClock, run_virtual
+from ecs_simulator.errors import InvariantBroken
+
+CLUSTER = "default"
+REST_WITHIN_S = 1200.0
+"""After the faults: MISSING is believed after 300 s, and jobs queue for what room there is."""
+
+VERIFIED_EVERY_S = 60.0
+CONFIG = Config(
+    cluster=CLUSTER,
+    pass_interval_s=1.0,
+    track_interval_s=3.0,
+    lease_s=15.0,
+    unplaceable_after_s=100_000.0,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What came of one seed."""
+
+    scenario: Scenario
+    violations: tuple[str, ...]
+    history: History
+    figures: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class _Run:
+    stage: Stage
+    queue: Queue
+    redis: FakeAsyncRedis
+    replicas: list[Replica]
+    clock: VirtualClock
+    cancellations: dict[JobId, Cancellation] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+    timed_out: bool = False
+
+
+def play(scenario: Scenario, config: Config = CONFIG) -> Played:
+    """Run one scenario in virtual time; equal scenarios give equal histories."""
+    random.seed(scenario.seed)  # the SDKs draw the jitter of their retries from here
+    collecting = gc.isenabled()
+    gc.disable()  # a finaliser must not run at a moment that depends on other seeds
+    try:
+        return run_virtual(lambda clock: _main(scenario, config, clock))
+    finally:
+        if collecting:
+            gc.enable()
+        gc.collect()
+
+
+async def _main(scenario: Scenario, config: Config, clock: VirtualClock) -> Played:
+    run = _set_up(scenario, config, clock)
+    asyncio.get_running_loop().set_exception_handler(_listener(run))
+    with run.stage.history.listening():
+        lives = [asyncio.create_task(each.supervise()) for each in run.replicas]
+        async with asyncio.TaskGroup() as playing:
+            for planned in scenario.jobs:
+                playing.create_task(_submit(run, planned))
+            playing.create_task(Director(run.stage, run.replicas, run.redis).play())
+        await _come_to_rest(run)
+        left_behind = await _left_behind(run)
+        for each in run.replicas:
+            each.dismiss()
+        await asyncio.gather(*lives)
+        left_behind["claims"] = await _claims(run)
+    _verify(run)
+    evidence = await _evidence(run, left_behind)
+    await run.redis.aclose()
+    return Played(scenario, violations(evidence), run.stage.history, _figures(run, evidence))
+
+
+def _set_up(scenario: Scenario, config: Config, clock: VirtualClock) -> _Run:
+    options = Options(
+        agent_capabilities=FEW_CAPABILITIES, throttled=False, undocumented=scenario.undocumented
+    )
+    sim = SimulatedEcs(options, clock.now, seed=scenario.seed)
+    sim.add_instances(CLUSTER, scenario.fleet)
+    for definition in TASK_DEFINITIONS:
+        sim.call("RegisterTaskDefinition", definition)
+    server = FakeServer()
+    redis = FakeAsyncRedis(server=server)
+    words = scenario.rng("producer")
+    queue = Queue(
+        redis,
+        now_ms=lambda: round(clock.now() * 1000),
+        new_token=lambda: f"{words.getrandbits(128):032x}",
+    )
+    stage = Stage(
+        scenario, config, sim, server, round(clock.start * 1000), History(clock.monotonic)
+    )
+    replicas = [Replica(stage, number) for number in range(1, scenario.replicas + 1)]
+    return _Run(stage, queue, redis, replicas, clock)
+
+
+def _listener(run: _Run) -> Any:
+    def hear(_loop: object, context: Mapping[str, Any]) -> None:
+        text = f"{context['message']}: {context.get('exception')!r}"
+        run.stage.history.say("loop", text)
+        run.complaints.append(text)
+
+    return hear
+
+
+async def _submit(run: _Run, planned: PlannedJob) -> None:
+    await asyncio.sleep(planned.submitted_at_s)
+    await run.queue.submit([planned.job])
+    if planned.cancelled_at_s is not None:
+        await asyncio.sleep(planned.cancelled_at_s - planned.submitted_at_s)
+        [answer] = await run.queue.cancel([planned.job.id], "cancelled by the fuzzer")
+        run.stage.history.say("producer", f"cancel {planned.job.id}: {type(answer).__name__}")
+        run.cancellations[planned.job.id] = answer
+
+
+async def _come_to_rest(run: _Run) -> None:
+    """Wait until every job has ended and every book is closed."""
+    deadline = run.clock.monotonic() + REST_WITHIN_S
+    verified_at = 0.0
+    while True:
+        counts = await run.queue.counts()
+        ended = sum(number for state, number in counts.items() if state.terminal)
+        left_behind = await _left_behind(run)
+        if ended == len(run.stage.scenario.jobs) and not any(left_behind.values()):
+            return
+        if run.clock.monotonic() > deadline:
+            run.timed_out = True
+            return
+        if run.clock.monotonic() - verified_at > VERIFIED_EVERY_S:
+            verified_at = run.clock.monotonic()
+            _verify(run)
+        await asyncio.sleep(2.0)
+
+
+def _verify(run: _Run) -> None:
+    try:
+        run.stage.sim.verify()
+    except InvariantBroken as error:
+        run.complaints.append(str(error))
+
+
+async def _left_behind(run: _Run) -> dict[str, int]:
+    """What should be empty once nothing runs any more."""
+    live = sum(task.stopped_at is None for task in run.stage.sim.tasks())
+    services = [each.service for each in run.replicas if each.service is not None]
+    return {
+        "calls still on their way to ECS": len(run.stage.ecs_weather.arriving),
+        "tasks running": live,
+        "open intents": len(await run.queue.pending_launches()),
+        "live tasks in the books": len(await run.queue.live_tasks()),
+        "cancellations": len(await run.queue.cancellations()),
+        "promises of room": sum(service.promised for service in services),
+        "followed tasks": sum(service.following for service in services),
+    }
+
+
+async def _claims(run: _Run) -> int:
+    keys = await run.redis.keys("*claimed:*")
+    return sum([await run.redis.hlen(key) for key in keys])
+
+
+async def _evidence(run: _Run, left_behind: Mapping[str, int]) -> Evidence:
+    records = await run.queue.jobs(limit=10_000)
+    weather = run.stage.ecs_weather
+    return Evidence(
+        planned=run.stage.scenario.jobs,
+        records={record.job.id: record for record in records},
+        cancellations=run.cancellations,
+        tasks=run.stage.sim.tasks(),
+        tokens_sent=weather.tokens,
+        beyond_bounds=weather.beyond_bounds,
+        hidden_s=run.stage.scenario.undocumented.missing_after_launch_s,
+        left_behind=left_behind,
+        crashes=tuple(run.stage.crashes),
+        complaints=tuple(run.complaints),
+        timed_out=run.timed_out,
+    )
+
+
+def _figures(run: _Run, evidence: Evidence) -> dict[str, int]:
+    states = [record.state for record in evidence.records.values()]
+    faults = sum(who == "fault" for _, who, _ in run.stage.history.lines)
+    return {
+        "jobs": len(states),
+        "succeeded": states.count(JobState.SUCCEEDED),
+        "tasks": len(evidence.tasks),
+        "strays": len(evidence.strays()),
+        "faults": faults,
+        "virtual_s": round(run.clock.monotonic()),
+    }
