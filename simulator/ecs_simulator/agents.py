@@ -1,11 +1,7 @@
-"""The life of tasks on their instances: what agents do, from accepting a task to reporting it
-STOPPED.
+"""The life of tasks: [PROVISIONING] → PENDING → [ACTIVATING] → RUNNING → [DEACTIVATING] → [STOPPING]
+→ [DEPROVISIONING] → STOPPED, as agents move them from accepting a task to reporting its end.
 
-    [PROVISIONING] → PENDING → [ACTIVATING] → RUNNING → [DEACTIVATING] → [STOPPING] →
-    [DEPROVISIONING] → STOPPED
-
-States in brackets are skipped when they take no time. Every state has one step that leads out of
-it.
+States in brackets are skipped when they take no time. Each state has one step that leads out of it.
 """
 
 from collections import deque

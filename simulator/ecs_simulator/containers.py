@@ -1,9 +1,7 @@
-"""What a container does once it runs: a container's effective command and environment give run time
-and exit code.
+"""What a container does once it runs: run time and exit code by its effective command.
 
-Understood are `true`, `false`, `sleep N`, `exit N` and `sh -c "…; …"` of these; ECS_SIMULATOR_RUN_S
-and ECS_SIMULATOR_EXIT_CODE in the environment say the same. Anything else runs for a drawn time and
-exits with 0.
+Understood are `true`, `false`, `sleep N`, `exit N` and `sh -c "…; …"` of these, and the variables
+ECS_SIMULATOR_RUN_S and ECS_SIMULATOR_EXIT_CODE. Anything else runs for a drawn time, to exit with 0.
 """
 
 import re

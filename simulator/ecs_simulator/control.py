@@ -1,14 +1,6 @@
 """The control endpoint of a served simulator: what a person or a test does to it from outside.
 
-GET  /_simulator/state                 clusters, utilisation, statistics
-GET  /_simulator/tasks                 every task ever started
-POST /_simulator/instances             add: {"cluster", "count", "instance_type", ...}
-POST /_simulator/instances/kill        {"cluster", "instance", "noticed_after_s"}
-POST /_simulator/instances/interrupt   {"cluster", "instance"}: two minutes' Spot notice
-POST /_simulator/instances/agent       {"cluster", "instance", "connected"}
-POST /_simulator/faults                FaultOptions as JSON; {} ends them all
-POST /_simulator/advance               {"seconds"}: let time jump
-POST /_simulator/verify                recount everything; 500 with the history if it is wrong
+docs/simulator.md lists the requests.
 """
 
 import json

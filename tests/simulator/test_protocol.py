@@ -19,7 +19,7 @@ from .conftest import ManualClock, World, boto3_calls, serve_in_thread
     ("target", "body", "code"),
     [
         (None, b"{}", "InvalidAction"),
-        ("AmazonSQS.SendMessage", b"{}", "InvalidAction"),
+        ("DynamoDB_20120810.ListTables", b"{}", "InvalidAction"),
         (f"{TARGET_PREFIX}MakeCoffee", b"{}", "InvalidAction"),
         (f"{TARGET_PREFIX}ListTasks", b"{", "SerializationException"),
         (f"{TARGET_PREFIX}ListTasks", b"[]", "SerializationException"),
