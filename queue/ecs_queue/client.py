@@ -211,6 +211,11 @@ class Queue:
         """What the owner has claimed and not launched; cancelled jobs are no longer in it."""
         return await self._run(scheduling.held(owner))
 
+    async def put_back(self, owner: OwnerId, job_ids: Sequence[JobId]) -> None:
+        """Make claimed jobs ready again that the owner lost track of, whatever their epoch."""
+        if job_ids:
+            await self._run(scheduling.put_back(owner, job_ids))
+
     async def note(self, owner: OwnerId, notes: Sequence[Note]) -> None:
         """Write down why claimed jobs wait; they stay claimed."""
         if notes:
@@ -240,6 +245,16 @@ class Queue:
     ) -> tuple[PendingLaunch, ...]:
         """Ledger entries whose outcome is open, oldest first."""
         return await self._run(scheduling.pending_launches(older_than_ms, limit))
+
+    async def doubted_launches(self, *, kept_ms: int) -> tuple[LaunchToken, ...]:
+        """Launches that counted as absent less than `kept_ms` ago; ECS may yet show a task."""
+        return await self._run(scheduling.doubted_launches(kept_ms))
+
+    async def known_tasks(self, task_arns: Sequence[TaskArn]) -> frozenset[TaskArn]:
+        """Those of the tasks that are some job's, or were one's within two hours."""
+        if not task_arns:
+            return frozenset()
+        return await self._run(scheduling.known_tasks(task_arns))
 
     async def live_tasks(self) -> tuple[LiveTask, ...]:
         """Tasks that ECS acknowledged and that were not seen STOPPED."""

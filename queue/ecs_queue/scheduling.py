@@ -9,6 +9,7 @@ from ecs_queue.job import JobId
 from ecs_queue.records import SCORE_STEP
 from ecs_queue.script import Command, chunks, line, pairs, state_of, text
 from ecs_queue.states import (
+    Absent,
     Claim,
     Failure,
     InfrastructureFailed,
@@ -122,6 +123,25 @@ def pending_launches(older_than_ms: int, limit: int) -> Command[tuple[PendingLau
     return Command("pending_launches", (older_than_ms, limit), parse)
 
 
+def doubted_launches(kept_ms: int) -> Command[tuple[LaunchToken, ...]]:
+    """Tokens of launches that counted as absent less than `kept_ms` ago, oldest first."""
+    return Command(
+        "doubted_launches", (kept_ms,), lambda reply: tuple(LaunchToken(text(t)) for t in reply)
+    )
+
+
+def known_tasks(task_arns: Sequence[TaskArn]) -> Command[frozenset[TaskArn]]:
+    """Those of the tasks that are or were some job's."""
+    return Command(
+        "known_tasks", tuple(task_arns), lambda reply: frozenset(TaskArn(text(t)) for t in reply)
+    )
+
+
+def put_back(owner: OwnerId, job_ids: Sequence[JobId]) -> Command[None]:
+    """What the owner holds of these is ready again."""
+    return Command("put_back", (owner, *job_ids), _nothing)
+
+
 def live_tasks(cursor: str) -> Command[tuple[str, tuple[LiveTask, ...]]]:
     """One page of acknowledged tasks, and the cursor to go on with ("0" at the end)."""
 
@@ -182,6 +202,8 @@ def _settlement(outcome: LaunchOutcome) -> tuple[str | int, ...]:
             return ("S", job_id, task_arn, instance_arn or "")
         case Refused(job_id, reason, delay_ms):
             return ("R", job_id, line(reason), delay_ms)
+        case Absent(job_id, reason):
+            return ("A", job_id, line(reason), 0)
         case Rejected(job_id, reason):
             return ("F", job_id, line(reason), 0)
 

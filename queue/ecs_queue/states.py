@@ -150,7 +150,18 @@ class Rejected:
     reason: str
 
 
-LaunchOutcome = Started | Refused | Rejected
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """ECS shows no task of it long after the call: RUNNABLE again, no attempt used up.
+
+    Its token stays doubted for a while, since nothing but time speaks against a late arrival.
+    """
+
+    job_id: JobId
+    reason: str
+
+
+LaunchOutcome = Started | Refused | Absent | Rejected
 """What settles an intent.
 
 An unknown outcome settles nothing: the intent stands until the reconciler is certain.

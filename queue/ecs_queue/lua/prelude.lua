@@ -44,6 +44,11 @@ local function claimed_key(owner)
   return PREFIX .. 'claimed:' .. owner
 end
 
+-- Whether a task is, or was, some job's.
+local function is_known_task(task)
+  return call('HEXISTS', LIVE, task) == 1 or call('EXISTS', PREFIX .. 'ended:' .. task) == 1
+end
+
 -- One event; the first of a call trims the stream, and an empty reason is left out.
 local trimmed = false
 local function report(id, state, reason)

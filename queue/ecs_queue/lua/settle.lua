@@ -1,5 +1,6 @@
--- ARGV: 5 token, then four a job: S | R | F, id,
---   S: task ARN, instance ARN ('' = not known)     R: reason, delay in ms     F: reason, 0
+-- ARGV: 5 token, then four a job: S | R | A | F, id,
+--   S: task ARN, instance ARN ('' = not known)     R: reason, delay in ms     A, F: reason, 0
+-- A is R by absence: the token stays doubted. A task that some job has is no other job's.
 -- Whatever the ledger entry no longer names was settled before.
 local token = ARGV[5]
 local launch_key = PREFIX .. 'launch:' .. token
@@ -19,7 +20,7 @@ local function not_started(kind, id, reason, delay_ms)
   local cancelled = call('HGET', job_key(id), 'c')
   if cancelled then
     end_job(id, 'STARTING', 'CANCELLED', cancelled)
-  elseif kind == 'R' then
+  elseif kind ~= 'F' then
     run_again(id, 'STARTING', reason, delay_ms)
   else
     end_job(id, 'STARTING', 'FAILED', reason)
@@ -28,10 +29,14 @@ end
 
 for i = 6, #ARGV, 4 do
   local kind, id = ARGV[i], ARGV[i + 1]
-  if call('HDEL', launch_key, 'job:' .. id) == 1 then
+  local taken = kind == 'S' and is_known_task(ARGV[i + 2])
+  if not taken and call('HDEL', launch_key, 'job:' .. id) == 1 then
     if kind == 'S' then
       started(id, ARGV[i + 2], ARGV[i + 3])
     else
+      if kind == 'A' then
+        call('ZADD', PREFIX .. 'doubts', NOW_TEXT, token)
+      end
       not_started(kind, id, ARGV[i + 2], tonumber(ARGV[i + 3]))
     end
   end
