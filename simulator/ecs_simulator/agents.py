@@ -1,5 +1,5 @@
-"""The life of tasks: [PROVISIONING] → PENDING → [ACTIVATING] → RUNNING → [DEACTIVATING] → [STOPPING]
-→ [DEPROVISIONING] → STOPPED, as agents move them from accepting a task to reporting its end.
+"""The life of tasks, as agents move them from taking one up to reporting its end: [PROVISIONING] →
+PENDING → [ACTIVATING] → RUNNING → [DEACTIVATING] → [STOPPING] → [DEPROVISIONING] → STOPPED.
 
 States in brackets are skipped when they take no time. Each state has one step that leads out of it.
 """

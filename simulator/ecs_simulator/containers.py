@@ -1,7 +1,7 @@
 """What a container does once it runs: run time and exit code by its effective command.
 
 Understood are `true`, `false`, `sleep N`, `exit N` and `sh -c "…; …"` of these, and the variables
-ECS_SIMULATOR_RUN_S and ECS_SIMULATOR_EXIT_CODE. Anything else runs for a drawn time, to exit with 0.
+ECS_SIMULATOR_RUN_S, ECS_SIMULATOR_EXIT_CODE. Anything else runs for a drawn time, exit code 0.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Virtual time for asyncio: an event loop whose clock jumps to the next timer when nothing is ready.
+"""Virtual time for asyncio: a loop whose clock jumps to the next timer when nothing is ready.
 
 A service that sleeps, times out and polls runs unmodified, hours in seconds, as long as it waits
 only for timers and objects of the same process: no real sockets, threads or subprocesses.
