@@ -11,7 +11,7 @@ from uuid import uuid4
 import redis.asyncio
 from redis.exceptions import RedisClusterException, RedisError
 
-from ecs_queue import producing, scheduling
+from ecs_queue import dead_letters, producing, scheduling
 from ecs_queue.connection import explained, require_bytes
 from ecs_queue.job import Job, JobId
 from ecs_queue.script import DEFAULT_SETTINGS, Command, Envelope, QueueSettings, sources
@@ -35,6 +35,7 @@ from ecs_queue.states import (
     PendingLaunch,
     QueueName,
     Release,
+    Replay,
     Sighting,
     Submission,
     TaskArn,
@@ -139,7 +140,31 @@ class Queue:
 
     async def dead_letters(self, *, limit: int = 100) -> tuple[DeadLetter, ...]:
         """What could not be admitted, newest first."""
-        return await self._run(producing.dead_letters(limit))
+        return await self._run(dead_letters.newest(limit))
+
+    async def dead_letters_kept(self) -> int:
+        """How many dead letters there are."""
+        return await self._run(dead_letters.kept())
+
+    async def dead_letter(self, entry_id: str) -> DeadLetter | None:
+        """One dead letter by its entry id."""
+        return await self._run(dead_letters.one(entry_id))
+
+    async def replay(self, entry_id: str, document: bytes | str | None = None) -> Replay:
+        """Send a dead letter to the inbox once more, as `document` if one is given.
+
+        Once is enough: repeated, it answers the same for as long as jobs are kept.
+
+        Raises:
+            InvalidJob: it is still no job; nothing changed.
+        """
+        letter = await self.dead_letter(entry_id)
+        job = dead_letters.corrected(letter, document) if letter else None
+        return await self._run(dead_letters.replay(entry_id, job))
+
+    async def drop_dead_letters(self, entry_ids: Sequence[str]) -> tuple[bool, ...]:
+        """Delete dead letters for good; for each, whether it was there."""
+        return await self._run(dead_letters.drop(entry_ids))
 
     async def events(self, after: str = "-", *, limit: int = 1000) -> tuple[Event, ...]:
         """Transitions after the entry id `after` ("-" = from the oldest kept), oldest first."""
@@ -206,6 +231,13 @@ class Queue:
         """Claimed jobs that can't be launched at all are FAILED, each with its reason."""
         if failures:
             await self._run(scheduling.fail(owner, failures))
+
+    async def expire(self, *, most: int = 500) -> int:
+        """End or move RUNNABLE jobs whose deadline has passed, or that waited longer than allowed.
+
+        Answers how many it looked at; as many as `most` means that there may be more.
+        """
+        return await self._run(scheduling.expire(most))
 
     async def held(self, owner: OwnerId) -> frozenset[JobId]:
         """What the owner has claimed and not launched; cancelled jobs are no longer in it."""
@@ -283,5 +315,5 @@ class Queue:
         return await self._run(scheduling.finish(task_arn, verdict, delay_ms, budget))
 
     async def cancellations(self) -> tuple[PendingCancellation, ...]:
-        """STARTING and RUNNING jobs whose cancellation was asked for."""
+        """STARTING and RUNNING jobs to be stopped: cancelled on request, or past their timeout."""
         return await self._run(scheduling.cancellations())

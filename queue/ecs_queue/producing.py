@@ -19,7 +19,6 @@ from ecs_queue.states import (
     Cancelled,
     CancelRequested,
     Conflict,
-    DeadLetter,
     Duplicate,
     Event,
     JobRecord,
@@ -62,7 +61,7 @@ class Written:
             self.job.id,
             self.document,
             score,
-            self.job.retry.attempts,
+            _fields(self.job),
         )
 
 
@@ -77,6 +76,24 @@ class Unreadable:
     def args(self) -> tuple[str | bytes | int, ...]:
         """Its part of the enqueue script's arguments."""
         return (self.entry_id, "X", line(self.reason), self.document, "", "")
+
+
+def _fields(job: Job) -> str:
+    """What the scripts have to know of a job beside its document, as words in pairs."""
+    pairs: list[tuple[str, object]] = []
+    if job.retry.attempts != 1:
+        pairs.append(("m", job.retry.attempts))
+    if job.timeout_s is not None:
+        pairs.append(("q", job.timeout_s))
+    if job.not_before is not None:
+        pairs.append(("r", job.not_before * 1000))
+    if job.deadline is not None:
+        pairs.append(("d", job.deadline * 1000))
+    if job.max_wait is not None and job.max_wait.action != "fallback":
+        bound = job.max_wait
+        action = "C" if bound.action == "cancel" else f"P:{bound.priority}"
+        pairs.append(("b", f"{bound.after_s * 1000}:{action}"))
+    return " ".join(f"{name} {value}" for name, value in pairs)
 
 
 def batches(jobs: Iterable[Job]) -> Iterator[list[Written]]:
@@ -181,11 +198,6 @@ def counts() -> Command[Mapping[JobState, int]]:
         return {state: found.get(state, 0) for state in JobState}
 
     return Command("counts", (), parse)
-
-
-def dead_letters(limit: int) -> Command[tuple[DeadLetter, ...]]:
-    """The newest dead letters first."""
-    return Command("dead_letters", (limit,), records.dead_letters)
 
 
 def events(after: str, limit: int) -> Command[tuple[Event, ...]]:

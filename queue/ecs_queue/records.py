@@ -3,7 +3,7 @@
 from typing import Any
 
 from ecs_queue.document import from_canonical
-from ecs_queue.job import JobId
+from ecs_queue.job import Job, JobId
 from ecs_queue.script import chunks, pairs, state_of, text
 from ecs_queue.states import (
     Attempt,
@@ -15,9 +15,16 @@ from ecs_queue.states import (
     LaunchToken,
     TaskArn,
 )
+from ecs_queue.timing import shown
 
 SCORE_STEP = 10**12
 """Room for submission numbers inside one priority: score = (1000 - priority) * step + number."""
+
+
+def priority_of(score: int) -> int:
+    """The priority that a place in the queue stands for."""
+    return 1000 - score // SCORE_STEP
+
 
 Fields = dict[bytes, bytes]
 
@@ -28,12 +35,15 @@ def record(reply: list[Any]) -> JobRecord:
     fields: Fields = dict(pairs(flat))
     state = state_of(fields[b"s"])
     submitted_at_ms = int(fields[b"t"])
+    job = from_canonical(JobId(text(job_id)), document)
     return JobRecord(
-        job=from_canonical(JobId(text(job_id)), document),
+        job=job,
         state=state,
-        reason=_reason(state, fields, held=bool(holders)),
+        reason=_reason(job, state, fields, held=bool(holders)),
+        priority=priority_of(int(fields[b"o"])),
         order=int(fields[b"o"]) % SCORE_STEP,
         launches=int(fields.get(b"n", 0)),
+        failures=int(fields.get(b"f", 0)),
         infrastructure_failures=int(fields.get(b"i", 0)),
         cancel_requested=b"c" in fields,
         submitted_at_ms=submitted_at_ms,
@@ -64,15 +74,21 @@ def events(reply: list[Any]) -> tuple[Event, ...]:
     return tuple(_event(text(entry_id), dict(pairs(flat))) for entry_id, flat in reply)
 
 
-def _reason(state: JobState, fields: Fields, *, held: bool) -> str:
+def _reason(job: Job, state: JobState, fields: Fields, *, held: bool) -> str:
     active = state in (JobState.STARTING, JobState.RUNNING)
     if active and b"c" in fields:
         return f"cancellation requested: {text(fields[b'c'])}"
+    if active and b"e" in fields:
+        return text(fields[b"e"])
     if b"w" in fields:
         return text(fields[b"w"])
     match state:
+        case JobState.RUNNABLE if held:
+            return "being placed"
+        case JobState.RUNNABLE if job.not_before is not None:
+            return f"waiting for its turn, which comes not before {shown(job.not_before)}"
         case JobState.RUNNABLE:
-            return "being placed" if held else "waiting for its turn"
+            return "waiting for its turn"
         case JobState.STARTING if b"a" not in fields:
             return "launch requested, not acknowledged yet"
         case JobState.STARTING:
@@ -99,6 +115,7 @@ def _dead_letter(entry_id: str, fields: Fields) -> DeadLetter:
         document=text(fields[b"document"]),
         reason=text(fields[b"reason"]),
         at_ms=int(fields[b"at"]),
+        inbox_entry=text(fields[b"entry"]),
     )
 
 

@@ -75,13 +75,15 @@ class Admission:
 class Claim:
     """A RUNNABLE job held by one owner under one fencing epoch.
 
-    `order` is the submission sequence; `launches` counts effective launches so far.
+    `order` is the submission sequence; `priority` is the document's unless it was changed since;
+    `launches` counts effective launches so far.
     `runnable_at_ms` is when it became RUNNABLE: at submission, or when its last task ended. A
     refused launch does not move it, so that the wait for a fallback goes on.
     """
 
     job: Job
     epoch: int
+    priority: int
     order: int
     launches: int
     runnable_at_ms: int
@@ -232,7 +234,10 @@ Cancellation = Cancelled | CancelRequested | AlreadyEnded | NoSuchJob
 
 @dataclass(frozen=True, slots=True)
 class PendingCancellation:
-    """A STARTING or RUNNING job to be stopped; `task_arn` is None until ECS acknowledged a task."""
+    """A STARTING or RUNNING job to be stopped, on request or because it ran into its timeout.
+
+    `task_arn` is None until ECS acknowledged a task.
+    """
 
     job_id: JobId
     task_arn: TaskArn | None
@@ -252,7 +257,20 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class TaskFailed:
-    """The task itself failed: uses up one of the user's attempts."""
+    """The task itself failed: uses up one of the user's attempts.
+
+    The job's retry rules are shown `container_reason` and `status_reason`.
+    """
+
+    reason: str
+    exit_code: int | None = None
+    container_reason: str = ""
+    status_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedForGood:
+    """The task itself failed, and a retry rule says that it shall not be run again."""
 
     reason: str
     exit_code: int | None = None
@@ -268,7 +286,7 @@ class InfrastructureFailed:
     reason: str
 
 
-Verdict = Succeeded | TaskFailed | InfrastructureFailed
+Verdict = Succeeded | TaskFailed | FailedForGood | InfrastructureFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,13 +303,18 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """What the queue knows of one job; times in ms since the epoch, None where not reached."""
+    """What the queue knows of one job; times in ms since the epoch, None where not reached.
+
+    `priority` is the document's unless it was changed since; `failures` counts used-up attempts.
+    """
 
     job: Job
     state: JobState
     reason: str
+    priority: int
     order: int
     launches: int
+    failures: int
     infrastructure_failures: int
     cancel_requested: bool
     submitted_at_ms: int
@@ -308,12 +331,31 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """What could not be admitted, as it came."""
+    """What could not be admitted, as it came; `inbox_entry` was its id in the inbox."""
 
     entry_id: str
     document: str
     reason: str
     at_ms: int
+    inbox_entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The letter is gone from the dead letters; the job lies in the inbox, or did so before."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchLetter:
+    """No dead letter has this entry id: it was dropped, or never was one."""
+
+    entry_id: str
+
+
+Replay = Replayed | Duplicate | Conflict | NoSuchLetter
+"""What a replay came to; Duplicate removes the letter too, Conflict leaves it."""
 
 
 @dataclass(frozen=True, slots=True)

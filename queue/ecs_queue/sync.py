@@ -7,7 +7,7 @@ from uuid import uuid4
 import redis
 from redis.exceptions import RedisClusterException, RedisError
 
-from ecs_queue import producing
+from ecs_queue import dead_letters, producing
 from ecs_queue.connection import explained, require_bytes
 from ecs_queue.job import Job, JobId
 from ecs_queue.script import DEFAULT_SETTINGS, Command, Envelope, QueueSettings, sources
@@ -101,4 +101,4 @@ class SyncQueue:
 
     def dead_letters(self, *, limit: int = 100) -> tuple[DeadLetter, ...]:
         """What could not be admitted, newest first."""
-        return self._run(producing.dead_letters(limit))
+        return self._run(dead_letters.newest(limit))

@@ -135,6 +135,7 @@ class _Gauges:
         self.waiting = gauge("waiting_jobs", "Held jobs without a place, by reason.", "reason")
         self.held = gauge("held_jobs", "RUNNABLE jobs claimed by this scheduler.")
         self.unsettled = gauge("unsettled_launches", "Launches whose outcome is not certain.")
+        self.dead_letters = gauge("dead_letters_kept", "Dead letters not replayed or dropped yet.")
         self.model_age = gauge("model_age_seconds", "Age of the last complete sweep.")
 
     def take_over(self, status: ServiceStatus) -> None:
@@ -155,6 +156,7 @@ class _Gauges:
             self.waiting.labels(reason).set(jobs)
         self.held.set(status.held)
         self.unsettled.set(status.unsettled)
+        self.dead_letters.set(status.dead_letters)
         self.model_age.set(float("nan") if status.model_age_s is None else status.model_age_s)
 
 

@@ -78,6 +78,7 @@ class Service:
         self._reconciler = Reconciler(around, self._launcher, self._tracker)
         self._stopping = asyncio.Event()
         self._counts: Mapping[JobState, int] = {}
+        self._dead_letters = 0
         self._passes = 0
         self._last_pass_s = 0.0
         self._progress = False
@@ -144,6 +145,7 @@ class Service:
             model_age_s=None if complete_at is None else now - complete_at,
             passes=self._passes,
             last_pass_s=self._last_pass_s,
+            dead_letters=self._dead_letters,
         )
 
     @property
@@ -248,6 +250,7 @@ class Service:
 
     async def _observe(self) -> None:
         self._counts = await self._around.queue.counts()
+        self._dead_letters = await self._around.queue.dead_letters_kept()
         self._around.metrics.observe(self.status())
 
     async def _open_lease(self) -> None:

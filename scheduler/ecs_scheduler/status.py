@@ -60,3 +60,4 @@ class ServiceStatus:
     model_age_s: float | None
     passes: int
     last_pass_s: float
+    dead_letters: int = 0

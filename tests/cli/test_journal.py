@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,6 +59,56 @@ def test_no_dead_letters_is_said(cli: Callable[..., Any], queue_name: str) -> No
     """Nothing on standard output, a word on standard error."""
     answer = cli("dead")
     assert (answer.code, answer.out, answer.err) == (0, "", "no dead letters\n")
+
+
+def test_a_dead_letter_is_corrected_and_sent_again(
+    cli: Callable[..., Any], send: Callable[[bytes], None], bare: Path
+) -> None:
+    """What is wrong is told until it is right; twice has the effect of once."""
+    send(b'{"id": "a", "task_definition": "etl", "cpus": 1}')
+    letter = json.loads(cli("dead", "list", "-o", "json").out)[0]["entry_id"]
+    assert '"cpus": 1}' in cli("dead", "show", letter).out
+    unchanged = cli("dead", "replay", letter)
+    assert unchanged.code == 1
+    assert unchanged.out.startswith(f"{letter}: still no job: cpus: unknown field")
+    corrected = bare / "a.json"
+    corrected.write_text('{"id": "a", "task_definition": "etl"}')
+    for _ in range(2):
+        answer = cli("dead", "replay", letter, "--edit", str(corrected))
+        assert (answer.code, answer.out) == (0, f"{letter}: replayed as job a\n")
+    assert cli("dead").err == "no dead letters\n"
+
+
+def test_dead_letters_are_dropped_by_id(
+    cli: Callable[..., Any], send: Callable[[bytes], None]
+) -> None:
+    """A letter that is not there is exit code 1."""
+    send(b"not json")
+    letter = json.loads(cli("dead", "-o", "json").out)[0]["entry_id"]
+    assert cli("dead", "drop", letter).out == f"{letter}: dropped\n"
+    for command in ("drop", "show", "replay"):
+        answer = cli("dead", command, letter)
+        assert answer.code == 1
+        assert f"no dead letter '{letter}' in this queue" in answer.out + answer.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["replay"], "dead replay: name at least one letter"),
+        (["drop"], "dead drop: name at least one letter"),
+        (["replay", "1-1", "2-2", "--document", "{}"], "a corrected document is for one letter"),
+        (["replay", "1-1", "--document", "{}", "--edit", "x"], "--edit: give either"),
+        (["replay", "1-1", "--edit", "no-such-file"], "--edit: cannot read no-such-file"),
+    ],
+)
+def test_bad_usage_of_dead_letters(
+    cli: Callable[..., Any], queue_name: str, arguments: list[str], message: str
+) -> None:
+    """Exit code 2, and what to do instead."""
+    answer = cli("dead", *arguments)
+    assert answer.code == 2
+    assert message in answer.err
 
 
 def test_events_tell_the_story_in_order(cli: Callable[..., Any], queue_name: str) -> None:

@@ -50,7 +50,7 @@ COMMANDS = {
     "job": ("ecs_scheduler.cli.jobs:job", "Show one job: state, reason, attempts."),
     "cancel": ("ecs_scheduler.cli.jobs:cancel", "Cancel jobs."),
     "wait": ("ecs_scheduler.cli.jobs:wait", "Wait until jobs have ended."),
-    "dead": ("ecs_scheduler.cli.journal:dead", "List what was sent to the inbox and is not a job."),
+    "dead": ("ecs_scheduler.cli.dead:dead", "Documents that are no jobs: list, replay, drop."),
     "events": ("ecs_scheduler.cli.journal:events", "Show the latest transitions of jobs."),
     "health": ("ecs_scheduler.cli.health:health", "Ask a running scheduler whether it lives."),
     "demo": ("ecs_scheduler.demo:demo", "Try everything: Valkey, a simulated ECS and a workload."),

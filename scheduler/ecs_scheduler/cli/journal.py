@@ -1,4 +1,4 @@
-"""`ecs-scheduler dead` and `events`: what was refused, and what happened."""
+"""`ecs-scheduler events`: what happened."""
 
 import asyncio
 import json
@@ -13,39 +13,13 @@ from ecs_queue.client import Queue
 from ecs_queue.states import Event
 from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
 from ecs_scheduler.cli.failures import OK
-from ecs_scheduler.cli.output import one_line, print_json, print_lines, report, time_shown
-from ecs_scheduler.presentation import dead_letter_as_json, event_as_json
+from ecs_scheduler.cli.output import one_line, print_lines, time_shown
+from ecs_scheduler.presentation import event_as_json
 
 POLL_S = 0.5
 PAGE = 5000
 
 Limit = Annotated[int, Parameter(name=["--limit", "-n"], validator=Number(gte=1, lte=10_000))]
-
-
-async def dead(*, limit: Limit = 20, queue: QueueFlags = DEFAULT_QUEUE) -> int:
-    """List dead letters, newest first: documents of the inbox that are not jobs, and why.
-
-    Args:
-        limit: Most documents to list.
-        queue: The queue.
-    """
-    async with queue.connected() as client:
-        letters = await client.dead_letters(limit=limit)
-    if queue.output == "json":
-        print_json([dead_letter_as_json(letter) for letter in letters])
-        return OK
-    for letter in letters:
-        document = letter.document if len(letter.document) <= 200 else letter.document[:199] + "…"
-        print_lines(
-            (
-                f"{time_shown(letter.at_ms)}  {letter.entry_id}",
-                f"    reason:   {one_line(letter.reason)}",
-                f"    document: {one_line(document)}",
-            )
-        )
-    if not letters:
-        report("no dead letters")
-    return OK
 
 
 async def events(

@@ -1,0 +1,2 @@
+-- Answers how many dead letters there are.
+return call('XLEN', DEAD)
