@@ -4,42 +4,31 @@ from collections.abc import Iterable
 
 import pytest
 
-from ecs_queue.job import Job, JobId
-from ecs_queue.states import Attempt, JobRecord, JobState, TaskArn
-from ecs_scheduler.demo.account import Asked, Books, Ran, Times, problems, times
+from ecs_queue.job import JobId
+from ecs_queue.states import JobState
+from ecs_scheduler.demo.account import Asked, Books, Ran, Times, Told, problems, times
 
 A, B = JobId("a"), JobId("b")
 
 
-def record(
+def told(
     job_id: JobId, *tasks: str, state: JobState = JobState.SUCCEEDED, reason: str = ""
-) -> JobRecord:
-    attempts = tuple(Attempt(TaskArn(task), None, 0, 1, 0, "") for task in tasks)
-    return JobRecord(
-        job=Job(id=job_id, task_definition="batch"),
+) -> Told:
+    return Told(
+        job_id=job_id,
         state=state,
         reason=reason,
-        order=1,
-        launches=len(tasks),
-        infrastructure_failures=0,
-        cancel_requested=False,
+        tasks=tasks,
         submitted_at_ms=1_000,
-        runnable_at_ms=1_000,
         starting_at_ms=3_500,
-        running_at_ms=4_000,
         ended_at_ms=9_000,
-        launch_token=None,
-        task_arn=TaskArn(tasks[-1]) if tasks else None,
-        instance_arn=None,
-        exit_code=0,
-        attempts=attempts,
     )
 
 
-def books(asked: Iterable[Asked], records: Iterable[JobRecord], ran: Iterable[Ran]) -> Books:
+def books(asked: Iterable[Asked], jobs: Iterable[Told], ran: Iterable[Ran]) -> Books:
     return Books(
         asked=tuple(asked),
-        records={each.job.id: each for each in records},
+        told={each.job_id: each for each in jobs},
         ran={each.task_arn: each for each in ran},
     )
 
@@ -49,9 +38,9 @@ def test_matching_books_have_no_problems() -> None:
     kept = books(
         [Asked(A), Asked(B, exit_code=3), Asked(JobId("c"), attempts=2)],
         [
-            record(A, "t1"),
-            record(B, "t2", state=JobState.FAILED),
-            record(JobId("c"), "t3", "t4"),
+            told(A, "t1"),
+            told(B, "t2", state=JobState.FAILED),
+            told(JobId("c"), "t3", "t4"),
         ],
         [Ran("t1"), Ran("t2", exit_code=3), Ran("t3", exit_code=1), Ran("t4")],
     )
@@ -62,7 +51,7 @@ def test_tasks_that_never_started_or_were_stopped_are_no_second_run() -> None:
     """A launch that came to nothing (an instance died, say) may be repeated."""
     kept = books(
         [Asked(A)],
-        [record(A, "t1", "t2", "t3")],
+        [told(A, "t1", "t2", "t3")],
         [Ran("t1", started=False, exit_code=None), Ran("t2", exit_code=None), Ran("t3")],
     )
     assert list(problems(kept)) == []
@@ -74,40 +63,44 @@ BROKEN = {
         "a is lost: the queue does not know it",
     ),
     "open": (
-        books([Asked(A)], [record(A, state=JobState.RUNNABLE, reason="RESOURCE:GPU")], []),
+        books([Asked(A)], [told(A, state=JobState.RUNNABLE, reason="RESOURCE:GPU")], []),
         "a is still RUNNABLE: RESOURCE:GPU",
     ),
+    "made up": (
+        books([], [told(A, "t1")], [Ran("t1")]),
+        "a is in the queue, and nobody submitted it",
+    ),
     "ran twice": (
-        books([Asked(A)], [record(A, "t1", "t2")], [Ran("t1"), Ran("t2")]),
+        books([Asked(A)], [told(A, "t1", "t2")], [Ran("t1"), Ran("t2")]),
         "a ran 2 times, with exit codes [0, 0]",
     ),
     "ran too often": (
         books(
             [Asked(A, exit_code=1)],
-            [record(A, "t1", "t2", state=JobState.FAILED)],
+            [told(A, "t1", "t2", state=JobState.FAILED)],
             [Ran("t1", exit_code=1), Ran("t2", exit_code=1)],
         ),
         "a ran 2 times, with exit codes [1, 1]",
     ),
     "unknown to the queue": (
-        books([Asked(A)], [record(A, "t1")], [Ran("t1"), Ran("t2")]),
+        books([Asked(A)], [told(A, "t1")], [Ran("t1"), Ran("t2")]),
         "t2 ran, and no job knows of it",
     ),
     "unknown to ECS": (
-        books([Asked(A)], [record(A, "t1", "t2")], [Ran("t1")]),
+        books([Asked(A)], [told(A, "t1", "t2")], [Ran("t1")]),
         "t2 is named by a job, and ECS does not know it",
     ),
     "shared": (
-        books([Asked(A), Asked(B)], [record(A, "t1"), record(B, "t1")], [Ran("t1")]),
+        books([Asked(A), Asked(B)], [told(A, "t1"), told(B, "t1")], [Ran("t1")]),
         "t1 is named by 2 jobs",
     ),
     "made up success": (
-        books([Asked(A)], [record(A, "t1")], [Ran("t1", exit_code=None)]),
+        books([Asked(A)], [told(A, "t1")], [Ran("t1", exit_code=None)]),
         "a SUCCEEDED, and none of its tasks did",
     ),
     "wrong ending": (
         books(
-            [Asked(A)], [record(A, "t1", state=JobState.FAILED, reason="exit code 0")], [Ran("t1")]
+            [Asked(A)], [told(A, "t1", state=JobState.FAILED, reason="exit code 0")], [Ran("t1")]
         ),
         "a should have SUCCEEDED (exit code 0) and is FAILED: exit code 0",
     ),
@@ -122,7 +115,7 @@ def test_a_broken_promise_is_noticed(kept: Books, problem: str) -> None:
 
 def test_times_are_taken_from_the_records() -> None:
     """Makespan from the first submission to the last end; waiting until the launch."""
-    assert times([record(A, "t1"), record(B, "t2")]) == Times(
+    assert times([told(A, "t1"), told(B, "t2")]) == Times(
         makespan_s=8.0, waiting_median_s=2.5, waiting_p95_s=2.5
     )
     assert times([]) is None

@@ -12,7 +12,6 @@ from ecs_scheduler.demo.report import Ending, lines
 from ecs_scheduler.demo.show import screen
 from ecs_scheduler.demo.view import Frame, live, plain
 from ecs_scheduler.status import ServiceStatus
-from ecs_simulator import Statistics, Utilisation
 
 JOBS = {JobState.RUNNABLE: 14, JobState.RUNNING: 7, JobState.SUCCEEDED: 19}
 
@@ -70,17 +69,13 @@ def test_off_a_terminal_lines_come_every_two_seconds(status: ServiceStatus) -> N
 
 def ending(status: ServiceStatus, *problems: str) -> Ending:
     return Ending(
-        cluster="demo",
         asked=(Asked(JobId("a")), Asked(JobId("b"), exit_code=3)),
-        records=(),
+        told=(),
         status=status,
-        statistics=Statistics(
-            calls={"StartTask": 10},
-            throttled={"Cluster resource modify": 2},
-            peak_reserved={"demo": {"CPU": 2048, "GPU": 0}},
-            tasks_started=26,
-        ),
-        capacity={"CPU": Utilisation(0, 4096), "GPU": Utilisation(0, 1)},
+        calls={"StartTask": 10},
+        throttled=2,
+        peaks={"CPU": 2048, "GPU": 0},
+        registered={"CPU": 4096, "GPU": 1},
         first_launch_s=0.44,
         elapsed_s=20.0,
         problems=problems,

@@ -25,6 +25,33 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What the queue tells of a job: `tasks` are the ARNs of all its attempts, in order."""
+
+    job_id: JobId
+    state: JobState
+    reason: str
+    tasks: tuple[str, ...]
+    submitted_at_ms: int
+    starting_at_ms: int | None
+    ended_at_ms: int | None
+
+    @classmethod
+    def by(cls, record: JobRecord) -> "Told":
+        """What a job's record tells."""
+        named = [attempt.task_arn for attempt in record.attempts] + [record.task_arn]
+        return cls(
+            job_id=record.job.id,
+            state=record.state,
+            reason=record.reason,
+            tasks=tuple(dict.fromkeys(arn for arn in named if arn is not None)),
+            submitted_at_ms=record.submitted_at_ms,
+            starting_at_ms=record.starting_at_ms,
+            ended_at_ms=record.ended_at_ms,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Ran:
     """A task of the simulated ECS: whether it ever ran, and how its container ended by itself."""
 
@@ -38,7 +65,7 @@ class Books:
     """Three independent accounts of the same work, after its end."""
 
     asked: Sequence[Asked]
-    records: Mapping[JobId, JobRecord]
+    told: Mapping[JobId, Told]
     ran: Mapping[str, Ran]
 
 
@@ -47,28 +74,24 @@ def problems(books: Books) -> Iterator[str]:
     yield from _lost_or_open(books)
     yield from _unknown_tasks(books)
     for asked in books.asked:
-        record = books.records.get(asked.job_id)
-        if record is not None and record.state.terminal:
-            yield from _runs(books, asked, record)
-
-
-def tasks_of(record: JobRecord) -> tuple[str, ...]:
-    """The ARNs of all tasks that a job's record names, in the order of its attempts."""
-    named = [attempt.task_arn for attempt in record.attempts] + [record.task_arn]
-    return tuple(dict.fromkeys(arn for arn in named if arn is not None))
+        told = books.told.get(asked.job_id)
+        if told is not None and told.state.terminal:
+            yield from _runs(books, asked, told)
 
 
 def _lost_or_open(books: Books) -> Iterator[str]:
     for asked in books.asked:
-        record = books.records.get(asked.job_id)
-        if record is None:
+        told = books.told.get(asked.job_id)
+        if told is None:
             yield f"{asked.job_id} is lost: the queue does not know it"
-        elif not record.state.terminal:
-            yield f"{asked.job_id} is still {record.state}: {record.reason}"
+        elif not told.state.terminal:
+            yield f"{asked.job_id} is still {told.state}: {told.reason}"
+    for job_id in books.told.keys() - {asked.job_id for asked in books.asked}:
+        yield f"{job_id} is in the queue, and nobody submitted it"
 
 
 def _unknown_tasks(books: Books) -> Iterator[str]:
-    named = Counter(arn for record in books.records.values() for arn in tasks_of(record))
+    named = Counter(arn for told in books.told.values() for arn in told.tasks)
     for arn, task in books.ran.items():
         if task.started and arn not in named:
             yield f"{arn} ran, and no job knows of it"
@@ -79,21 +102,21 @@ def _unknown_tasks(books: Books) -> Iterator[str]:
             yield f"{arn} is named by {jobs} jobs"
 
 
-def _runs(books: Books, asked: Asked, record: JobRecord) -> Iterator[str]:
+def _runs(books: Books, asked: Asked, told: Told) -> Iterator[str]:
     """A job ran until its first success, and never more often than it may."""
-    codes = [books.ran[arn].exit_code for arn in tasks_of(record) if arn in books.ran]
+    codes = [books.ran[arn].exit_code for arn in told.tasks if arn in books.ran]
     complete = [code for code in codes if code is not None]
     if complete.count(0) > 1 or len(complete) > asked.attempts:
         yield f"{asked.job_id} ran {len(complete)} times, with exit codes {complete}"
-    if record.state is JobState.SUCCEEDED and 0 not in complete:
+    if told.state is JobState.SUCCEEDED and 0 not in complete:
         yield f"{asked.job_id} SUCCEEDED, and none of its tasks did"
     if asked.exit_code is None:
         return
     expected = JobState.SUCCEEDED if asked.exit_code == 0 else JobState.FAILED
-    if record.state is not expected:
+    if told.state is not expected:
         yield (
             f"{asked.job_id} should have {expected} (exit code {asked.exit_code}) and is "
-            f"{record.state}: {record.reason}"
+            f"{told.state}: {told.reason}"
         )
 
 
@@ -113,17 +136,17 @@ class Times:
     waiting_p95_s: float
 
 
-def times(records: Sequence[JobRecord]) -> Times | None:
+def times(jobs: Sequence[Told]) -> Times | None:
     """The times of these jobs; None if none of them was launched and ended."""
     waits = sorted(
-        (record.starting_at_ms - record.submitted_at_ms) / 1000
-        for record in records
-        if record.starting_at_ms is not None
+        (told.starting_at_ms - told.submitted_at_ms) / 1000
+        for told in jobs
+        if told.starting_at_ms is not None
     )
-    ends = [record.ended_at_ms for record in records if record.ended_at_ms is not None]
+    ends = [told.ended_at_ms for told in jobs if told.ended_at_ms is not None]
     if not waits or not ends:
         return None
-    start = min(record.submitted_at_ms for record in records)
+    start = min(told.submitted_at_ms for told in jobs)
     return Times((max(ends) - start) / 1000, _rank(waits, 0.5), _rank(waits, 0.95))
 
 

@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ecs_queue.states import JobRecord, JobState
-from ecs_scheduler.demo.account import Asked, times
+from ecs_queue.states import JobState
+from ecs_scheduler.demo.account import Asked, Told, times
 from ecs_scheduler.status import ServiceStatus
-from ecs_simulator import Statistics, Utilisation
 
 PROBLEMS_SHOWN = 20
 LAUNCHES = ("StartTask", "RunTask")
@@ -17,15 +16,18 @@ LAUNCHES = ("StartTask", "RunTask")
 class Ending:
     """Everything the report is made of; `problems` empty is what we want.
 
-    `first_launch_s` and `elapsed_s` count from the demo's start.
+    The simulated ECS counted `calls` by operation, how many it `throttled`, and by dimension the
+    `peaks` of what was reserved out of what was `registered`. `first_launch_s` and `elapsed_s`
+    count from the demo's start.
     """
 
-    cluster: str
     asked: Sequence[Asked]
-    records: Sequence[JobRecord]
+    told: Sequence[Told]
     status: ServiceStatus
-    statistics: Statistics
-    capacity: Mapping[str, Utilisation]
+    calls: Mapping[str, int]
+    throttled: int
+    peaks: Mapping[str, int]
+    registered: Mapping[str, int]
     first_launch_s: float | None
     elapsed_s: float
     problems: Sequence[str]
@@ -49,12 +51,12 @@ def lines(ending: Ending) -> Iterator[str]:
 
 
 def _work(ending: Ending) -> Iterator[str]:
-    states = Counter(record.state for record in ending.records)
+    states = Counter(job.state for job in ending.told)
     shown = ", ".join(f"{states[state]} {state}" for state in JobState if states[state])
     failing = sum(asked.exit_code not in (0, None) for asked in ending.asked)
     meant = f" ({failing} were made to fail)" if failing else ""
     yield f"{len(ending.asked)} jobs: {shown or 'none left'}{meant}"
-    took = times(ending.records)
+    took = times(ending.told)
     if took is not None:
         yield (
             f"makespan {took.makespan_s:.1f} s; from submission to launch "
@@ -65,7 +67,7 @@ def _work(ending: Ending) -> Iterator[str]:
 
 
 def _calls(ending: Ending) -> Iterator[str]:
-    status, calls = ending.status, ending.statistics.calls
+    status, calls = ending.status, ending.calls
     if status.launch_calls:
         made = " and ".join(f"{calls[api]} {api} calls" for api in LAUNCHES if api in calls)
         per_call = status.launched / status.launch_calls
@@ -75,15 +77,13 @@ def _calls(ending: Ending) -> Iterator[str]:
         yield (
             f"API, {budget.category}: {budget.calls} calls, {rate:.1f}/s of {budget.rate_per_s:g}/s"
         )
-    throttled = sum(ending.statistics.throttled.values())
-    yield f"API, throttled by ECS: {throttled} calls"
+    yield f"API, throttled by ECS: {ending.throttled} calls"
 
 
 def _peaks(ending: Ending) -> Iterator[str]:
-    peaks = ending.statistics.peak_reserved.get(ending.cluster, {})
     shares = [
-        f"{name} {peaks.get(name, 0) / each.registered:.0%}"
-        for name, each in ending.capacity.items()
-        if each.registered and peaks.get(name, 0)
+        f"{name} {peak / ending.registered[name]:.0%}"
+        for name, peak in ending.peaks.items()
+        if peak and ending.registered.get(name)
     ]
     yield f"peak reserved on {ending.status.instances} instances: {', '.join(shares)}"

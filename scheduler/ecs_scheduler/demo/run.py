@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ecs_queue.states import JobRecord, JobState
-from ecs_scheduler.demo.account import Books, Ran, problems
+from ecs_scheduler.demo.account import Books, Ran, Told, problems
 from ecs_scheduler.demo.feed import Feed
 from ecs_scheduler.demo.report import Ending
 from ecs_scheduler.demo.stage import Stage
@@ -94,20 +94,24 @@ class Performance:
 
     async def _ending(self, broken: str | None) -> Ending:
         stage = self.stage
-        records = await all_jobs(stage)
+        told = [Told.by(record) for record in await all_jobs(stage)]
         books = Books(
             asked=self.workload.asked,
-            records={record.job.id: record for record in records},
+            told={each.job_id: each for each in told},
             ran={task.arn: _ran(task) for task in stage.ecs.tasks()},
         )
         dead = await stage.queue.dead_letters()
+        cluster, statistics = stage.config.cluster, stage.ecs.statistics
         return Ending(
-            cluster=stage.config.cluster,
             asked=self.workload.asked,
-            records=records,
+            told=told,
             status=stage.service.status(),
-            statistics=stage.ecs.statistics,
-            capacity=stage.ecs.utilisation(stage.config.cluster),
+            calls=statistics.calls,
+            throttled=sum(statistics.throttled.values()),
+            peaks=statistics.peak_reserved.get(cluster, {}),
+            registered={
+                name: each.registered for name, each in stage.ecs.utilisation(cluster).items()
+            },
             first_launch_s=self.first_launch_s,
             elapsed_s=self.elapsed_s,
             problems=(
