@@ -1,6 +1,7 @@
 """A small dense linear program, solved exactly: the revised simplex method on an explicit inverse.
 
-It is meant for a few hundred rows, as the volume plan of `volume` has; no such solver is in numpy.
+It is meant for some hundred rows and takes further columns between solutions, as column generation
+needs; no such solver is in numpy.
 """
 
 import numpy as np
@@ -9,43 +10,97 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _TINY = 1e-10
-_REFRESH = 150  # pivots after which the inverse is computed afresh, before errors add up
+_SMALLEST_PIVOT = 1e-8
+_REFRESH = 200  # pivots after which the inverse is computed afresh, before errors add up
+
+
+class Program:
+    """Maximise gain·x subject to uses·x <= limit, x >= 0, where limit >= 0.
+
+    The limits are shifted by distinct amounts around 1e-9, so that no two bases tie and it cannot
+    cycle; the answer is taken from the optimal basis with the true limits.
+    """
+
+    def __init__(self, limit: Floats) -> None:
+        rows = limit.size
+        self._limit = limit
+        self._shifted = limit + 1e-9 * (1.0 + np.random.default_rng(rows).random(rows))
+        # Columns are kept sparse, padded with row number `rows`; the slacks come first.
+        self._index = np.arange(rows)[:, None]
+        self._value = np.ones((rows, 1))
+        self._gain = np.zeros(rows)
+        self._basis = np.arange(rows)
+        self._inverse, self._at = np.eye(rows), self._shifted.copy()
+        self.pivots = 0
+
+    def add(self, gain: Floats, uses: Floats) -> None:
+        """Further columns: `gain` [k], `uses` [k, rows]."""
+        wide = max(int(np.count_nonzero(uses, axis=1).max(initial=1)), self._index.shape[1])
+        index = np.argsort(uses == 0, axis=1, kind="stable")[:, :wide]
+        value = np.take_along_axis(uses, index, axis=1)
+        missing = wide - index.shape[1]
+        index = np.pad(np.where(value == 0, self._limit.size, index), ((0, 0), (0, missing)))
+        value = np.pad(value, ((0, 0), (0, missing)))
+        grown = ((0, 0), (0, wide - self._index.shape[1]))
+        self._index = np.vstack([np.pad(self._index, grown), index])
+        self._value = np.vstack([np.pad(self._value, grown), value])
+        self._gain = np.concatenate([self._gain, gain])
+
+    def solve(self) -> tuple[Floats, Floats]:
+        """The optimal x of all columns added, and the price of each limit."""
+        for _ in range(50 * self._gain.size):
+            prices = np.append(self._prices(), 0.0)
+            reduced = self._gain - (prices[self._index] * self._value).sum(axis=1)
+            reduced[self._basis] = 0.0
+            enters = int(reduced.argmax())
+            if reduced[enters] <= _TINY or not self._pivot(enters):
+                break
+        x = np.zeros(self._gain.size)
+        x[self._basis] = np.maximum(self._inverse @ self._limit, 0.0)
+        return x[self._limit.size :], np.maximum(self._prices(), 0.0)
+
+    def _prices(self) -> Floats:
+        prices: Floats = self._gain[self._basis] @ self._inverse
+        return prices
+
+    def _column(self, number: int) -> Floats:
+        column = np.zeros(self._limit.size + 1)
+        column[self._index[number]] = self._value[number]
+        return column[:-1]
+
+    def _pivot(self, enters: int) -> bool:
+        """Bring a column into the basis; False where nothing bounds it."""
+        direction = self._inverse @ self._column(enters)
+        bounds = direction > _SMALLEST_PIVOT
+        if not bounds.any():
+            return False
+        ratio = np.where(bounds, self._at / np.where(bounds, direction, 1.0), np.inf)
+        # Among equally tight rows the largest pivot keeps the inverse accurate.
+        tight = ratio <= ratio.min() + 1e-11
+        leaves = int(np.where(tight, direction, -np.inf).argmax())
+        step = max(float(ratio[leaves]), 0.0)
+        self._at -= step * direction
+        self._at[leaves] = step
+        scaled = self._inverse[leaves] / direction[leaves]
+        self._inverse -= np.outer(direction, scaled)
+        self._inverse[leaves] = scaled
+        self._basis[leaves] = enters
+        self.pivots += 1
+        return self.pivots % _REFRESH != 0 or self._refreshed()
+
+    def _refreshed(self) -> bool:
+        """Compute the inverse afresh; False, which ends the search, where rounding spoilt it."""
+        columns = [self._column(number) for number in self._basis.tolist()]
+        try:
+            self._inverse = np.linalg.inv(np.column_stack(columns))
+        except np.linalg.LinAlgError:
+            return False
+        self._at = self._inverse @ self._shifted
+        return True
 
 
 def maximise(gain: Floats, uses: Floats, limit: Floats) -> tuple[Floats, Floats]:
-    """Maximise gain·x subject to uses·x ≤ limit and x ≥ 0, with limit ≥ 0: x and the prices of
-    the limits.
-
-    The limits are shifted by distinct amounts around 1e-9, so that no two bases tie and it cannot
-    cycle; x is then taken from the optimal basis with the true limits.
-    """
-    rows, columns = uses.shape
-    shifted = limit + 1e-9 * (1.0 + np.random.default_rng(rows).random(rows))
-    table = np.hstack([uses, np.eye(rows)])
-    gains = np.concatenate([gain, np.zeros(rows)])
-    basis = np.arange(columns, columns + rows)
-    inverse, at = np.eye(rows), shifted.copy()
-    for pivot in range(1, 50 * (rows + columns)):
-        reduced = gains - (gains[basis] @ inverse) @ table
-        reduced[basis] = 0.0
-        enters = int(reduced.argmax())
-        direction = inverse @ table[:, enters]
-        bounds = direction > _TINY
-        if reduced[enters] <= _TINY or not bounds.any():
-            break
-        ratio = np.where(bounds, at / np.where(bounds, direction, 1.0), np.inf)
-        leaves = int(ratio.argmin())
-        step = max(float(ratio[leaves]), 0.0)
-        at -= step * direction
-        at[leaves] = step
-        scaled = inverse[leaves] / direction[leaves]
-        inverse -= np.outer(direction, scaled)
-        inverse[leaves] = scaled
-        basis[leaves] = enters
-        if pivot % _REFRESH == 0:
-            inverse = np.linalg.inv(table[:, basis])
-            at = inverse @ shifted
-    prices: Floats = np.maximum(gains[basis] @ inverse, 0.0)
-    x = np.zeros(columns + rows)
-    x[basis] = np.maximum(inverse @ limit, 0.0)
-    return x[:columns], prices
+    """Solve once: x, and the price of each limit."""
+    program = Program(limit)
+    program.add(gain, uses.T)
+    return program.solve()

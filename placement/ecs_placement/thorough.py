@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ecs_placement.arrays import Placed, Problem
 from ecs_placement.greedy import best_fit
 from ecs_placement.packing import Packing
+from ecs_placement.patterns import Rows, Task, repack
 from ecs_placement.pouring import pour
 from ecs_placement.steps import Steps
 from ecs_placement.swapping import improve
@@ -20,14 +21,24 @@ Bools = NDArray[np.bool_]
 
 _DETAIL = 16  # classes of rows in use
 _FEW_SHAPES = 64
+# Patterns are worth their time where rows hold few tasks of few shapes.
+_MOST_SHAPES, _MOST_PER_ROW, _MOST_KINDS = 300, 8, 8
 
 
 def default_budget_s(problem: Problem) -> float:
-    """One second, or what keeps 100,000 requests of few shapes above 100,000/s, of many above
-    20,000/s.
+    """Four seconds where patterns pay, one for other small batches, two for larger ones.
+
+    From 50,000 tasks on, what lets few shapes go at 100,000/s and many at 20,000/s.
     """
-    each = 0.8e-5 if problem.counts.size <= _FEW_SHAPES else 4.0e-5
-    return max(1.0, each * float(problem.counts.sum()))
+    tasks = float(problem.counts.sum())
+    few = problem.counts.size <= _MOST_SHAPES
+    if problem.opening and few:
+        asked = (problem.counts @ np.maximum(problem.shapes, 0)) * _even(problem.capacity)
+        if tasks <= _MOST_PER_ROW * float(asked.max()):
+            return 4.0
+    if tasks <= 50_000:
+        return 1.0 if tasks < 1_000 else 2.0
+    return tasks * (0.8e-5 if problem.counts.size <= _FEW_SHAPES else 4.0e-5)
 
 
 def solve(problem: Problem, budget_s: float | None, seed: int) -> Placed:
@@ -142,8 +153,43 @@ def _open_rows(problem: Problem, steps: Steps) -> Placed:
     _anneal(packing, np.flatnonzero(packing.usable), 0.35, steps)
     _settle(packing, 0.02, steps)
     if not packing.pool.any():
+        _repack_small(packing, steps)
         _reopen(packing, steps)
     return packing.placed()
+
+
+def _repack_small(packing: Packing, steps: Steps) -> None:
+    """Where little is on opened rows, choose their whole content anew by patterns."""
+    problem = packing.problem
+    closed = np.flatnonzero(~problem.active & (problem.cost > 0))
+    opened = closed[packing.count[closed] > 0]
+    held = np.bincount(packing.items[opened].reshape(-1), minlength=packing.nothing + 1)[:-1]
+    shapes = np.flatnonzero(held)
+    if not 0 < shapes.size <= _MOST_SHAPES or held.sum() > _MOST_PER_ROW * opened.size:
+        return
+    kinds, first, kind_of, number = np.unique(
+        np.column_stack([np.maximum(problem.free[closed], 0), problem.cost[closed]]),
+        axis=0,
+        return_index=True,
+        return_inverse=True,
+        return_counts=True,
+    )
+    if kinds.shape[0] > _MOST_KINDS:
+        return
+    room = np.maximum(problem.free[closed[first]], 0)
+    rows = Rows(room, problem.cost[closed[first]], number)
+    task = Task(packing.demand[shapes], held[shapes], rows)
+    patterns = repack(task, 0.9 * steps.budget_s, packing.cost(), steps)
+    if patterns is None:
+        return
+    packing.clear(opened)
+    packing.usable[closed] = False
+    unused = [closed[kind_of.reshape(-1) == kind].tolist() for kind in range(kinds.shape[0])]
+    for kind, holds in zip(patterns.kind.tolist(), patterns.holds, strict=True):
+        row = unused[kind].pop(0)
+        packing.usable[row] = True
+        for shape in np.repeat(shapes, holds).tolist():
+            packing.put(np.array([row]), np.array([shape]))
 
 
 def _open(packing: Packing, plan: VolumePlan, *, up: bool) -> int:
@@ -183,19 +229,26 @@ def _settle(packing: Packing, share: float, steps: Steps) -> None:
 
 
 def _reopen(packing: Packing, steps: Steps) -> None:
-    """Close the rows that hold least for their cost, place their content again, keep what is
-    cheaper.
+    """Close some opened rows, place their content again, and keep what is cheaper.
+
+    Mostly those that hold least for their cost; every third time a few at random, since the row
+    that seems worst may be the only one that can hold what is on it.
     """
     problem = packing.problem
     best, saved = packing.cost(), packing.save()
-    part = 0.1
+    part, trial = 0.1, 0
     while not steps.past(1.0):
         opened = np.flatnonzero((packing.count > 0) & ~problem.active & (problem.cost > 0))
         if not opened.size:
             return
-        held = packing.worth[packing.items[opened]].sum(axis=1) / problem.cost[opened]
-        held = held * (1.0 + 0.1 * steps.chance.random(opened.size))
-        closing = opened[np.argsort(held, kind="stable")[: max(1, int(part * opened.size))]]
+        trial += 1
+        most = max(1, int(part * opened.size))
+        if trial % 3:
+            held = packing.worth[packing.items[opened]].sum(axis=1) / problem.cost[opened]
+            held = held * (1.0 + 0.1 * steps.chance.random(opened.size))
+            closing = opened[np.argsort(held, kind="stable")[:most]]
+        else:
+            closing = steps.chance.choice(opened, min(most, 3), replace=False)
         packing.clear(closing)
         packing.usable = packing.usable & ~((packing.count == 0) & ~problem.active)
         rows = np.flatnonzero(packing.usable)
