@@ -224,6 +224,7 @@ def _pending_launch(token: bytes, fields: dict[bytes, bytes]) -> PendingLaunch:
         token=LaunchToken(text(token)),
         api=text(fields[b"api"]),
         created_at_ms=int(fields[b"at"]),
+        age_ms=int(fields[b"now"]) - int(fields[b"at"]),
         jobs={
             JobId(text(name.removeprefix(b"job:"))): InstanceArn(text(arn)) if arn else None
             for name, arn in fields.items()

@@ -172,11 +172,15 @@ An unknown outcome settles nothing: the intent stands until the reconciler is ce
 
 @dataclass(frozen=True, slots=True)
 class PendingLaunch:
-    """An unsettled ledger entry; `jobs` maps each unsettled job to its intended instance."""
+    """An unsettled ledger entry; `jobs` maps each unsettled job to its intended instance.
+
+    `age_ms` is by the clock that set `created_at_ms`.
+    """
 
     token: LaunchToken
     api: str
     created_at_ms: int
+    age_ms: int
     jobs: Mapping[JobId, InstanceArn | None]
 
 

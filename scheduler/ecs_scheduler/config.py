@@ -271,6 +271,13 @@ class Config(Settings):
         return self.region or _region_of_arn(self.cluster)
 
     @property
+    def send_within_s(self) -> float:
+        """A launch whose call does not start this soon after its intent is not made any more, since
+        its call could last past `settle_after_s`.
+        """
+        return self.settle_after_s - self.ecs_connect_timeout_s - self.ecs_read_timeout_s
+
+    @property
     def cluster_name(self) -> str:
         """The cluster's short name."""
         return self.cluster.rpartition("/")[2]

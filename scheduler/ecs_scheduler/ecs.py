@@ -163,7 +163,7 @@ def _budget(config: Config, clock: Clock) -> Budget:
 
 
 class Ecs:
-    """One ECS cluster behind its API. Every call waits for its token first."""
+    """One ECS cluster behind its API. Every call but a launch waits for its token first."""
 
     def __init__(self, launches: ECSClient, reads: ECSClient, cluster: str, budget: Budget) -> None:
         self._launches = launches
@@ -261,15 +261,21 @@ class Ecs:
             ) from error
         return answer["taskDefinition"]
 
+    async def launch_allowed(self) -> None:
+        """Wait for the token of one StartTask or RunTask, and spend it.
+
+        Apart from the call itself, so that nothing is written down for a call that still waits.
+        """
+        await self.budget.modify.take(Budget.STOP_RESERVE)
+
     async def start_task(
         self, signature: LaunchSignature, instances: Sequence[InstanceArn], token: LaunchToken
     ) -> LaunchAnswer:
-        """StartTask on up to ten different instances, one attempt.
+        """StartTask on up to ten different instances, one attempt, after `launch_allowed`.
 
         Raises Throttled, CallNotSent or CallRefused when nothing was started, CallUnknown when
         nobody knows.
         """
-        await self.budget.modify.take(Budget.STOP_RESERVE)
         with self._errors("StartTask"):
             answer = await self._launches.start_task(
                 cluster=self._cluster,
@@ -285,7 +291,6 @@ class Ecs:
         """RunTask for `count` ≤ 10 tasks with the token as clientToken and startedBy, one
         attempt; raises like start_task.
         """
-        await self.budget.modify.take(Budget.STOP_RESERVE)
         with self._errors("RunTask"):
             answer = await self._launches.run_task(
                 cluster=self._cluster,

@@ -17,8 +17,9 @@ from ecs_scheduler.task_definitions import TaskDefinition
 from ecs_scheduler.window import NOTE_EVERY_S, Held, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
+    from ecs_queue.job import JobId
     from ecs_scheduler.around import Around
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -42,9 +43,12 @@ UNRESOLVED_DELAY_MS = 5_000
 class Intake:
     """Keeps the window filled with the best jobs of the queue."""
 
-    def __init__(self, around: Around, window: Window) -> None:
+    def __init__(
+        self, around: Around, window: Window, launching: Callable[[], Collection[JobId]]
+    ) -> None:
         self._around = around
         self._window = window
+        self._launching = launching
         self._claims_checked_at = float("-inf")
         self._rotated_at = float("-inf")
 
@@ -91,11 +95,18 @@ class Intake:
             held.noted_reason, held.noted_at = held.reason, now
 
     async def _check_claims(self) -> None:
-        """Jobs that were cancelled while they waited here are no longer among our claims."""
-        now = self._around.clock.monotonic_s()
-        if len(self._window) and now - self._claims_checked_at >= CHECK_CLAIMS_EVERY_S:
-            self._claims_checked_at = now
-            self._window.keep_only(await self._around.queue.held(self._around.owner))
+        """Jobs that were cancelled while they waited here are no longer among our claims; and what
+        a failed call of Redis made us lose track of goes back to the queue.
+        """
+        around, now = self._around, self._around.clock.monotonic_s()
+        if now - self._claims_checked_at < CHECK_CLAIMS_EVERY_S:
+            return
+        self._claims_checked_at = now
+        launching = frozenset(self._launching())
+        held = await around.queue.held(around.owner)
+        self._window.keep_only(held)
+        lost = [each for each in held if each not in self._window and each not in launching]
+        await around.queue.put_back(around.owner, sorted(lost))
 
     async def _rotate(self) -> None:
         """A full window gives part of its longest lanes back, so that no shape keeps the others

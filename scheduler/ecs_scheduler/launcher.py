@@ -25,11 +25,13 @@ from ecs_scheduler.errors import (
     Throttled,
 )
 from ecs_scheduler.launch import Launch, Slot, match
+from ecs_scheduler.model import SHOWN_AFTER_S
 from ecs_scheduler.status import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ecs_queue.job import JobId
     from ecs_scheduler.around import Around
     from ecs_scheduler.ecs import LaunchAnswer
     from ecs_scheduler.tasks import Task
@@ -78,7 +80,7 @@ class Launcher:
     def __init__(self, around: Around, tracker: Tracker) -> None:
         self._around = around
         self._tracker = tracker
-        self._running: dict[asyncio.Task[None], LaunchToken] = {}
+        self._running: dict[asyncio.Task[None], tuple[LaunchToken, frozenset[JobId]]] = {}
         self.record = LaunchRecord()
 
     @property
@@ -93,16 +95,19 @@ class Launcher:
     @property
     def in_flight(self) -> frozenset[LaunchToken]:
         """Tokens of calls that have not ended; the reconciler leaves them alone."""
-        return frozenset(self._running.values())
+        return frozenset(token for token, _ in self._running.values())
+
+    @property
+    def jobs_in_flight(self) -> frozenset[JobId]:
+        """Jobs of calls that have not ended."""
+        return frozenset(job_id for _, jobs in self._running.values() for job_id in jobs)
 
     def start(self, launch: Launch) -> None:
         """Promise the room and launch in the background."""
         token = LaunchToken(self._around.queue.new_token())
-        for slot in launch.slots:
-            if slot.instance is not None:
-                self._around.model.promise(slot.instance, slot.job_id, slot.held.shape)
+        self._promise(launch)
         task = asyncio.create_task(self._launch(launch, token), name=f"launch {token}")
-        self._running[task] = token
+        self._running[task] = token, frozenset(slot.job_id for slot in launch.slots)
         task.add_done_callback(self._ended)
 
     async def drain(self, timeout_s: float) -> None:
@@ -122,22 +127,30 @@ class Launcher:
             task.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        token = self._running.pop(task)
+        token, _ = self._running.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error(
                 "launch broke off; the reconciler will settle it", token=token, exc_info=error
             )
 
     async def _launch(self, launch: Launch, token: LaunchToken) -> None:
+        around = self._around
+        await around.ecs.launch_allowed()
+        intended_at = around.clock.monotonic_s()
         launch = await self._intend(launch, token)
         if not launch.slots:
             return
+        if around.clock.monotonic_s() - intended_at > around.config.send_within_s:
+            # Others may look for this launch before its call would have ended.
+            log.warning("launch held up; not made", token=token)
+            await self._settle(launch, token, _not_made(launch, "held up before the call"))
+            return
+        self._promise(launch)
         try:
             answer = await self._call(launch, token)
         except (Throttled, CallNotSent, AwsRefused, ClusterNotFound) as error:
             log.warning("launch not made", token=token, error=str(error))
-            refused = [Refused(s.job_id, str(error), NOT_MADE_DELAY_MS) for s in launch.slots]
-            await self._settle(launch, token, refused)
+            await self._settle(launch, token, _not_made(launch, str(error)))
         except CallRefused as error:
             log.warning("launch refused", token=token, error=str(error))
             rejected = [Rejected(slot.job_id, str(error)) for slot in launch.slots]
@@ -159,12 +172,22 @@ class Launcher:
         try:
             accepted = await around.queue.intend(around.owner, token, launch.api, intents)
         except QueueError as error:
+            # It may be recorded all the same; no call was made, so it can be taken back.
             log.warning("intent not recorded", token=token, error=str(error))
-            accepted = frozenset()
+            await self._settle(launch, token, _not_made(launch, "the launch was not recorded"))
+            return launch.only(())
         for slot in launch.slots:
             if slot.job_id not in accepted:
                 self._withdraw(slot)
         return launch.only(accepted)
+
+    def _promise(self, launch: Launch) -> None:
+        """Keep the room until ECS must show the launch, should nobody tell us its outcome."""
+        around = self._around
+        certain_at = around.clock.monotonic_s() + around.config.certain_after_s + SHOWN_AFTER_S
+        for slot in launch.slots:
+            if slot.instance is not None:
+                around.model.promise(slot.instance, slot.job_id, slot.held.shape, certain_at)
 
     async def _call(self, launch: Launch, token: LaunchToken) -> LaunchAnswer:
         ecs = self._around.ecs
@@ -242,6 +265,10 @@ class Launcher:
     def _withdraw(self, slot: Slot) -> None:
         if slot.instance is not None:
             self._around.model.withdraw(slot.instance, slot.job_id)
+
+
+def _not_made(launch: Launch, reason: str) -> list[LaunchOutcome]:
+    return [Refused(slot.job_id, reason, NOT_MADE_DELAY_MS) for slot in launch.slots]
 
 
 def _sentence(failure: LaunchFailure) -> str:

@@ -20,16 +20,21 @@ if TYPE_CHECKING:
     from ecs_queue.states import InstanceArn, TaskArn
     from ecs_scheduler.container_instances import ContainerInstance
 
+NEVER = float("inf")
 SHOWN_AFTER_S = 30.0
 """An answer asked for this long after a launch shows it, whatever its version says."""
 
 
 @dataclass(slots=True)
 class _Promise:
-    """Room promised to one job; `acknowledged_at` is when ECS accepted the launch, None before."""
+    """Room promised to one job; `acknowledged_at` is when ECS accepted the launch, None before.
+
+    From `certain_at` on, what ECS does not show was not launched, whoever settles it.
+    """
 
     shape: Shape
     version: int
+    certain_at: float
     acknowledged_at: float | None = None
 
 
@@ -107,10 +112,12 @@ class ClusterModel:
         self.stale.discard(arn)
         self._snapshot = None
 
-    def promise(self, arn: InstanceArn, job_id: JobId, shape: Shape) -> None:
-        """A launch of this job on this instance is under way."""
+    def promise(
+        self, arn: InstanceArn, job_id: JobId, shape: Shape, certain_at: float = NEVER
+    ) -> None:
+        """A launch of this job on this instance is under way; ECS shows it by `certain_at`."""
         if row := self._rows.get(arn):
-            row.promises[job_id] = _Promise(shape, row.seen.version)
+            row.promises[job_id] = _Promise(shape, row.seen.version, certain_at)
             self._touch(arn)
 
     def acknowledge(self, arn: InstanceArn, job_id: JobId, task_arn: TaskArn, at: float) -> None:
@@ -194,7 +201,9 @@ class ClusterModel:
 def _shown(promise: _Promise, version: int, asked_at: float) -> bool:
     """Whether an answer of this version, asked for at this time, contains the promised launch."""
     acknowledged_at = promise.acknowledged_at
-    if acknowledged_at is None or asked_at < acknowledged_at:
+    if acknowledged_at is None:
+        return asked_at >= promise.certain_at
+    if asked_at < acknowledged_at:
         return False
     return version > promise.version or asked_at >= acknowledged_at + SHOWN_AFTER_S
 

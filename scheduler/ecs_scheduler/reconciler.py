@@ -1,7 +1,8 @@
-"""The reconciler settles launches of unknown outcome by looking for their token among the tasks.
+"""The reconciler settles launches whose outcome nobody knows, by looking for their token among
+ECS's tasks.
 
-Found: adopted. Found twice for one job: the extra task is stopped. Not found, and old enough that
-ECS must show it: it did not happen, and the job is placed again under a new token.
+Found: the task is adopted. Not found, and old enough that ECS must show it: the launch did not
+happen, and the job is placed again under a new token. `strays` keeps an eye on such tokens.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ecs_queue.states import LaunchOutcome, Refused, Started
-from ecs_scheduler.errors import EcsCallError
-from ecs_scheduler.task_definitions import TaskDefinition
+from ecs_queue.states import Absent, LaunchOutcome, Started
+from ecs_scheduler.errors import CallRefused, SchedulerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ecs_queue.job import JobId
-    from ecs_queue.states import InstanceArn, PendingLaunch, TaskArn
+    from ecs_queue.states import InstanceArn, LaunchToken, PendingLaunch, TaskArn
     from ecs_scheduler.around import Around
     from ecs_scheduler.launcher import Launcher
     from ecs_scheduler.tasks import Task
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 DESCRIBED_AT_ONCE = 100
+LOOK_AGAIN_AFTER_S = 10.0
+OTHERS_REMEMBERED = 50_000
 
 
 class Reconciler:
@@ -37,81 +39,118 @@ class Reconciler:
         self._around = around
         self._launcher = launcher
         self._tracker = tracker
+        self._looked_at: dict[LaunchToken, float] = {}
+        self._others: dict[TaskArn, str] = {}
+        self._stopped_on: dict[InstanceArn, list[TaskArn] | None] = {}
         self.unsettled = 0
 
     async def look(self) -> None:
-        """Look once for each launch that is older than any call can last."""
+        """Look for each launch that is older than any call can last."""
         older_than_ms = round(self._around.config.settle_after_s * 1000)
         pending = await self._around.queue.pending_launches(older_than_ms=older_than_ms)
         self.unsettled = len(pending)
+        tokens = {launch.token for launch in pending}
+        self._looked_at = {t: at for t, at in self._looked_at.items() if t in tokens}
+        self._stopped_on.clear()
         for launch in pending:
             if launch.token not in self._launcher.in_flight:
-                await self._reconcile(launch)
+                try:
+                    await self._reconcile(launch)
+                except SchedulerError as error:
+                    log.warning("launch not reconciled yet", token=launch.token, error=str(error))
 
     async def _reconcile(self, launch: PendingLaunch) -> None:
-        asked_at_ms = self._around.clock.now_ms()
-        tasks = await self._tasks_of(launch)
-        adopted, extra = _assign(launch, tasks)
-        age_s = (asked_at_ms - launch.created_at_ms) / 1000
-        outcomes: list[LaunchOutcome] = []
-        for job_id, instance in launch.jobs.items():
-            task = adopted.get(job_id)
-            if task is not None:
-                self._adopt(job_id, task)
-                outcomes.append(Started(job_id, task.arn, task.instance_arn))
-            elif age_s >= self._around.config.certain_after_s:
-                if instance is not None:
-                    self._around.model.withdraw(instance, job_id)
-                text = f"ECS shows no task of this {launch.api} {age_s:.0f} s after the call"
-                outcomes.append(Refused(job_id, text))
+        """One look. The first and the decisive one search everywhere; those in between only ask by
+        startedBy, which costs one call.
+        """
+        around, now = self._around, self._around.clock.monotonic_s()
+        last = self._looked_at.get(launch.token)
+        decisive = launch.age_ms >= around.config.certain_after_s * 1000
+        if last is not None and now - last < LOOK_AGAIN_AFTER_S and not decisive:
+            return
+        tasks, complete = await self._tasks_of(launch, everywhere=decisive or last is None)
+        self._looked_at[launch.token] = now
+        known = await around.queue.known_tasks([task.arn for task in tasks])
+        adopted, extra = _assign(launch, [task for task in tasks if task.arn not in known])
+        outcomes: list[LaunchOutcome] = [
+            Started(job_id, task.arn, task.instance_arn) for job_id, task in adopted.items()
+        ]
+        if decisive and complete:
+            text = (
+                f"ECS shows no task of this {launch.api} {launch.age_ms // 1000} s after the call"
+            )
+            outcomes += [Absent(each, text) for each in launch.jobs if each not in adopted]
         if outcomes:
-            await self._around.queue.settle(launch.token, outcomes)
-            found = sum(isinstance(each, Started) for each in outcomes)
-            log.info("launch reconciled", token=launch.token, found=found, of=len(launch.jobs))
+            await around.queue.settle(launch.token, outcomes)
+            log.info(
+                "launch reconciled", token=launch.token, found=len(adopted), of=len(launch.jobs)
+            )
+            await self._take_note(launch, adopted)
         for task in extra:
             await self._stop_extra(task)
 
-    def _adopt(self, job_id: JobId, task: Task) -> None:
-        if task.instance_arn is not None:
-            now = self._around.clock.monotonic_s()
-            self._around.model.acknowledge(task.instance_arn, job_id, task.arn, now)
-        self._tracker.follow(task.arn, job_id, task.task_definition_arn)
+    async def _take_note(self, launch: PendingLaunch, adopted: dict[JobId, Task]) -> None:
+        """Follow what the ledger really took; another scheduler may have been faster."""
+        around, now = self._around, self._around.clock.monotonic_s()
+        known = await around.queue.known_tasks([task.arn for task in adopted.values()])
+        for job_id, instance in launch.jobs.items():
+            task = adopted.get(job_id)
+            if task is None:
+                if instance is not None:
+                    around.model.withdraw(instance, job_id)
+            elif task.arn in known:
+                if task.instance_arn is not None:
+                    around.model.acknowledge(task.instance_arn, job_id, task.arn, now)
+                self._tracker.follow(task.arn, job_id, task.task_definition_arn)
 
-    async def _tasks_of(self, launch: PendingLaunch) -> list[Task]:
-        """Every task of this launch, running or stopped.
+    async def _tasks_of(
+        self, launch: PendingLaunch, *, everywhere: bool
+    ) -> tuple[list[Task], bool]:
+        """Tasks of this launch, and whether they are certainly all that ECS shows.
 
         ListTasks by startedBy shows what should run. Whether it shows what has stopped is not
         documented, so stopped tasks are looked for where they must be: on the intended instances,
         or in the family.
         """
-        ecs = self._around.ecs
-        arns = set(await ecs.list_tasks_started_by(launch.token))
-        if len(arns) < len(launch.jobs):
-            for instance in {each for each in launch.jobs.values() if each is not None}:
-                arns |= await self._stopped_on(instance)
-            for family in await self._families(launch):
-                arns |= set(await ecs.list_stopped_tasks(family=family))
-        tasks = await self._describe(sorted(arns))
-        return [task for task in tasks if task.started_by == launch.token]
+        named = await self._around.ecs.list_tasks_started_by(launch.token)
+        arns = set(named)
+        if everywhere and len(arns) < len(launch.jobs):
+            for instance in sorted({each for each in launch.jobs.values() if each is not None}):
+                stopped = await self._stopped(instance)
+                arns |= set(stopped or ())
+            if None in launch.jobs.values() or any(
+                self._stopped_on.get(each) is None for each in launch.jobs.values() if each
+            ):
+                for family in await self._families(launch):
+                    arns |= set(await self._around.ecs.list_stopped_tasks(family=family))
+        ours = [a for a in arns if self._others.get(a, launch.token) == launch.token]
+        tasks = await self._describe(sorted(ours))
+        described = {task.arn for task in tasks}
+        complete = everywhere and all(arn in described for arn in named)
+        return [task for task in tasks if task.started_by == launch.token], complete
 
-    async def _stopped_on(self, instance: InstanceArn) -> set[TaskArn]:
-        try:
-            return set(await self._around.ecs.list_stopped_tasks(instance=instance))
-        except EcsCallError as error:
-            # An instance that is gone can't be asked about; its tasks then count as absent.
-            log.info("instance can't be asked", instance=instance, error=str(error))
-            return set()
+    async def _stopped(self, instance: InstanceArn) -> list[TaskArn] | None:
+        """Stopped tasks there, asked once a round; None when ECS does not know the instance any
+        more.
+        """
+        if instance not in self._stopped_on:
+            try:
+                found = await self._around.ecs.list_stopped_tasks(instance=instance)
+                self._stopped_on[instance] = found
+            except CallRefused as error:
+                log.info("instance can't be asked", instance=instance, error=str(error))
+                self._stopped_on[instance] = None
+        return self._stopped_on[instance]
 
-    async def _families(self, launch: PendingLaunch) -> set[str]:
-        """Families to search when ECS chose the instance (RunTask)."""
+    async def _families(self, launch: PendingLaunch) -> list[str]:
+        """Families to search when no instance can be asked; by name, since the task definition may
+        be INACTIVE by now.
+        """
         families = set()
-        for job_id, instance in launch.jobs.items():
-            if instance is None:
-                record = await self._around.queue.job(job_id)
-                definition = await self._around.definitions.resolve(record.job.task_definition)
-                if isinstance(definition, TaskDefinition):
-                    families.add(definition.family)
-        return families
+        for job_id in launch.jobs:
+            record = await self._around.queue.job(job_id)
+            families.add(record.job.task_definition.rpartition("/")[2].partition(":")[0])
+        return sorted(families)
 
     async def _describe(self, arns: list[TaskArn]) -> list[Task]:
         tasks: list[Task] = []
@@ -119,14 +158,16 @@ class Reconciler:
             found, _ = await self._around.ecs.describe_tasks(
                 arns[start : start + DESCRIBED_AT_ONCE]
             )
-            tasks.extend(found)
+            tasks += found
+        if len(self._others) > OTHERS_REMEMBERED:
+            self._others.clear()
+        self._others.update((task.arn, task.started_by) for task in tasks)
         return tasks
 
     async def _stop_extra(self, task: Task) -> None:
-        if task.desired_status == "STOPPED" or self._tracker.follows(task.arn):
-            return
-        log.warning("a launch started two tasks; stopping one", task=task.arn)
-        await self._around.ecs.stop_task(task.arn, "started twice by one launch")
+        if task.desired_status != "STOPPED":
+            log.warning("a launch started two tasks; stopping one", task=task.arn)
+            await self._around.ecs.stop_task(task.arn, "started twice by one launch")
 
 
 def _assign(launch: PendingLaunch, tasks: Iterable[Task]) -> tuple[dict[JobId, Task], list[Task]]:
@@ -141,7 +182,7 @@ def _assign(launch: PendingLaunch, tasks: Iterable[Task]) -> tuple[dict[JobId, T
     for task in sorted(tasks, key=lambda task: (task.desired_status == "STOPPED", task.arn)):
         piles[None if chosen_by_ecs else task.instance_arn].append(task)
     adopted = {}
-    for job_id, instance in launch.jobs.items():
+    for job_id, instance in sorted(launch.jobs.items()):
         if piles[instance]:
             adopted[job_id] = piles[instance].pop(0)
     intended = set(launch.jobs.values())

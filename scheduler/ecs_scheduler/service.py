@@ -23,6 +23,7 @@ from ecs_scheduler.model import ClusterModel
 from ecs_scheduler.planning import Decided, decide, fallback_launches, postpone
 from ecs_scheduler.reconciler import Reconciler
 from ecs_scheduler.status import ServiceStatus
+from ecs_scheduler.strays import Strays
 from ecs_scheduler.sweep import Sweep
 from ecs_scheduler.task_definitions import TaskDefinitions
 from ecs_scheduler.tracker import Tracker
@@ -71,10 +72,11 @@ class Service:
         )
         self._policy = config.policy.to_policy()
         self._window = Window(config.window)
-        self._intake = Intake(around, self._window)
+        self._intake = Intake(around, self._window, lambda: self._launcher.jobs_in_flight)
         self._sweep = Sweep(around)
         self._tracker = Tracker(around)
         self._launcher = Launcher(around, self._tracker)
+        self._strays = Strays(around)
         self._reconciler = Reconciler(around, self._launcher, self._tracker)
         self._stopping = asyncio.Event()
         self._counts: Mapping[JobState, int] = {}
@@ -112,6 +114,7 @@ class Service:
                 ("track", config.track_interval_s, self._track),
                 ("reload", RELOAD_INTERVAL_S, self._tracker.load),
                 ("reconcile", RECONCILE_INTERVAL_S, self._reconciler.look),
+                ("strays", RECONCILE_INTERVAL_S, self._strays.look),
                 ("observe", OBSERVE_INTERVAL_S, self._observe),
             ):
                 loops.create_task(self._repeat(name, interval_s, step), name=name)
@@ -181,7 +184,7 @@ class Service:
             except LeaseLost as error:
                 log.warning("lease lost; claiming anew", error=str(error))
                 self._window.clear()
-                await self._open_lease()
+                await self._reopen_lease()
             except (QueueError, SchedulerError) as error:
                 failures += 1
                 log.warning("will try again", step=name, failures=failures, error=str(error))
@@ -255,6 +258,13 @@ class Service:
 
     async def _open_lease(self) -> None:
         await self._around.queue.open_lease(self._around.owner, lease_ms=self._lease_ms)
+
+    async def _reopen_lease(self) -> None:
+        try:
+            await self._open_lease()
+        except QueueError as error:
+            # Whoever needs the lease next comes back here.
+            log.warning("lease not opened yet", error=str(error))
 
     async def _renew(self) -> None:
         await self._around.queue.renew(self._around.owner, lease_ms=self._lease_ms)

@@ -71,6 +71,9 @@ class Window:
     def __getitem__(self, job_id: JobId) -> Held:
         return self._held[job_id]
 
+    def __contains__(self, job_id: JobId) -> bool:
+        return job_id in self._held
+
     @property
     def room(self) -> int:
         """How many more jobs may be claimed."""

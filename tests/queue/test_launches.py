@@ -37,6 +37,7 @@ async def test_an_intent_is_in_the_ledger(story: "Story") -> None:
         token=token,
         api="StartTask",
         created_at_ms=story.clock.ms,
+        age_ms=0,
         jobs={A: InstanceArn("instance-0"), B: InstanceArn("instance-1")},
     )
     assert (expected,) == await story.queue.pending_launches()
