@@ -53,8 +53,9 @@ class Agents:
             self._agenda.schedule(at + delays.provisioning_s, self._provisioned, task)
         else:
             self._enter_pending(task)
-            self._agenda.schedule(at + delays.accept_s, self._accepted, task)
-        self._told(task, at)
+            self._offer(task, at)
+        if self.task_changed is not None:
+            self.task_changed(task, at)
 
     def placed(self, task: Task, at: float) -> None:
         """Go on with a task that has waited in PROVISIONING and has got an instance."""
@@ -69,18 +70,19 @@ class Agents:
 
     def _provisioned(self, task: Task, at: float) -> None:
         self._move(task, PENDING, at)
-        self._agenda.schedule(at + self._lifecycle.accept_s, self._accepted, task)
+        self._offer(task, at)
 
-    def _accepted(self, task: Task, at: float) -> None:
+    def _offer(self, task: Task, at: float) -> None:
+        """Give the task to its agent, which takes it up as soon as the host has room."""
         instance = task.instance
         if instance is not None:
-            if self._is_parked(self._accepted, task, at):
+            if self._is_parked(self._offer, task, at):
                 return
             occupied = instance.lingering or instance.waiting
             if occupied and (instance.waiting or not host_has_room(instance, task)):
                 instance.waiting.append(task)
                 return
-        self._pull(task, at)
+        self._pull(task, at + self._lifecycle.accept_s)
 
     def _pull(self, task: Task, at: float) -> None:
         delays, instance = self._lifecycle, task.instance
@@ -116,8 +118,7 @@ class Agents:
         """An essential container has ended by itself."""
         if self._is_parked(self._exited, task, at):
             return
-        started = task.started_at or at
-        ended = started + natural_run_s(task)
+        ended = at if task.started_at is None else task.started_at + natural_run_s(task)
         task.execution_stopped_at = ended
         task.exit_codes = self._codes(task, ended, 137)
         task.stopped_reason = "Essential container in task exited"
@@ -134,8 +135,7 @@ class Agents:
         if task.status == RUNNING:
             self._sigterm(task, at)
             return
-        if task.pull_stopped_at is not None and task.pull_stopped_at > at:
-            task.pull_stopped_at = None
+        self._forget_plans(task, at)
         self._host_freed(task, at)
         self._wind_down(task, at)
 
@@ -146,8 +146,16 @@ class Agents:
         if task.wanted:
             task.stopped_reason = reason
             self._stop_wanting(task, at, code)
+        self._forget_plans(task, at)
         self._host_freed(task, at)
         self._stopped_now(task, at)
+
+    def _forget_plans(self, task: Task, at: float) -> None:
+        """What was going to happen to the image when the task was stopped will not happen."""
+        for name in ("connected_at", "pull_started_at", "pull_stopped_at"):
+            moment = getattr(task, name)
+            if moment is not None and moment > at:
+                setattr(task, name, None)
 
     def _stop_wanting(self, task: Task, at: float, code: str) -> None:
         task.wanted = False
@@ -156,9 +164,10 @@ class Agents:
         task.version += 1
         release(task)
         self.history.append((at, code, task.arn))
-        self._told(task, at)
-        if task.instance is not None:
-            self.changed(task.instance, at)
+        if self.task_changed is not None:
+            self.task_changed(task, at)
+        if task.instance is not None and self.instance_changed is not None:
+            self.instance_changed(task.instance, at)
 
     def _sigterm(self, task: Task, at: float) -> None:
         delays, instance = self._lifecycle, task.instance
@@ -256,9 +265,6 @@ class Agents:
         task.status = status
         task.version += 1
         self.history.append((at, STATUS_NAMES[status], task.arn))
-        self._told(task, at)
-
-    def _told(self, task: Task, at: float) -> None:
         if self.task_changed is not None:
             self.task_changed(task, at)
 

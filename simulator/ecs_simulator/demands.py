@@ -33,6 +33,7 @@ def work_of(request: Request, definition: TaskDefinition, containers: SimulatedC
     demand = demand_of(definition, specs, task_size(definition, overrides))
     work = Work(
         containers=specs,
+        shown=tuple(_shown_container(spec) for spec in specs),
         demand=demand,
         overrides=_shown_overrides(definition, overrides),
         cpu=str(demand.cpu_units),
@@ -58,6 +59,21 @@ def _check_overrides(overrides: Request, definition: TaskDefinition) -> None:
         texts(item, "command")
         _environment(item)
         gpus_required(item)
+
+
+def _shown_container(spec: ContainerSpec) -> dict[str, Any]:
+    shape: dict[str, Any] = {
+        "name": spec.name,
+        "image": spec.image,
+        "networkInterfaces": [],
+        "healthStatus": "UNKNOWN",
+        "cpu": str(spec.cpu_units),
+    }
+    if spec.memory_mib is not None:
+        shape["memory"] = str(spec.memory_mib)
+    if spec.reservation_mib is not None:
+        shape["memoryReservation"] = str(spec.reservation_mib)
+    return shape
 
 
 def _shown_overrides(definition: TaskDefinition, overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,7 @@ class Work:
     """What a task definition with certain overrides comes to."""
 
     containers: tuple[ContainerSpec, ...]
+    shown: tuple[dict[str, Any], ...]  # what of each container is the same in every task
     demand: Demand
     overrides: dict[str, Any]  # as tasks show them
     cpu: str
@@ -165,8 +166,8 @@ class Task:
     exit_codes: tuple[int | None, ...] | None = None
     first_port: int = 0
     connected_at: float | None = None
-    seen: list["Seen"] = field(default_factory=list)  # what stale reads can still show
-    tags: list[dict[str, str]] = field(default_factory=list)
+    seen: tuple["Seen", ...] = ()  # what stale reads can still show
+    tags: list[dict[str, str]] = field(default_factory=list)  # shared with the launch until changed
 
 
 @dataclass(slots=True, eq=False)
@@ -204,7 +205,7 @@ class Instance:
     agent_connected: bool = True
     doomed: bool = False  # the host is going to be taken away
     dead: bool = False  # the host is gone, whether ECS knows it or not
-    seen: list["Seen"] = field(default_factory=list)  # what stale reads can still show
+    seen: tuple["Seen", ...] = ()  # what stale reads can still show
     agent_version: str = "1.89.2"
     version: int = 1
     running: int = 0  # tasks with desiredStatus RUNNING

@@ -67,7 +67,7 @@ class Region:
         if not self.stale_reads:
             return fresh()
         oldest = self.now - self.dice.options.stale_s
-        seen = subject.seen = [one for one in subject.seen if one.last_at >= oldest]
+        seen = subject.seen = tuple(one for one in subject.seen if one.last_at >= oldest)
         if self.read_lag_s and seen:
             as_of = self.now - self.read_lag_s
             known = [one for one in seen if one.first_at <= as_of]
@@ -76,7 +76,7 @@ class Region:
         if seen and seen[-1].shape == shape:
             seen[-1].last_at = self.now
         else:
-            seen.append(Seen(self.now, self.now, shape))
+            subject.seen = (*seen, Seen(self.now, self.now, shape))
         return dict(shape)
 
     def next_number(self) -> int:

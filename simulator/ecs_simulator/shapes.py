@@ -163,7 +163,7 @@ def task_shape(task: Task, now: float, tags: bool = True) -> Json:
         "availabilityZone": instance.zone if instance is not None else "",
         "clusterArn": task.cluster.arn,
         "containers": [
-            _container_shape(task, i, _exit_codes(task, now)) for i in range(len(launch.containers))
+            _container_shape(task, index, code) for index, code in enumerate(_exit_codes(task, now))
         ],
         "cpu": launch.work.cpu,
         "createdAt": task.created_at,
@@ -181,22 +181,29 @@ def task_shape(task: Task, now: float, tags: bool = True) -> Json:
     }
     if instance is not None:
         shape["containerInstanceArn"] = instance.arn
-    if task.connected_at is not None:
-        shape["connectivity"] = "CONNECTED"
+    if launch.started_by is not None:
+        shape["startedBy"] = launch.started_by
+    if task.provider is not None:
+        shape["capacityProviderName"] = task.provider
+    if launch.platform_version is not None:
+        shape["platformVersion"] = launch.platform_version
+    if task.version > 1 or task.created_at < now:  # a new task has none of these
+        shape.update(_later_members(task, now))
+    return shape
+
+
+def _later_members(task: Task, now: float) -> Json:
+    connected = task.connected_at is not None and task.connected_at <= now
+    members: Json = {"connectivity": "CONNECTED"} if connected else {}
     for name, attribute in _TIMES:
         value = getattr(task, attribute)
         if value is not None and value <= now:
-            shape[name] = value
-    for name, text in (
-        ("startedBy", launch.started_by),
-        ("capacityProviderName", task.provider),
-        ("platformVersion", launch.platform_version),
-        ("stopCode", task.stop_code),
-        ("stoppedReason", task.stopped_reason),
-    ):
-        if text is not None:
-            shape[name] = text
-    return shape
+            members[name] = value
+    if task.stop_code is not None:
+        members["stopCode"] = task.stop_code
+    if task.stopped_reason is not None:
+        members["stoppedReason"] = task.stopped_reason
+    return members
 
 
 def _attachments(task: Task) -> list[Json]:
@@ -238,25 +245,16 @@ def _exit_codes(task: Task, now: float) -> tuple[int | None, ...]:
     )
 
 
-def _container_shape(task: Task, index: int, codes: tuple[int | None, ...]) -> Json:
-    spec, code = task.launch.containers[index], codes[index]
+def _container_shape(task: Task, index: int, code: int | None) -> Json:
     shape: Json = {
+        **task.launch.work.shown[index],
         "containerArn": f"{task.arn.replace(':task/', ':container/', 1)}/{index}",
         "taskArn": task.arn,
-        "name": spec.name,
-        "image": spec.image,
         "lastStatus": _container_status(task, code is not None or task.exit_codes is not None),
-        "networkInterfaces": [],
-        "healthStatus": "UNKNOWN",
-        "cpu": str(spec.cpu_units),
     }
-    if spec.memory_mib is not None:
-        shape["memory"] = str(spec.memory_mib)
-    if spec.reservation_mib is not None:
-        shape["memoryReservation"] = str(spec.reservation_mib)
     if task.started_at is not None:
         shape["runtimeId"] = f"{task.id}-{index}"
-        shape["networkBindings"] = _bindings(task, spec, index)
+        shape["networkBindings"] = _bindings(task, task.launch.containers[index], index)
     if code is not None:
         shape["exitCode"] = code
     if task.gpu_ids:

@@ -200,7 +200,8 @@ def settle_on(region: Region, task: Task, instance: Instance) -> None:
         task.provider = instance.capacity_provider
     reserve(task, instance)
     instance.tasks[task.id] = task
-    region.agents.changed(instance, region.now)
+    if region.agents.instance_changed is not None:
+        region.agents.changed(instance, region.now)
 
 
 def fingerprint(request: Request) -> str:
