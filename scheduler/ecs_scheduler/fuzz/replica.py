@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CROSSINGS_IN_A_LIFE = 3000
 RESTARTED_AFTER_S = 2.0
+MOST_CRASHES = 10
+"""A service that ends this often by itself is broken; there is nothing more to learn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Replica:
     async def supervise(self) -> None:
         """Live again and again."""
         structlog.contextvars.bind_contextvars(replica=self._name)
-        while not self._dismissed:
+        while not self._dismissed and len(self._stage.crashes) < MOST_CRASHES:
             self._life = asyncio.create_task(self._live(), name=f"{self._name} lives")
             await asyncio.wait({self._life})
             self._bury(self._life)

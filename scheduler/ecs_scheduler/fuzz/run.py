@@ -19,7 +19,7 @@ from ecs_scheduler.fuzz.happenings import Director
 from ecs_scheduler.fuzz.history import History
 from ecs_scheduler.fuzz.invariants import Evidence, violations
 from ecs_scheduler.fuzz.jobs import TASK_DEFINITIONS, PlannedJob
-from ecs_scheduler.fuzz.replica import Replica, Stage
+from ecs_scheduler.fuzz.replica import MOST_CRASHES, Replica, Stage
 from ecs_scheduler.fuzz.scenario import Scenario
 from ecs_simulator import FEW_CAPABILITIES, Options, SimulatedEcs, VirtualClock, run_virtual
 from ecs_simulator.errors import InvariantBroken
@@ -146,7 +146,7 @@ async def _come_to_rest(run: _Run) -> None:
         left_behind = await _left_behind(run)
         if ended == len(run.stage.scenario.jobs) and not any(left_behind.values()):
             return
-        if run.clock.monotonic() > deadline:
+        if run.clock.monotonic() > deadline or len(run.stage.crashes) >= MOST_CRASHES:
             run.timed_out = True
             return
         if run.clock.monotonic() - verified_at > VERIFIED_EVERY_S:
