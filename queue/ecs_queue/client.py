@@ -11,16 +11,18 @@ from uuid import uuid4
 import redis.asyncio
 from redis.exceptions import RedisClusterException, RedisError
 
-from ecs_queue import dead_letters, producing, scheduling
+from ecs_queue import dead_letters, producing, scheduling, staging
 from ecs_queue.connection import explained, require_bytes
 from ecs_queue.job import Job, JobId
 from ecs_queue.script import DEFAULT_SETTINGS, Command, Envelope, QueueSettings, sources
 from ecs_queue.states import (
     DEFAULT_QUEUE,
+    Accepted,
     Admission,
     Cancellation,
     Claim,
     DeadLetter,
+    Duplicate,
     Event,
     Failure,
     Intent,
@@ -107,6 +109,42 @@ class Queue:
             submissions.extend(answers)
         return tuple(submissions)
 
+    async def submit_graph(
+        self, jobs: Sequence[Job], *, boost: int = 0
+    ) -> tuple[Accepted | Duplicate, ...]:
+        """Submit jobs that depend on one another, all of them or none; one answer a job.
+
+        They may also depend on jobs of the queue. `boost` is added to the priority of the jobs on
+        the longest way through the graph.
+
+        Raises:
+            InvalidGraph: there is a cycle, a dependency that is neither here nor in the queue, or
+                an id that another job holds; nothing was submitted.
+        """
+        from ecs_queue import graph  # imports networkx, which only this method needs
+
+        ordered = graph.ordered(jobs, boost)
+        outside = graph.outside(ordered)
+        graph.require_known(outside, await self.states(outside))
+        token, answers = self.new_token(), ""
+        for batch in producing.batches(ordered):
+            answers += await self._run(staging.stage(token, len(answers), batch))
+        if "C" in answers:
+            await self._run(staging.abandon(token))
+            raise graph.taken(ordered, answers)
+        await self._run(staging.commit(token))
+        while await self._run(staging.take_in(self.new_token())):
+            pass
+        return graph.submissions(jobs, ordered, answers)
+
+    async def states(self, job_ids: Sequence[JobId]) -> Mapping[JobId, JobState]:
+        """The states of those jobs that are in the queue."""
+        found: dict[JobId, JobState] = {}
+        for i in range(0, len(job_ids), _BATCH):
+            page = await self._run(producing.states(job_ids[i : i + _BATCH]))
+            found.update(page)
+        return found
+
     async def cancel(
         self, job_ids: Sequence[JobId], reason: str = "cancelled on request"
     ) -> tuple[Cancellation, ...]:
@@ -178,7 +216,9 @@ class Queue:
         An entry stays in the inbox until one script has taken it, so none is lost with a crash,
         and two owners admitting at once take each entry once. A conflict is a dead letter too.
         """
-        entries = await self._run(producing.read_inbox(count))
+        entries, graphs = await self._run(producing.read_inbox(count))
+        if graphs:
+            await self._run(staging.take_in(self.new_token()))
         if not entries:
             return Admission((), 0)
         judged = [producing.judge(entry) for entry in entries]

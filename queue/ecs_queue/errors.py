@@ -2,6 +2,7 @@
 
 QueueError
 ├── InvalidJob          a document is not a job: names the field and what was expected
+├── InvalidGraph        jobs that can't be submitted together: a cycle, a job that is not there
 ├── InvalidRedisUrl     the URL itself is wrong: names the setting to look at
 ├── QueueUnreachable    Redis does not answer, or refuses us: names the setting to look at
 ├── EmbeddedServerFailed  the embedded server did not start: names the end of its log
@@ -16,6 +17,10 @@ class QueueError(Exception):
 
 class InvalidJob(QueueError):
     """A document is not a job; the message names each bad field and what was expected there."""
+
+
+class InvalidGraph(QueueError):
+    """Jobs cannot be submitted together; the message prints the cycle, or names what is missing."""
 
 
 class InvalidRedisUrl(QueueError):

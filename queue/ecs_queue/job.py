@@ -7,8 +7,11 @@ of the ECS API model. `ecs_queue.document` reads and writes the JSON.
 
 from typing import Annotated, Literal, NewType, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, AliasChoices, Field, ValidationInfo, model_validator
+
+from ecs_queue.retrying import Retry
+from ecs_queue.timing import MaxWait, Moment
+from ecs_queue.wire import EcsModel, OwnModel
 
 JobId = NewType("JobId", str)
 
@@ -18,18 +21,6 @@ JOB_ID_PATTERN = r"^[A-Za-z0-9_.:/-]{1,128}$"
 
 TRUSTED = object()
 """Validation context of documents that were checked before they were stored."""
-
-
-class EcsModel(BaseModel):
-    """A piece of ECS's own JSON: camelCase on the wire, unknown members refused."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        alias_generator=to_camel,
-        validate_by_name=False,
-        validate_by_alias=True,
-    )
 
 
 class KeyValuePair(EcsModel):
@@ -96,16 +87,11 @@ class CapacityProviderStrategyItem(EcsModel):
     base: int = Field(default=0, ge=0, le=100_000)
 
 
-class OwnModel(BaseModel):
-    """A piece of our own JSON: snake_case, unknown members refused."""
+class Dependency(OwnModel):
+    """Another job that has to end first: SUCCEEDED, anyhow, or anything but SUCCEEDED."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Retry(OwnModel):
-    """How often the task may be run; the first run counts."""
-
-    attempts: int = Field(default=1, ge=1, le=10)
+    job: JobId = Field(pattern=JOB_ID_PATTERN, validation_alias=AliasChoices("job", "jobId"))
+    type: Literal["afterok", "afterany", "afternotok"] = "afterok"
 
 
 class Fallback(OwnModel):
@@ -157,7 +143,14 @@ class Job(OwnModel):
     group: str | None = Field(default=None, min_length=1, max_length=255)
     priority: int = Field(default=0, ge=0, le=1000)
     share: str = Field(default="default", pattern=r"^[A-Za-z0-9_.-]{1,255}$")
-    retry: Retry = Retry()
+    retry: Retry = Field(default=Retry(), validation_alias=AliasChoices("retry", "retryStrategy"))
+    timeout_s: int | None = Field(default=None, ge=1, le=30 * 86_400)
+    not_before: Moment | None = None
+    deadline: Moment | None = None
+    max_wait: MaxWait | None = None
+    depends_on: tuple[Dependency, ...] = Field(
+        default=(), max_length=1000, validation_alias=AliasChoices("depends_on", "dependsOn")
+    )
     fallback: Fallback | None = None
     network_configuration: NetworkConfiguration | None = None
     tags: Tags = Field(default_factory=dict)
@@ -165,12 +158,32 @@ class Job(OwnModel):
     enable_execute_command: bool = False
 
     @model_validator(mode="after")
-    def _overrides_fit(self, info: ValidationInfo) -> Self:
-        if info.context is TRUSTED or not self.overrides.model_fields_set:
-            return self
+    def _parts_agree(self, info: ValidationInfo) -> Self:
+        if info.context is not TRUSTED:
+            self._check_times()
+            self._check_dependencies()
+            self._check_overrides()
+        return self
+
+    def _check_times(self) -> None:
+        first, last = self.not_before, self.deadline
+        if first is not None and last is not None and last <= first:
+            raise ValueError("deadline: is not after not_before, so the job could never start")
+
+    def _check_dependencies(self) -> None:
+        seen: set[JobId] = set()
+        for each in self.depends_on:
+            if each.job == self.id:
+                raise ValueError(f"depends_on: the job would wait for itself ({self.id})")
+            if each.job in seen:
+                raise ValueError(f"depends_on: {each.job} stands there twice")
+            seen.add(each.job)
+
+    def _check_overrides(self) -> None:
+        if not self.overrides.model_fields_set:
+            return
         size = len(self.overrides.model_dump_json(by_alias=True, exclude_defaults=True))
         if size > MAX_OVERRIDES_CHARACTERS:
             raise ValueError(
                 f"overrides: {size} characters as JSON; ECS takes {MAX_OVERRIDES_CHARACTERS}"
             )
-        return self

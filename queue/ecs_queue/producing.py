@@ -18,6 +18,7 @@ from ecs_queue.states import (
     Cancellation,
     Cancelled,
     CancelRequested,
+    Circular,
     Conflict,
     Duplicate,
     Event,
@@ -83,6 +84,9 @@ def _fields(job: Job) -> str:
     pairs: list[tuple[str, object]] = []
     if job.retry.attempts != 1:
         pairs.append(("m", job.retry.attempts))
+    if job.depends_on:
+        marks = {"afterok": "k", "afterany": "a", "afternotok": "n"}
+        pairs.append((">", ",".join(marks[each.type] + each.job for each in job.depends_on)))
     if job.timeout_s is not None:
         pairs.append(("q", job.timeout_s))
     if job.not_before is not None:
@@ -129,19 +133,22 @@ def submit(token: str, batch: Sequence[Written]) -> Command[tuple[Submission, ..
     """Take jobs in directly; repeated under the same token it answers the same."""
 
     def parse(reply: bytes) -> tuple[Submission, ...]:
+        letters, *cycles = text(reply).split("\n")
+        ways = iter(cycles)
         return tuple(
-            _submission(letter, written.job.id)
-            for letter, written in zip(text(reply), batch, strict=True)
+            _submission(letter, written.job.id, ways)
+            for letter, written in zip(letters, batch, strict=True)
         )
 
     return Command("enqueue", _enqueue_args(token, batch), parse)
 
 
-def read_inbox(count: int) -> Command[tuple[InboxEntry, ...]]:
-    """The oldest entries; they stay until `admit` takes them."""
+def read_inbox(count: int) -> Command[tuple[tuple[InboxEntry, ...], int]]:
+    """The oldest entries, which stay until `admit` takes them, and the number of open graphs."""
 
-    def parse(reply: list[Any]) -> tuple[InboxEntry, ...]:
-        return tuple(InboxEntry(text(entry), dict(pairs(flat))) for entry, flat in reply)
+    def parse(reply: list[Any]) -> tuple[tuple[InboxEntry, ...], int]:
+        entries, graphs = reply
+        return tuple(InboxEntry(text(entry), dict(pairs(flat))) for entry, flat in entries), graphs
 
     return Command("inbox", (count,), parse)
 
@@ -150,13 +157,14 @@ def admit(token: str, judged: Sequence[Written | Unreadable]) -> Command[Admissi
     """Take judged entries out of the inbox; those that another call took are left out."""
 
     def parse(reply: bytes) -> Admission:
-        letters = text(reply)
+        letters, *cycles = text(reply).split("\n")
+        ways = iter(cycles)
         submissions = [
-            _submission(letter, each.job.id)
+            _submission(letter, each.job.id, ways)
             for letter, each in zip(letters, judged, strict=True)
             if isinstance(each, Written) and letter != "-"
         ]
-        return Admission(tuple(submissions), dead=letters.count("X") + letters.count("C"))
+        return Admission(tuple(submissions), dead=sum(map(letters.count, "XCY")))
 
     return Command("enqueue", _enqueue_args(token, judged), parse)
 
@@ -190,6 +198,17 @@ def jobs(state: JobState | None, limit: int, offset: int) -> Command[tuple[JobRe
     return Command("jobs", (state or "", offset, limit), records.records)
 
 
+def states(job_ids: Sequence[JobId]) -> Command[dict[JobId, JobState]]:
+    """The states of those jobs that are in the queue."""
+
+    def parse(reply: list[bytes]) -> dict[JobId, JobState]:
+        return {
+            job_id: state_of(state) for job_id, state in zip(job_ids, reply, strict=True) if state
+        }
+
+    return Command("states", tuple(job_ids), parse)
+
+
 def counts() -> Command[Mapping[JobState, int]]:
     """The number of jobs in every state."""
 
@@ -211,7 +230,9 @@ def _enqueue_args(
     return (token, *(arg for each in batch for arg in each.args()))
 
 
-def _submission(letter: str, job_id: JobId) -> Submission:
+def _submission(letter: str, job_id: JobId, ways: Iterator[str]) -> Submission:
+    if letter == "Y":
+        return Circular(job_id, tuple(JobId(each) for each in next(ways).split(" -> ")))
     outcomes: dict[str, type[Accepted | Duplicate | Conflict]] = {
         "A": Accepted,
         "D": Duplicate,

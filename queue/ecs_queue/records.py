@@ -83,18 +83,24 @@ def _reason(job: Job, state: JobState, fields: Fields, *, held: bool) -> str:
     if b"w" in fields:
         return text(fields[b"w"])
     match state:
-        case JobState.RUNNABLE if held:
-            return "being placed"
-        case JobState.RUNNABLE if job.not_before is not None:
-            return f"waiting for its turn, which comes not before {shown(job.not_before)}"
+        case JobState.PENDING:
+            still, total = int(fields[b"k"]), len(job.depends_on)
+            reason = f"waits for {still} of {total} dependencies: {text(fields[b'waits'])}"
         case JobState.RUNNABLE:
-            return "waiting for its turn"
-        case JobState.STARTING if b"a" not in fields:
-            return "launch requested, not acknowledged yet"
+            reason = "being placed" if held else _turn(job)
+        case JobState.STARTING if b"a" in fields:
+            reason = "launched, not seen RUNNING yet"
         case JobState.STARTING:
-            return "launched, not seen RUNNING yet"
+            reason = "launch requested, not acknowledged yet"
         case _:
-            return ""
+            reason = ""
+    return reason
+
+
+def _turn(job: Job) -> str:
+    if job.not_before is None:
+        return "waiting for its turn"
+    return f"waiting for its turn, which comes not before {shown(job.not_before)}"
 
 
 def _attempt(line: bytes) -> Attempt:

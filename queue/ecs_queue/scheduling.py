@@ -6,11 +6,12 @@ from typing import Any
 from ecs_queue.document import from_canonical
 from ecs_queue.errors import LeaseLost, UnknownJob
 from ecs_queue.job import JobId
-from ecs_queue.records import SCORE_STEP
+from ecs_queue.records import SCORE_STEP, priority_of
 from ecs_queue.script import Command, chunks, line, pairs, state_of, text
 from ecs_queue.states import (
     Absent,
     Claim,
+    FailedForGood,
     Failure,
     InfrastructureFailed,
     InstanceArn,
@@ -89,6 +90,11 @@ def fail(owner: OwnerId, failures: Sequence[Failure]) -> Command[None]:
     """Claimed jobs that can't be launched are FAILED; those not held any more are left alone."""
     args = (a for f in failures for a in (f.job_id, f.epoch, line(f.reason)))
     return Command("fail", (owner, *args), _nothing)
+
+
+def expire(most: int) -> Command[int]:
+    """Act on deadlines and bounded waits that have run out; the number of jobs looked at."""
+    return Command("expire", (most,), int)
 
 
 def held(owner: OwnerId) -> Command[frozenset[JobId]]:
@@ -175,6 +181,8 @@ def finish(
             kind = "S"
         case TaskFailed(exit_code=exit_code, reason=reason):
             kind = "F"
+        case FailedForGood(exit_code=exit_code, reason=reason):
+            kind = "X"
         case InfrastructureFailed(reason=reason):
             kind, exit_code = "I", None
     shown_exit_code = "" if exit_code is None else exit_code
@@ -183,7 +191,7 @@ def finish(
 
 
 def cancellations() -> Command[tuple[PendingCancellation, ...]]:
-    """STARTING and RUNNING jobs whose cancellation was asked for."""
+    """STARTING and RUNNING jobs to be stopped: cancelled on request, or past their timeout."""
 
     def parse(reply: list[bytes]) -> tuple[PendingCancellation, ...]:
         return tuple(
@@ -213,6 +221,7 @@ def _claim(values: list[bytes]) -> Claim:
     return Claim(
         job=from_canonical(JobId(text(job_id)), document),
         epoch=int(epoch),
+        priority=priority_of(int(score)),
         order=int(score) % SCORE_STEP,
         launches=int(launches),
         runnable_at_ms=int(runnable_at_ms),

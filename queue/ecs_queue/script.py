@@ -34,6 +34,10 @@ _STATIC_KEYS = (
     "in:SUCCEEDED",
     "in:FAILED",
     "in:CANCELLED",
+    "timeouts",
+    "due",
+    "suspended",
+    "paused",
 )
 
 _REASON_CHARACTERS = 1000

@@ -38,7 +38,7 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The job is new and RUNNABLE."""
+    """The job is new: RUNNABLE, or PENDING while it waits for others."""
 
     job_id: JobId
 
@@ -57,7 +57,18 @@ class Conflict:
     job_id: JobId
 
 
-Submission = Accepted | Duplicate | Conflict
+@dataclass(frozen=True, slots=True)
+class Circular:
+    """The job would wait for itself, by way of jobs that wait for it; nothing changed.
+
+    `cycle` begins and ends with its id.
+    """
+
+    job_id: JobId
+    cycle: tuple[JobId, ...]
+
+
+Submission = Accepted | Duplicate | Conflict | Circular
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ for i = 6, #ARGV do
   if not state then
     answer[#answer + 1] = 'NONE'
   elseif state == 'RUNNABLE' then
-    call('ZREM', READY, id)
-    call('ZREM', DELAYED, id)
-    for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
-      call('HDEL', claimed_key(owner), id)
-    end
+    take_out(id)
+    call('HSET', key, 'c', ARGV[5])
+    end_job(id, state, 'CANCELLED', ARGV[5])
+    answer[#answer + 1] = 'CANCELLED'
+  elseif state == 'PENDING' then
     call('HSET', key, 'c', ARGV[5])
     end_job(id, state, 'CANCELLED', ARGV[5])
     answer[#answer + 1] = 'CANCELLED'

@@ -53,6 +53,7 @@ for i = 2, #remembered do
   end
 end
 
+tell_dependents()
 for _, id in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', NOW_TEXT, 'LIMIT', 0, PROMOTED)) do
   call('ZREM', DELAYED, id)
   call('ZADD', READY, call('HGET', job_key(id), 'o'), id)

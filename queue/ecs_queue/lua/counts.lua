@@ -1,10 +1,14 @@
 -- Answers pairs: state, number of jobs. Counted from the sets themselves, so nothing can drift.
-local runnable = call('ZCARD', READY) + call('ZCARD', DELAYED)
+local runnable = call('ZCARD', READY) + call('ZCARD', DELAYED) + call('ZCARD', SUSPENDED)
 for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
   runnable = runnable + call('HLEN', claimed_key(owner))
 end
+local submitted = call('XLEN', INBOX)
+for _, graph in ipairs(call('LRANGE', GRAPHS, 0, -1)) do
+  submitted = submitted + call('LLEN', graph_key(graph)) / STAGED
+end
 local answer = {
-  'SUBMITTED', call('XLEN', INBOX), 'RUNNABLE', runnable,
+  'SUBMITTED', submitted, 'PENDING', call('ZCARD', IN.PENDING), 'RUNNABLE', runnable,
   'STARTING', call('ZCARD', IN.STARTING), 'RUNNING', call('ZCARD', IN.RUNNING),
 }
 for _, state in ipairs({'SUCCEEDED', 'FAILED', 'CANCELLED'}) do

@@ -1,8 +1,13 @@
--- Takes documents in, from a producer directly or from the inbox.
+-- Takes documents in, from a producer directly, from the inbox, or from a submitted graph.
 --
 -- ARGV: 5 token of this call, then six per document: inbox entry ('' = none), J | X,
---   J: id, canonical document, base score, attempts     X: reason, document ('' = as it came), '', ''
--- Answers one letter each: A accepted, D duplicate, C conflict, X dead letter, - taken by another call.
+--   J: id, canonical document, base score, fields     X: reason, document ('' = as it came), '', ''
+-- or, instead of these, one G: take in the next part of the oldest submitted graph.
+-- Fields are words in pairs, name and value, as the prelude lists them; r is the earliest start, and
+-- > the dependencies, k | a | n before each id, with commas in between.
+-- Answers one letter each: A accepted, D duplicate, C conflict, X dead letter, Y depends on itself,
+-- - taken by another call; then a line for each Y, with the ids on the way.
+local GRAPH_PART = 500
 local answer_key = PREFIX .. 'answer:' .. ARGV[5]
 local answered = call('GET', answer_key)
 if answered then
@@ -25,6 +30,26 @@ local function bury(entry, reason, document)
   return 'X'
 end
 
+local given, first_given, graph = ARGV, 6, nil
+if ARGV[6] == 'G' then
+  graph = call('LINDEX', GRAPHS, 0)
+  given, first_given = {}, 1
+  if graph then
+    given = call('LRANGE', graph_key(graph), 0, GRAPH_PART * STAGED - 1)
+  end
+end
+
+-- Keeps what can't be taken in as a dead letter, unless its producer waits for the answer.
+local function refuse(letter, entry, id, document, reason)
+  if graph then
+    local whole = '{"id":"' .. id .. '",' .. string.sub(document, 2)
+    call('XADD', DEAD, '*', 'document', whole, 'reason', reason, 'entry', '0-0', 'at', NOW_TEXT)
+  elseif entry ~= '' and bury(entry, reason, '') ~= 'X' then
+    return '-'
+  end
+  return letter
+end
+
 local function submitted_ms(entry)
   local from_entry = tonumber(string.match(entry, '^(%d+)-'))
   return math.min(from_entry, NOW)
@@ -32,47 +57,154 @@ end
 
 -- Documents and places are written in bulk at the end; `stored` knows the former until then.
 local stored, documents, places = {}, {}, {}
+local cycles = {}
+local MOST_SEARCHED = 10000
 
-local function accept(entry, id, document, score, attempts)
-  local submitted = entry == '' and NOW or submitted_ms(entry)
-  stored[id] = document
-  documents[#documents + 1] = doc_key(id)
-  documents[#documents + 1] = document
-  places[#places + 1] = score
-  places[#places + 1] = id
-  call('HSET', job_key(id), 's', 'RUNNABLE', 'o', score, 't', int(submitted))
-  if submitted ~= NOW then
-    call('HSET', job_key(id), 'r', NOW_TEXT)
+-- The way from a job through PENDING jobs back to itself, as text; nil where there is none.
+local function cycle_through(id, dependencies)
+  local dependent, open = {}, {}
+  for _, on in string.gmatch(dependencies, '(%a)([^,]+)') do
+    dependent[on] = id
+    open[#open + 1] = on
   end
-  if attempts ~= '1' then
-    call('HSET', job_key(id), 'm', attempts)
+  local searched = 0
+  while #open > 0 and searched < MOST_SEARCHED do
+    local at = table.remove(open)
+    searched = searched + 1
+    local waits = call('HGET', job_key(at), 's') == 'PENDING'
+    local document = waits and (stored[at] or call('GET', doc_key(at)))
+    for _, on in ipairs(document and depends_on(document) or {}) do
+      if on == id then
+        local way = at .. ' -> ' .. id
+        while at ~= id do
+          at = dependent[at]
+          way = at .. ' -> ' .. way
+        end
+        return way
+      elseif not dependent[on] then
+        dependent[on] = at
+        open[#open + 1] = on
+      end
+    end
+  end
+  return nil
+end
+
+-- How many dependencies are open; where one can't be satisfied any more, the state that the job ends
+-- in, and why.
+local function judge_dependencies(dependencies)
+  local open = 0
+  for kind, on in string.gmatch(dependencies, '(%a)([^,]+)') do
+    local job = call('HMGET', job_key(on), 's', 'w')
+    if job[1] == 'SUCCEEDED' or job[1] == 'FAILED' or job[1] == 'CANCELLED' then
+      local to, why = consequence(kind, on, job[1], job[2])
+      if to then
+        return 0, to, why
+      end
+    else
+      open = open + 1
+    end
+  end
+  return open
+end
+
+-- Enters the job as waiting for what has not ended.
+local function wait_for(id, dependencies, open)
+  for kind, on in string.gmatch(dependencies, '(%a)([^,]+)') do
+    local state = call('HGET', job_key(on), 's')
+    if state ~= 'SUCCEEDED' and state ~= 'FAILED' and state ~= 'CANCELLED' then
+      call('HSET', after_key(on), id, kind)
+    end
+  end
+  call('HSET', job_key(id), 's', 'PENDING', 'k', int(open))
+  call('ZADD', IN.PENDING, NOW_TEXT, id)
+  report(id, 'PENDING', '')
+end
+
+-- The job's hash; answers when it is due.
+local function write_job(key, score, submitted, fields)
+  local values = {'s', 'RUNNABLE', 'o', score, 't', int(submitted)}
+  local due, watched = 0, false
+  for name, value in string.gmatch(fields, '(%S+) (%S+)') do
+    if name == 'r' then
+      due = tonumber(value)
+    elseif name ~= '>' then
+      values[#values + 1] = name
+      values[#values + 1] = value
+      watched = watched or name == 'd' or name == 'b'
+    end
+  end
+  local runnable = math.max(NOW, due)
+  if runnable ~= submitted then
+    values[#values + 1] = 'r'
+    values[#values + 1] = int(runnable)
+  end
+  call('HSET', key, unpack(values))
+  return due, watched
+end
+
+local function accept(entry, id, document, score, fields)
+  local submitted = entry == '' and NOW or submitted_ms(entry)
+  local dependencies = string.match(fields, '> (%S+)')
+  local open, to, why = 0, nil, nil
+  if dependencies then
+    open, to, why = judge_dependencies(dependencies)
+  end
+  stored[id] = document
+  local due, watched = write_job(job_key(id), score, submitted, fields)
+  if dependencies then
+    call('SET', doc_key(id), document)  -- at once, since its end may come within this call
+  else
+    documents[#documents + 1] = doc_key(id)
+    documents[#documents + 1] = document
+  end
+  if to then
+    end_job(id, 'PENDING', to, why)
+    return 'A'
+  elseif open > 0 then
+    wait_for(id, dependencies, open)
+    return 'A'
+  elseif due > NOW then
+    call('ZADD', DELAYED, int(due), id)
+  else
+    places[#places + 1] = score
+    places[#places + 1] = id
+  end
+  if watched then
+    watch(id)
   end
   report(id, 'RUNNABLE', '')
   return 'A'
 end
 
-local function take(entry, id, document, score, attempts)
+local function take(entry, id, document, score, fields)
   local before = stored[id]
   if before and before ~= document then
-    if entry == '' then
-      return 'C'
-    end
     local reason = 'id: another document was submitted as "' .. id .. '" before; choose another id'
-    return bury(entry, reason, '') == 'X' and 'C' or '-'
+    return refuse('C', entry, id, document, reason)
+  end
+  if not before and call('EXISTS', after_key(id)) == 1 then
+    local dependencies = string.match(fields, '> (%S+)')
+    local way = dependencies and cycle_through(id, dependencies)
+    if way then
+      cycles[#cycles + 1] = way
+      local reason = 'depends_on: the job would wait for itself: ' .. way
+      return refuse('Y', entry, id, document, reason)
+    end
   end
   if entry ~= '' and call('XDEL', INBOX, entry) == 0 then
     return '-'
   end
-  return before and 'D' or accept(entry, id, document, score, attempts)
+  return before and 'D' or accept(entry, id, document, score, fields)
 end
 
 -- What is stored under the ids of this call, read a thousand at a time.
 local function look_up()
   local ids, keys = {}, {}
-  for i = 6, #ARGV, 6 do
-    if ARGV[i + 1] == 'J' then
-      ids[#ids + 1] = ARGV[i + 2]
-      keys[#keys + 1] = doc_key(ARGV[i + 2])
+  for i = first_given, #given, STAGED do
+    if given[i + 1] == 'J' then
+      ids[#ids + 1] = given[i + 2]
+      keys[#keys + 1] = doc_key(given[i + 2])
     end
   end
   for first = 1, #ids, 1000 do
@@ -84,23 +216,29 @@ local function look_up()
 end
 
 look_up()
-local size = (#ARGV - 5) / 6
+local size = (#given - first_given + 1) / STAGED
 local sequence = call('INCRBY', SEQ, size) - size
 local answers = {}
-for i = 6, #ARGV, 6 do
-  local entry = ARGV[i]
-  if ARGV[i + 1] == 'X' then
-    answers[#answers + 1] = bury(entry, ARGV[i + 2], ARGV[i + 3])
+for i = first_given, #given, STAGED do
+  local entry = given[i]
+  if given[i + 1] == 'X' then
+    answers[#answers + 1] = bury(entry, given[i + 2], given[i + 3])
   else
     sequence = sequence + 1
-    local score = int(tonumber(ARGV[i + 4]) + sequence)
-    answers[#answers + 1] = take(entry, ARGV[i + 2], ARGV[i + 3], score, ARGV[i + 5])
+    local score = int(tonumber(given[i + 4]) + sequence)
+    answers[#answers + 1] = take(entry, given[i + 2], given[i + 3], score, given[i + 5])
   end
 end
 for first = 1, #documents, 1000 do
   call('MSET', unpack(documents, first, math.min(first + 999, #documents)))
 end
 in_bulk('ZADD', READY, places)
-answered = table.concat(answers)
+if graph then
+  call('LTRIM', graph_key(graph), #given, -1)
+  if call('EXISTS', graph_key(graph)) == 0 then
+    call('LREM', GRAPHS, 0, graph)
+  end
+end
+answered = table.concat({table.concat(answers), unpack(cycles)}, '\n')
 call('SET', answer_key, answered, 'EX', 60)
 return answered

@@ -1,5 +1,5 @@
--- ARGV: 5 task ARN, 6 S | F | I, 7 reason, 8 exit code ('' = none), 9 delay in ms of a retry,
---   10 budget of infrastructure failures.
+-- ARGV: 5 task ARN, 6 S | F | X (failed, not to be retried) | I, 7 reason, 8 exit code ('' = none),
+--   9 delay in ms of a retry, 10 budget of infrastructure failures.
 -- Answers the state that the job went to, or nil for a task that is not known.
 local REMEMBERED_S, ATTEMPTS_KEPT = 7200, 20
 local task, verdict, reason, exit_code = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
@@ -24,11 +24,14 @@ end
 
 -- The state to go to, and why.
 local function decide()
-  local job = call('HMGET', key, 'c', 'm')
+  local job = call('HMGET', key, 'c', 'm', 'e')
   if verdict == 'S' then
     return 'SUCCEEDED', reason
   elseif job[1] then
     return 'CANCELLED', job[1]
+  elseif job[3] or verdict == 'X' then
+    call('HINCRBY', key, 'f', 1)
+    return 'FAILED', job[3] or reason
   elseif verdict == 'F' then
     local attempts, failed = tonumber(job[2] or '1'), call('HINCRBY', key, 'f', 1)
     local which = ' (attempt ' .. int(failed) .. ' of ' .. int(attempts) .. ')'
@@ -46,8 +49,8 @@ remember_attempt()
 call('HDEL', LIVE, task)
 local to, why = decide()
 if to == 'RUNNABLE' then
-  run_again(id, from, why, tonumber(ARGV[9]))
   call('HSET', key, 'r', NOW_TEXT)
+  run_again(id, from, why, tonumber(ARGV[9]))
 else
   if exit_code ~= '' then
     call('HSET', key, 'x', exit_code)

@@ -1,13 +1,15 @@
 -- ARGV: 5 owner, 6 token, 7 API, then three a job: id, epoch, instance ARN ('' = ECS chooses).
--- Answers the ids that are to be launched under this token.
+-- Answers the ids that are to be launched under this token; none whose deadline has passed.
 local owner, token, api = ARGV[5], ARGV[6], ARGV[7]
 local launch_key = PREFIX .. 'launch:' .. token
 local ids = {}
 for i = 8, #ARGV, 3 do
   local id, epoch, instance = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local key = job_key(id)
-  if held(id, owner, epoch) then
+  local deadline = tonumber(call('HGET', key, 'd'))
+  if held(id, owner, epoch) and not (deadline and deadline <= NOW) then
     call('HDEL', claimed_key(owner), id)
+    call('ZREM', DUE, id)
     call('HDEL', key, 'w')
     call('HSET', key, 's', 'STARTING', 'l', token, 'g', NOW_TEXT)
     if instance ~= '' then

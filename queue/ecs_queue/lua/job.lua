@@ -8,4 +8,4 @@ local holders = 0
 for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
   holders = holders + call('HEXISTS', claimed_key(owner), id)
 end
-return {id, document, call('HGETALL', job_key(id)), holders}
+return {id, document, fields_of(id, document), holders}

@@ -1,7 +1,7 @@
 -- ARGV: 5 state ('' = all), 6 offset, 7 limit. Answers id, document, fields and whether
 -- an owner holds it, for each job.
 --
--- RUNNABLE in the order of the queue: claimed, ready, then delayed; the others newest first.
+-- RUNNABLE in the order of the queue: claimed, ready, delayed, suspended; the others newest first.
 local state, skip, room = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 local answer = {}
 
@@ -11,7 +11,7 @@ local function add(ids, holders)
     if document then
       answer[#answer + 1] = id
       answer[#answer + 1] = document
-      answer[#answer + 1] = call('HGETALL', job_key(id))
+      answer[#answer + 1] = fields_of(id, document)
       answer[#answer + 1] = holders
     end
   end
@@ -51,12 +51,15 @@ local function claimed()
   end)
 end
 
-for _, each in ipairs({'RUNNING', 'STARTING', 'RUNNABLE', 'FAILED', 'CANCELLED', 'SUCCEEDED'}) do
+for _, each in ipairs({
+  'RUNNING', 'STARTING', 'RUNNABLE', 'PENDING', 'FAILED', 'CANCELLED', 'SUCCEEDED',
+}) do
   if state == '' or state == each then
     if each == 'RUNNABLE' then
       claimed()
       zset(READY, false)
       zset(DELAYED, false)
+      zset(SUSPENDED, false)
     else
       zset(IN[each], true)
     end

@@ -7,6 +7,9 @@
 --   n effective launches   f failed attempts   i infrastructure failures   h past attempts
 --   l launch token   a task ARN   z instance ARN   g starting ms   u running ms
 --   y ended ms   x exit code
+--   q timeout in s   e timed out: why   d deadline ms   b bound on the wait: ms:action[:priority]
+--   k dependencies that are open (of a PENDING job)
+--   v suspended: ms before which a resumed job is not due
 -- Short names and a separate document keep the hash in its compact encoding. Who holds a job says
 -- claimed:<owner>, a hash of job id to epoch: claiming a hundred jobs is one write, not hundreds.
 local call = redis.call
@@ -17,7 +20,10 @@ local IN = {
   STARTING = KEYS[13], RUNNING = KEYS[14],
   SUCCEEDED = KEYS[15], FAILED = KEYS[16], CANCELLED = KEYS[17],
 }
+local TIMEOUTS, DUE, SUSPENDED, PAUSED = KEYS[18], KEYS[19], KEYS[20], KEYS[21]
 local PREFIX, RETENTION_S, EVENTS_KEPT = ARGV[1], ARGV[3], ARGV[4]
+IN.PENDING = PREFIX .. 'in:PENDING'
+local UNTOLD, GRAPHS = PREFIX .. 'untold', PREFIX .. 'graphs'
 
 -- Lua's own conversion turns 16 digits into an exponent.
 local function int(number)
@@ -38,6 +44,11 @@ end
 
 local function doc_key(id)
   return PREFIX .. 'doc:' .. id
+end
+
+-- after:<id> is a hash of the PENDING jobs that wait for this one: id to kind of dependency.
+local function after_key(id)
+  return PREFIX .. 'after:' .. id
 end
 
 local function claimed_key(owner)
@@ -64,7 +75,10 @@ local function report(id, state, reason)
 end
 
 local function to_queue(id, score, delay_ms)
-  if delay_ms > 0 then
+  if call('HEXISTS', job_key(id), 'v') == 1 then
+    call('HSET', job_key(id), 'v', int(NOW + delay_ms))
+    call('ZADD', SUSPENDED, score, id)
+  elseif delay_ms > 0 then
     call('ZADD', DELAYED, int(NOW + delay_ms), id)
   else
     call('ZADD', READY, score, id)
@@ -103,10 +117,48 @@ local function give_back(owner)
   return #ids
 end
 
+-- Takes a RUNNABLE job out of wherever it waits; whoever holds it holds it no more.
+local function take_out(id)
+  call('ZREM', READY, id)
+  call('ZREM', DELAYED, id)
+  call('ZREM', SUSPENDED, id)
+  for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
+    call('HDEL', claimed_key(owner), id)
+  end
+end
+
+-- due holds every RUNNABLE job with a deadline or a bounded wait, under the sooner of the two.
+local function watch(id)
+  local job = call('HMGET', job_key(id), 'd', 'b', 'r', 't')
+  local due = tonumber(job[1])
+  if job[2] then
+    local waited = tonumber(job[3] or job[4]) + tonumber(string.match(job[2], '^%d+'))
+    due = math.min(due or waited, waited)
+  end
+  if due then
+    call('ZADD', DUE, int(due), id)
+  else
+    call('ZREM', DUE, id)
+  end
+end
+
+-- The ids that a document depends on.
+local function depends_on(document)
+  local ids = {}
+  for i, each in ipairs(cjson.decode(document).depends_on or {}) do
+    ids[i] = each.job
+  end
+  return ids
+end
+
+local tell_dependents
+
 local function end_job(id, from, to, reason)
   local key = job_key(id)
   call('HSET', key, 's', to, 'w', reason, 'y', NOW_TEXT)
   call('SREM', CANCELS, id)
+  call('ZREM', DUE, id)
+  call('ZREM', TIMEOUTS, id)
   if IN[from] then
     call('ZREM', IN[from], id)
   end
@@ -114,9 +166,18 @@ local function end_job(id, from, to, reason)
     call('ZREMRANGEBYSCORE', IN[state], '-inf', KEPT_SINCE)
   end
   call('ZADD', IN[to], NOW_TEXT, id)
+  if from == 'PENDING' then
+    for _, on in ipairs(depends_on(call('GET', doc_key(id)))) do
+      call('HDEL', after_key(on), id)
+    end
+  end
   call('EXPIRE', key, RETENTION_S)
   call('EXPIRE', doc_key(id), RETENTION_S)
   report(id, to, reason)
+  if call('EXISTS', after_key(id)) == 1 then
+    call('RPUSH', UNTOLD, id)
+    tell_dependents()
+  end
 end
 
 -- STARTING or RUNNING back to RUNNABLE; what belonged to the launch is forgotten.
@@ -125,6 +186,116 @@ local function run_again(id, from, reason, delay_ms)
   call('HSET', key, 's', 'RUNNABLE', 'w', reason)
   call('HDEL', key, 'l', 'a', 'z', 'g', 'u', 'x')
   call('ZREM', IN[from], id)
+  call('ZREM', TIMEOUTS, id)
   to_queue(id, call('HGET', key, 'o'), delay_ms)
+  watch(id)
   report(id, 'RUNNABLE', reason)
+end
+
+-- Gives a job another priority; its number in the order of submission stays. One that is claimed goes
+-- back to ready, so that its place among the others is decided anew.
+local STEP = 1e12
+local function move_to(id, priority, reason)
+  local key = job_key(id)
+  local job = call('HMGET', key, 's', 'o')
+  local score = int((1000 - priority) * STEP + tonumber(job[2]) % STEP)
+  if score == job[2] then
+    return
+  end
+  call('HSET', key, 'o', score)
+  if job[1] ~= 'RUNNABLE' then
+    return
+  end
+  call('HSET', key, 'w', reason)
+  if call('ZSCORE', SUSPENDED, id) then
+    call('ZADD', SUSPENDED, score, id)
+  elseif not call('ZSCORE', DELAYED, id) then
+    take_out(id)
+    call('ZADD', READY, score, id)
+  end
+end
+
+-- What the end of a job means to one that depends on it: nil where it is as it should be, otherwise
+-- the state which that one ends in, and why. k afterok, a afterany, n afternotok.
+local function consequence(kind, on, state, reason)
+  if kind == 'k' and state ~= 'SUCCEEDED' then
+    if string.sub(reason, 1, 11) == 'dependency ' then
+      return 'FAILED', reason
+    end
+    return 'FAILED', 'dependency ' .. on .. ' ' .. state .. (reason == '' and '' or ': ') .. reason
+  elseif kind == 'n' and state == 'SUCCEEDED' then
+    return 'CANCELLED', 'not needed: it runs only if ' .. on .. ' fails, which SUCCEEDED'
+  end
+  return nil
+end
+
+local function tell(id, kind, on, state, reason)
+  local key = job_key(id)
+  if call('HGET', key, 's') ~= 'PENDING' then
+    return
+  end
+  local to, why = consequence(kind, on, state, reason)
+  if to then
+    end_job(id, 'PENDING', to, why)
+  elseif call('HINCRBY', key, 'k', -1) == 0 then
+    local job = call('HMGET', key, 'o', 'r')
+    local runnable = math.max(NOW, tonumber(job[2] or '0'))
+    call('HDEL', key, 'k')
+    call('HSET', key, 's', 'RUNNABLE', 'r', int(runnable))
+    call('ZREM', IN.PENDING, id)
+    to_queue(id, job[1], runnable - NOW)
+    watch(id)
+    report(id, 'RUNNABLE', '')
+  end
+end
+
+-- Tells the dependents of every job in `untold` how it ended, so many in one script; the next claim
+-- goes on with the rest.
+local TOLD_AT_ONCE = 5000
+local telling, told = false, 0
+tell_dependents = function()
+  if telling then
+    return
+  end
+  telling = true
+  local on = call('LINDEX', UNTOLD, 0)
+  while on and told < TOLD_AT_ONCE do
+    local job = call('HMGET', job_key(on), 's', 'w')
+    local dependents = call('HSCAN', after_key(on), 0, 'COUNT', 500)[2]
+    for i = 1, #dependents, 2 do
+      call('HDEL', after_key(on), dependents[i])
+      tell(dependents[i], dependents[i + 1], on, job[1], job[2])
+      told = told + 1
+    end
+    if #dependents == 0 then
+      call('LPOP', UNTOLD)
+      on = call('LINDEX', UNTOLD, 0)
+    end
+  end
+  telling = false
+end
+
+-- A submitted graph that is not taken in yet: a list of its documents, STAGED values each.
+local STAGED = 6
+local function graph_key(token)
+  return PREFIX .. 'graph:' .. token
+end
+
+-- A job's fields, and for a PENDING one `waits`: the first few of what it waits for.
+local WAITS_SHOWN = 3
+local function fields_of(id, document)
+  local fields = call('HGETALL', job_key(id))
+  if call('HGET', job_key(id), 's') ~= 'PENDING' then
+    return fields
+  end
+  local shown = {}
+  for _, on in ipairs(depends_on(document)) do
+    if #shown < WAITS_SHOWN and call('HEXISTS', after_key(on), id) == 1 then
+      local state = call('HGET', job_key(on), 's')
+      shown[#shown + 1] = on .. ' (' .. (state or 'not in the queue') .. ')'
+    end
+  end
+  fields[#fields + 1] = 'waits'
+  fields[#fields + 1] = table.concat(shown, ', ')
+  return fields
 end

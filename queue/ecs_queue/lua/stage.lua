@@ -1,0 +1,19 @@
+-- Lays a part of a graph down, unseen by anybody until `commit`; it vanishes after an hour.
+--
+-- ARGV: 5 token of the graph, 6 how many documents lie there already, then documents as in `enqueue`.
+-- Answers one letter each: A new, D the queue has this very job, C it has another under this id.
+local STAGED_S = 3600
+local key = graph_key(ARGV[5])
+local values, answers = {}, {}
+for i = 7, #ARGV do
+  values[#values + 1] = ARGV[i]
+end
+for i = 1, #values, STAGED do
+  local known = call('GET', doc_key(values[i + 2]))
+  answers[#answers + 1] = not known and 'A' or known == values[i + 3] and 'D' or 'C'
+end
+if call('LLEN', key) == tonumber(ARGV[6]) * STAGED then
+  in_bulk('RPUSH', key, values)
+  call('EXPIRE', key, STAGED_S)
+end
+return table.concat(answers)

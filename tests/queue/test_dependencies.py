@@ -1,0 +1,185 @@
+"""Stories of jobs that wait for other jobs."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ecs_queue.document import parse_job
+from ecs_queue.errors import InvalidJob
+from ecs_queue.job import Dependency, Job, JobId
+from ecs_queue.script import inbox_key
+from ecs_queue.states import (
+    Accepted,
+    Circular,
+    JobState,
+    OwnerId,
+    Succeeded,
+    TaskFailed,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from tests.queue.conftest import Story
+
+ALICE = OwnerId("alice")
+PENDING, RUNNABLE = JobState.PENDING, JobState.RUNNABLE
+SUCCEEDED, FAILED, CANCELLED = JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED
+
+
+def after(job_id: str, *names: str, kind: Any = "afterok", **members: Any) -> Job:
+    """A job that depends on these."""
+    on = tuple(Dependency(job=JobId(name), type=kind) for name in names)
+    return Job(id=JobId(job_id), task_definition="sleep:1", depends_on=on, **members)
+
+
+async def end(story: "Story", job_id: str, verdict: Verdict) -> None:
+    await story.queue.finish(await story.run(job_id), verdict)
+
+
+async def test_a_job_waits_until_its_dependency_succeeded(story: "Story") -> None:
+    """PENDING with a reason, never claimed, then RUNNABLE from the moment of release."""
+    await story.queue.submit([after("a"), after("b", "a")])
+    record = await story.queue.job(JobId("b"))
+    assert (record.state, record.reason) == (PENDING, "waits for 1 of 1 dependencies: a (RUNNABLE)")
+    assert set(await story.claim()) == {"a"}
+    await story.queue.hand_back(ALICE)
+    story.clock.advance(5000)
+    await end(story, "a", Succeeded())
+    record = await story.queue.job(JobId("b"))
+    assert (record.state, record.runnable_at_ms) == (RUNNABLE, story.clock.ms)
+    assert set(await story.claim()) == {"b"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict", "state"),
+    [
+        ("afterok", Succeeded(), RUNNABLE),
+        ("afterok", TaskFailed("exit code 1", 1), FAILED),
+        ("afterany", Succeeded(), RUNNABLE),
+        ("afterany", TaskFailed("exit code 1", 1), RUNNABLE),
+        ("afternotok", Succeeded(), CANCELLED),
+        ("afternotok", TaskFailed("exit code 1", 1), RUNNABLE),
+    ],
+)
+async def test_what_each_kind_waits_for(
+    story: "Story", kind: str, verdict: Verdict, state: JobState
+) -> None:
+    """The same whether it was submitted before the dependency ended, or afterwards."""
+    await story.queue.submit([after("a"), after("before", "a", kind=kind)])
+    await end(story, "a", verdict)
+    await story.queue.submit([after("later", "a", kind=kind)])
+    assert [await story.state("before"), await story.state("later")] == [state, state]
+
+
+async def test_all_dependencies_count(story: "Story") -> None:
+    """Of two, the second one to end releases the job."""
+    await story.queue.submit([after("a"), after("b"), after("c", "a", "b")])
+    await end(story, "a", Succeeded())
+    reason = (await story.queue.job(JobId("c"))).reason
+    assert reason == "waits for 1 of 2 dependencies: b (RUNNABLE)"
+    await end(story, "b", Succeeded())
+    assert await story.state("c") == RUNNABLE
+
+
+async def test_failure_goes_all_the_way_down(story: "Story") -> None:
+    """Every job behind it is FAILED at once, and says which job was the cause."""
+    chain = [after("j0"), *(after(f"j{i}", f"j{i - 1}") for i in range(1, 30))]
+    await story.queue.submit([*chain, after("cleanup", "j29", kind="afternotok")])
+    await end(story, "j0", TaskFailed("exit code 3", 3))
+    last = await story.queue.job(JobId("j29"))
+    assert (last.state, last.reason) == (FAILED, "dependency j0 FAILED: exit code 3")
+    assert await story.state("cleanup") == RUNNABLE
+    assert (await story.queue.counts())[FAILED] == 30
+
+
+async def test_a_cancelled_dependency_did_not_succeed(story: "Story") -> None:
+    """Its dependents fail with its reason; a PENDING job can itself be cancelled."""
+    await story.queue.submit([after("a"), after("b", "a"), after("c", "b", kind="afterany")])
+    await story.queue.cancel([JobId("a")], "changed my mind")
+    record = await story.queue.job(JobId("b"))
+    assert (record.state, record.reason) == (FAILED, "dependency a CANCELLED: changed my mind")
+    assert await story.state("c") == RUNNABLE
+    await story.queue.submit([after("d"), after("e", "d")])
+    await story.queue.cancel([JobId("e")])
+    assert await story.state("e") == CANCELLED
+    await end(story, "d", Succeeded())
+    assert await story.state("e") == CANCELLED
+
+
+async def test_dependents_may_come_first(story: "Story") -> None:
+    """Producers need not agree on an order: a job waits for one that nobody submitted yet."""
+    await story.redis.xadd(
+        inbox_key(), {"job": '{"id":"b","task_definition":"t","dependsOn":[{"jobId":"a"}]}'}
+    )
+    await story.queue.admit(ALICE)
+    record = await story.queue.job(JobId("b"))
+    assert record.reason == "waits for 1 of 1 dependencies: a (not in the queue)"
+    await story.queue.submit([after("a")])
+    await end(story, "a", Succeeded())
+    assert await story.state("b") == RUNNABLE
+
+
+async def test_a_circle_is_refused_where_it_closes(story: "Story") -> None:
+    """The answer names the way round; what was there before stays, and can be mended."""
+    answers = await story.queue.submit([after("a", "c"), after("b", "a"), after("c", "b")])
+    way = tuple(map(JobId, ("c", "b", "a", "c")))
+    assert answers[2] == Circular(JobId("c"), way)
+    await story.redis.xadd(
+        inbox_key(), {"job": '{"id":"c","task_definition":"t","depends_on":[{"job":"b"}]}'}
+    )
+    assert (await story.queue.admit(ALICE)).dead == 1
+    (letter,) = await story.queue.dead_letters()
+    assert letter.reason == "depends_on: the job would wait for itself: c -> b -> a -> c"
+    assert await story.queue.submit([after("c")]) == (Accepted(JobId("c")),)
+    await end(story, "c", Succeeded())
+    assert await story.state("a") == RUNNABLE
+
+
+@pytest.mark.parametrize(
+    ("depends_on", "problem"),
+    [
+        ([{"job": "x"}], "would wait for itself"),
+        ([{"job": "a"}, {"job": "a", "type": "afterany"}], "a stands there twice"),
+        ([{"job": "a", "type": "SOMETIMES"}], "afternotok"),
+        ([{"job": "a b"}], "depends_on"),
+        ([{}], "job: required"),
+    ],
+)
+def test_dependencies_are_checked(depends_on: list[Any], problem: str) -> None:
+    """What can be seen in the document itself is refused with it."""
+    document = {"id": "x", "task_definition": "t", "depends_on": depends_on}
+    with pytest.raises(InvalidJob, match=problem):
+        parse_job(json.dumps(document))
+
+
+async def test_not_before_still_holds_after_the_release(story: "Story") -> None:
+    """A released job waits on for the moment it was given."""
+    moment = story.clock.ms // 1000 + 60
+    await story.queue.submit([after("a"), after("b", "a", not_before=moment)])
+    await end(story, "a", Succeeded())
+    assert await story.state("b") == RUNNABLE
+    assert await story.claim() == {}
+    story.clock.advance(60_000)
+    assert set(await story.claim()) == {"b"}
+
+
+async def test_very_many_dependents_are_told_in_parts(story: "Story") -> None:
+    """No script runs for long: what one leaves over, the next claim goes on with."""
+    await story.queue.submit([after("a")])
+    await story.queue.submit([after(f"b{i}", "a") for i in range(5_200)])
+    await end(story, "a", Succeeded())
+    pending = (await story.queue.counts())[PENDING]
+    assert 0 < pending < 5_200
+    await story.queue.reclaim_expired()
+    counts = await story.queue.counts()
+    assert (counts[PENDING], counts[RUNNABLE]) == (0, 5_200)
+
+
+async def test_nothing_is_left_of_what_has_ended(story: "Story") -> None:
+    """No key remembers who waited for whom once everybody has ended."""
+    await story.queue.submit([after("a"), after("b", "a", "never"), after("c", "b")])
+    await end(story, "a", TaskFailed("exit code 1", 1))
+    keys = [key async for key in story.redis.scan_iter(match="*after:*")]
+    assert keys == []
+    assert await story.redis.exists("{q:default}:untold") == 0
