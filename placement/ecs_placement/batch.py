@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecs_placement.chains import Chain
 from ecs_placement.errors import InvalidRequest
 from ecs_placement.feasible import Constraints, ports_of
 from ecs_placement.plan import Decision, Plan, Reject, Start, Tally, Wait
 from ecs_placement.policy import DEFAULT_POLICY, Policy
+from ecs_placement.query import parse
 from ecs_placement.request import DIMENSIONS, Shape, TaskRequest
 from ecs_placement.room import Filled, Room
 from ecs_placement.snapshot import Snapshot
@@ -58,8 +60,9 @@ def place(
     room = Room(snapshot.free, weights)
     placed = _Placed(np.full(len(requests), -1, dtype=np.int64), np.zeros(len(requests)))
     largest = np.maximum(np.maximum(snapshot.total, snapshot.free) @ weights, 1e-12)
+    work = _Work(room, constraints, Chain(policy, constraints.columns), placed, largest)
     for group in groups:
-        _place_group(group, room, constraints, placed, largest)
+        _place_group(group, work, chained=bool(policy.strategies))
     unplaced = _Unplaced(snapshot, constraints, room)
     decisions: list[Decision] = []
     ids = [instance.id for instance in snapshot.instances]
@@ -82,25 +85,34 @@ def _weights(snapshot: Snapshot, policy: Policy) -> Floats:
     return weights
 
 
-def _place_group(
-    group: _Group, room: Room, constraints: Constraints, placed: _Placed, largest: Floats
-) -> None:
-    once_per_row = bool(group.shape.ports_tcp or group.shape.ports_udp)
-    filled = room.take(
-        group.shape.demand,
-        group.members.size,
-        eligible=constraints.eligible(group.shape),
-        once_per_row=once_per_row,
-    )
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a batch is packed with; `largest` is the weighted capacity of each row."""
+
+    room: Room
+    constraints: Constraints
+    chain: Chain
+    placed: _Placed
+    largest: Floats
+
+
+def _place_group(group: _Group, work: _Work, *, chained: bool) -> None:
+    shape, room, placed = group.shape, work.room, work.placed
+    eligible = work.constraints.eligible(shape)
+    count = group.members.size
+    once = bool(shape.ports_tcp or shape.ports_udp or shape.distinct_instance)
+    if chained:
+        filled = work.chain.take(shape, count, room, eligible, once_per_row=once)
+    else:
+        filled = room.take(shape.demand, count, eligible=eligible, once_per_row=once)
     if filled.rows.size == 0:
         return
-    if once_per_row:
-        constraints.occupy_ports(group.shape, filled.rows)
+    work.constraints.occupy(shape, filled.rows, filled.counts)
     members = group.members[: filled.placed]
     placed.rows[members] = np.repeat(filled.rows, filled.counts)
     left = np.repeat(room.score[filled.rows], filled.counts)
-    left += _still_to_come(filled) * _weighted(group.shape.demand, room.weights)
-    placed.scores[members] = 1.0 - left / largest[placed.rows[members]]
+    left += _still_to_come(filled) * _weighted(shape.demand, room.weights)
+    placed.scores[members] = 1.0 - left / work.largest[placed.rows[members]]
 
 
 def _still_to_come(filled: Filled) -> Ints:
@@ -199,7 +211,8 @@ def _content(shape: Shape) -> tuple[object, ...]:
     attributes = sorted(
         (name, value is not None, value or "") for name, value in shape.required_attributes
     )
-    return (shape.demand, ports_of(shape), attributes)
+    rest = (shape.member_of, shape.group or "", shape.distinct_instance)
+    return (shape.demand, ports_of(shape), attributes, rest)
 
 
 def _validate(request: TaskRequest) -> None:
@@ -213,6 +226,10 @@ def _validate(request: TaskRequest) -> None:
             raise InvalidRequest(f"request {request.id!r}: {dimension} = {asked} is negative")
         if asked >= _LARGEST:
             raise InvalidRequest(f"request {request.id!r}: {dimension} = {asked} is out of range")
+    if shape.distinct_instance and shape.group is None:
+        raise InvalidRequest(f"request {request.id!r}: distinct_instance needs a group")
+    for text in shape.member_of:
+        parse(text)
     for protocol, port in ports_of(shape):
         if not 1 <= port <= 65535:
             raise InvalidRequest(

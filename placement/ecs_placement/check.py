@@ -13,7 +13,9 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from ecs_placement.columns import Columns
 from ecs_placement.plan import Decision, Plan, Reject, Start, Wait
+from ecs_placement.query import parse
 from ecs_placement.request import DIMENSIONS, Shape, TaskRequest
 from ecs_placement.snapshot import Availability, Instance, Snapshot
 
@@ -25,6 +27,8 @@ class Broken(StrEnum):
     UNKNOWN_INSTANCE = "a start names an instance that is not in the snapshot"
     UNAVAILABLE = "a start on an instance that takes no tasks"
     ATTRIBUTE = "a start on an instance without a required attribute"
+    MEMBER_OF = "a start on an instance outside a memberOf expression"
+    DISTINCT = "a start beside a task of its group, though instances are to be distinct"
     OVERCOMMIT = "more is started on an instance than it has room for"
     PORT = "a host port is taken twice"
     INVERTED = "a request waits for room that a request of lower priority, or none, takes"
@@ -56,6 +60,8 @@ def check(plan: Plan, requests: Sequence[TaskRequest], snapshot: Snapshot) -> tu
             else:
                 found.append(Violation(Broken.UNKNOWN_INSTANCE, decision.instance_id))
     found += _wrong_instances(known, snapshot)
+    found += _outside(known, snapshot)
+    found += _not_distinct(known, snapshot)
     found += _overcommitted(known, snapshot)
     found += _ports_twice(known, snapshot)
     found += _wrongly_unplaced(decided, snapshot)
@@ -91,6 +97,46 @@ def _has_attributes(shape: Shape, instance: Instance) -> bool:
         name in instance.attributes and value in (None, instance.attributes[name])
         for name, value in shape.required_attributes
     )
+
+
+def _member_of(shape: Shape, snapshot: Snapshot) -> NDArray[np.bool_]:
+    """Where the expressions hold that do not depend on what else is placed."""
+    columns, mask = Columns(snapshot), np.ones(len(snapshot), dtype=np.bool_)
+    for query in map(parse, shape.member_of):
+        if not query.watches_groups:
+            mask &= query.mask(columns)
+    return mask
+
+
+def _outside(started: _Started, snapshot: Snapshot) -> Iterator[Violation]:
+    masks: dict[Shape, NDArray[np.bool_]] = {}
+    for request, row in started:
+        if request.shape.member_of:
+            if request.shape not in masks:
+                masks[request.shape] = _member_of(request.shape, snapshot)
+            if not masks[request.shape][row]:
+                yield Violation(Broken.MEMBER_OF, request.id, snapshot.instances[row].id)
+
+
+def _not_distinct(started: _Started, snapshot: Snapshot) -> Iterator[Violation]:
+    apart = [(request, row) for request, row in started if request.shape.distinct_instance]
+    beside = _groups(apart, snapshot)
+    for request, row in apart:
+        group = request.shape.group
+        if group is not None and beside[row, group] > 1:
+            yield Violation(Broken.DISTINCT, request.id, snapshot.instances[row].id)
+
+
+def _groups(started: _Started, snapshot: Snapshot) -> Counter[tuple[int, str]]:
+    """Tasks by instance and group, those running and those started."""
+    tasks: Counter[tuple[int, str]] = Counter()
+    for row, instance in enumerate(snapshot.instances):
+        for group, number in instance.facts.tasks_by_group.items():
+            tasks[row, group] += number
+    for request, row in started:
+        if request.shape.group is not None:
+            tasks[row, request.shape.group] += 1
+    return tasks
 
 
 def _overcommitted(started: _Started, snapshot: Snapshot) -> Iterator[Violation]:
@@ -139,8 +185,10 @@ def _wrongly_unplaced(
         if isinstance(decision, Start):
             continue
         if request.shape not in could:
+            inside = _member_of(request.shape, snapshot)
             could[request.shape] = any(
-                _has_attributes(request.shape, instance)
+                inside[row]
+                and _has_attributes(request.shape, instance)
                 and all(
                     asked <= max(total, free)
                     for asked, total, free in zip(
@@ -148,7 +196,7 @@ def _wrongly_unplaced(
                     )
                     if asked
                 )
-                for instance in snapshot.instances
+                for row, instance in enumerate(snapshot.instances)
             )
         ever = could[request.shape] or not len(snapshot)
         if isinstance(decision, Reject) and ever:
@@ -160,41 +208,56 @@ def _wrongly_unplaced(
 def _inverted(
     decided: list[tuple[TaskRequest, Decision]], started: _Started, snapshot: Snapshot
 ) -> Iterator[Violation]:
-    """A waiting request must not fit beside what was started at its own priority and above."""
+    """A waiting request must not fit beside what was started at its own priority and above.
+
+    Expressions about task groups change as tasks are placed: such requests are left out.
+    """
     waiting: dict[tuple[int, Shape], str] = {}
     for request, decision in decided:
-        if isinstance(decision, Wait):
+        if isinstance(decision, Wait) and not any(
+            parse(text).watches_groups for text in request.shape.member_of
+        ):
             waiting.setdefault((request.priority, request.shape), request.id)
     for priority in sorted({priority for priority, _ in waiting}, reverse=True):
         above = [(request, row) for request, row in started if request.priority >= priority]
-        free = snapshot.free - _used(above, len(snapshot))
-        ports = {(row, port) for request, row in above for port in _ports(request.shape)}
+        beside = _Beside(
+            snapshot,
+            snapshot.free - _used(above, len(snapshot)),
+            {(row, port) for request, row in above for port in _ports(request.shape)},
+            _groups(above, snapshot),
+        )
         for (level, shape), request_id in waiting.items():
-            if level != priority:
-                continue
-            row = _first_fit(shape, free, ports, snapshot)
+            row = beside.first_fit(shape) if level == priority else None
             if row is not None:
                 yield Violation(
                     Broken.INVERTED, request_id, f"fits on {snapshot.instances[row].id}"
                 )
 
 
-def _first_fit(
-    shape: Shape,
-    free: NDArray[np.int64],
-    ports: set[tuple[int, tuple[str, int]]],
-    snapshot: Snapshot,
-) -> int | None:
-    demand = np.array(shape.demand)
-    for row in np.flatnonzero(((free >= demand) | (demand == 0)).all(axis=1)).tolist():
-        instance = snapshot.instances[row]
-        if (
-            instance.availability is Availability.PLACEABLE
-            and _has_attributes(shape, instance)
-            and not any(
-                (row, port) in ports or port[1] in _ports_in_use(instance, port[0])
-                for port in _ports(shape)
-            )
-        ):
-            return row
-    return None
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """The snapshot once some requests are started."""
+
+    snapshot: Snapshot
+    free: NDArray[np.int64]
+    ports: set[tuple[int, tuple[str, int]]]
+    groups: Counter[tuple[int, str]]
+
+    def first_fit(self, shape: Shape) -> int | None:
+        """The first row that could take one more task of the shape."""
+        demand = np.array(shape.demand)
+        roomy = ((self.free >= demand) | (demand == 0)).all(axis=1)
+        for row in np.flatnonzero(roomy & _member_of(shape, self.snapshot)).tolist():
+            instance = self.snapshot.instances[row]
+            if (
+                instance.availability is Availability.PLACEABLE
+                and _has_attributes(shape, instance)
+                and not (shape.distinct_instance and self.groups[row, shape.group or ""])
+                and not any(self._taken(row, port) for port in _ports(shape))
+            ):
+                return row
+        return None
+
+    def _taken(self, row: int, port: tuple[str, int]) -> bool:
+        in_use = _ports_in_use(self.snapshot.instances[row], port[0])
+        return (row, port) in self.ports or port[1] in in_use

@@ -4,7 +4,8 @@ PlacementError
 ├── InvalidSnapshot    an instance or the cluster as a whole
 ├── InvalidRequest     a request or its shape
 ├── InvalidPolicy      a policy's weights or limits
-└── InvalidArray       an argument of the array-level `pack`
+├── InvalidArray       an argument of the array-level `pack`
+└── QueryError         an expression of the cluster query language
 """
 
 
@@ -26,3 +27,7 @@ class InvalidPolicy(PlacementError):
 
 class InvalidArray(PlacementError):
     """An array given to `pack` has a wrong shape, type or value."""
+
+
+class QueryError(PlacementError):
+    """An expression of the cluster query language cannot be read, or asks what has no answer."""

@@ -48,6 +48,10 @@ def _why(tally: Tally, shape: Shape) -> str:
         return f"{tally.instances} with host port {_port_list(shape)} in use"
     if tally.reason is Reason.ATTRIBUTE:
         return f"{tally.instances} without {_attribute_list(shape)}"
+    if tally.reason is Reason.MEMBER_OF:
+        return f"{tally.instances} outside {_expressions(shape)}"
+    if tally.reason is Reason.DISTINCT:
+        return f"{tally.instances} with a task of group {shape.group}"
     return f"{tally.instances} {_STATE[tally.reason]}"
 
 
@@ -61,6 +65,8 @@ def _rejected(decision: Reject, shape: Shape) -> str:
             asked = demand[tally.reason]
             largest = asked - tally.short_by
             parts.append((_needs(tally.reason, asked), f"the largest {{}} has {largest}", tally))
+        elif tally.reason is Reason.MEMBER_OF:
+            parts.append((f"must be in {_expressions(shape)}", "no {} is", tally))
         else:
             parts.append((f"needs {_attribute_list(shape)}", "no {} has it", tally))
     if len(parts) == 1:
@@ -100,3 +106,7 @@ def _attribute_list(shape: Shape) -> str:
         name if value is None else f"{name}={value}" for name, value in shape.required_attributes
     )
     return ("attribute " if len(wanted) == 1 else "attributes ") + " and ".join(wanted)
+
+
+def _expressions(shape: Shape) -> str:
+    return " and ".join(f"memberOf({text})" for text in shape.member_of)

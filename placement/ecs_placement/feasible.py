@@ -7,7 +7,9 @@ Masks of attributes and ports are computed once per distinct requirement and kep
 import numpy as np
 from numpy.typing import NDArray
 
+from ecs_placement.columns import Columns
 from ecs_placement.plan import Reason, Tally
+from ecs_placement.query import parse
 from ecs_placement.request import Shape
 from ecs_placement.snapshot import Availability, Snapshot
 
@@ -33,13 +35,15 @@ def ports_of(shape: Shape) -> list[Port]:
 
 
 class Constraints:
-    """The masks of one snapshot; `occupy_ports` keeps the port masks true while a batch is
+    """The masks of one snapshot; `occupy` keeps the port masks true while a batch is
     packed.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
+        self.columns = Columns(snapshot)
         self._attributes: dict[Attribute, Bools] = {}
+        self._queries: dict[str, Bools] = {}
         self._port_taken: dict[Port, Bools] = {}
 
     def attributes(self, shape: Shape) -> Bools | None:
@@ -76,10 +80,38 @@ class Constraints:
             )
         return self._port_taken[port]
 
-    def occupy_ports(self, shape: Shape, rows: Ints) -> None:
-        """Mark the shape's host ports as taken on `rows`."""
+    def occupy(self, shape: Shape, rows: Ints, counts: Ints) -> None:
+        """Remember what starts on `rows`: the shape's host ports and its task group."""
         for port in ports_of(shape):
             self.port_taken(port)[rows] = True
+        if shape.group is not None:
+            self.columns.tasks_of(shape.group)[rows] += counts
+
+    def member_of(self, shape: Shape, *, ever: bool = False) -> Bools | None:
+        """bool[n]: rows for which every expression holds; None when there is none.
+
+        With `ever`, expressions about task groups are left out: they may come to hold.
+        """
+        mask: Bools | None = None
+        for text in shape.member_of:
+            query = parse(text)
+            if query.watches_groups:
+                if ever:
+                    continue
+                holds = query.mask(self.columns)
+            else:
+                if text not in self._queries:
+                    self._queries[text] = query.mask(self.columns)
+                holds = self._queries[text]
+            mask = holds if mask is None else mask & holds
+        return mask
+
+    def apart(self, shape: Shape) -> Bools | None:
+        """bool[n]: rows without a task of the group, for shapes that ask for distinct instances."""
+        if not shape.distinct_instance or shape.group is None:
+            return None
+        alone: Bools = self.columns.tasks_of(shape.group) == 0
+        return alone
 
     def ports_free(self, shape: Shape) -> Bools | None:
         """bool[n]: rows where all of the shape's host ports are free; None when it needs none."""
@@ -92,7 +124,12 @@ class Constraints:
     def eligible(self, shape: Shape) -> Bools:
         """bool[n]: rows that every constraint except resources allows now."""
         mask: Bools = self._snapshot.placeable
-        for allowed in (self.attributes(shape), self.ports_free(shape)):
+        for allowed in (
+            self.attributes(shape),
+            self.ports_free(shape),
+            self.member_of(shape),
+            self.apart(shape),
+        ):
             if allowed is not None:
                 mask = mask & allowed
         return mask
@@ -106,16 +143,20 @@ class Constraints:
         """
         largest = np.maximum(self._snapshot.total, self._snapshot.free)
         mask: Bools = np.all(largest >= np.array(shape.demand), axis=1)
-        allowed = self.attributes(shape)
-        return mask if allowed is None else mask & allowed
+        for allowed in (self.attributes(shape), self.member_of(shape, ever=True)):
+            if allowed is not None:
+                mask = mask & allowed
+        return mask
 
     def why_waiting(self, shape: Shape, free: Ints) -> tuple[Tally, ...]:
         """Tallies of what keeps each row from taking the shape; `free` is int64[d, n]."""
         tallies = _shortages(shape, free)
-        ports = self.ports_free(shape)
-        if ports is not None:
-            tallies.append(Tally(Reason.PORTS, int(np.count_nonzero(~ports))))
-        tallies.append(self._missing_attributes(shape))
+        tallies += [
+            _failing(Reason.PORTS, self.ports_free(shape)),
+            _failing(Reason.ATTRIBUTE, self.attributes(shape)),
+            _failing(Reason.MEMBER_OF, self.member_of(shape)),
+            _failing(Reason.DISTINCT, self.apart(shape)),
+        ]
         for availability, reason in _UNAVAILABLE:
             tallies.append(Tally(reason, self._unavailable(availability)))
         return tuple(tally for tally in tallies if tally.instances)
@@ -123,17 +164,19 @@ class Constraints:
     def why_never(self, shape: Shape) -> tuple[Tally, ...]:
         """Tallies of what keeps each row from taking the shape even when empty."""
         largest = np.maximum(self._snapshot.total, self._snapshot.free).T
-        tallies = [*_shortages(shape, largest), self._missing_attributes(shape)]
+        tallies = _shortages(shape, largest)
+        tallies.append(_failing(Reason.ATTRIBUTE, self.attributes(shape)))
+        tallies.append(_failing(Reason.MEMBER_OF, self.member_of(shape, ever=True)))
         return tuple(tally for tally in tallies if tally.instances)
-
-    def _missing_attributes(self, shape: Shape) -> Tally:
-        has = self.attributes(shape)
-        return Tally(Reason.ATTRIBUTE, 0 if has is None else int(np.count_nonzero(~has)))
 
     def _unavailable(self, availability: Availability) -> int:
         if self._snapshot.placeable.all():
             return 0
         return sum(i.availability is availability for i in self._snapshot.instances)
+
+
+def _failing(reason: Reason, allowed: Bools | None) -> Tally:
+    return Tally(reason, 0 if allowed is None else int(np.count_nonzero(~allowed)))
 
 
 def _shortages(shape: Shape, free: Ints) -> list[Tally]:

@@ -18,6 +18,8 @@ class Reason(StrEnum):
     ENI = "RESOURCE:ENI"
     PORTS = "RESOURCE:PORTS"
     ATTRIBUTE = "ATTRIBUTE"
+    MEMBER_OF = "MEMBER_OF"  # a placement constraint's expression does not hold
+    DISTINCT = "DISTINCT_INSTANCE"  # a task of the same group is there
     AGENT = "AGENT"  # the agent is disconnected
     DRAINING = "DRAINING"  # or any other status but ACTIVE
     AVOIDED = "AVOIDED"  # set aside by the service for a while

@@ -24,7 +24,9 @@ class Shape:
     group.
 
     `required_attributes` are (name, value) pairs; value None asks only for the attribute's
-    presence, as `requiresAttributes` of a task definition does.
+    presence, as `requiresAttributes` of a task definition does. `member_of` are expressions of the
+    cluster query language that must all hold. `group` is the task group; with `distinct_instance`
+    a task never shares an instance with another of its group.
     """
 
     cpu_units: int = 0
@@ -34,6 +36,9 @@ class Shape:
     ports_tcp: frozenset[int] = frozenset()
     ports_udp: frozenset[int] = frozenset()
     required_attributes: frozenset[tuple[str, str | None]] = frozenset()
+    member_of: tuple[str, ...] = ()
+    group: str | None = None
+    distinct_instance: bool = False
 
     @property
     def demand(self) -> tuple[int, int, int, int]:

@@ -87,7 +87,7 @@ class Room:
             filled = Filled(np.array([best]), np.ones(1, dtype=np.int64))
         else:
             filled = self._fill(rows, demand, count, once_per_row)
-        self._occupy(filled, demand)
+        self.occupy(filled, demand)
         return filled
 
     def _fill(self, rows: Ints, demand: tuple[int, ...], count: int, once_per_row: bool) -> Filled:
@@ -100,7 +100,7 @@ class Room:
             rows, score = rows[near], score[near]
         order = np.argsort(score, kind="stable")
         rows = rows[order]
-        fit = self._multiplicity(rows, demand, 1 if once_per_row else count)
+        fit = self.multiplicity(rows, demand, 1 if once_per_row else count)
         upto = np.cumsum(fit)
         last = int(np.searchsorted(upto, count))
         if last >= rows.size:
@@ -109,14 +109,16 @@ class Room:
         counts[last] -= upto[last] - count
         return Filled(rows[: last + 1], counts)
 
-    def _multiplicity(self, rows: Ints, demand: tuple[int, ...], limit: int) -> Ints:
+    def multiplicity(self, rows: Ints, demand: tuple[int, ...], limit: int) -> Ints:
+        """How many of a shape each of `rows` has room for, at most `limit`."""
         fit = np.full(rows.size, limit, dtype=np.int64)
         for asked, free in zip(demand, self.free, strict=True):
             if asked > 0:
                 np.minimum(fit, free[rows] // asked, out=fit)
         return fit
 
-    def _occupy(self, filled: Filled, demand: tuple[int, ...]) -> None:
+    def occupy(self, filled: Filled, demand: tuple[int, ...]) -> None:
+        """Take the room of `filled` away."""
         for asked, free in zip(demand, self.free, strict=True):
             if asked:
                 free[filled.rows] -= asked * filled.counts

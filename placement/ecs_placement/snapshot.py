@@ -28,6 +28,21 @@ class Availability(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What the cluster query language and ECS's strategies look at besides attributes.
+
+    `registered_at_s` is in seconds since 1970; `tasks_by_group` counts tasks that are to run, by
+    their task group. None: not known, which no comparison matches.
+    """
+
+    ec2_instance_id: str | None = None
+    agent_version: str | None = None
+    registered_at_s: float | None = None
+    running_tasks: int = 0
+    tasks_by_group: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
     """One container instance as the service sees it; resource vectors are in the order of
     DIMENSIONS.
@@ -43,6 +58,7 @@ class Instance:
     ports_udp_used: frozenset[int] = frozenset()
     attributes: Mapping[str, str | None] = field(default_factory=dict)
     availability: Availability = Availability.PLACEABLE
+    facts: Facts = field(default_factory=Facts)
 
 
 @dataclass(frozen=True, eq=False)
