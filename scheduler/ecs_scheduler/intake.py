@@ -30,6 +30,10 @@ CLAIMED_IN_A_PASS = 5_000
 NOTED_IN_A_PASS = 500
 CHECK_CLAIMS_EVERY_S = 2.0
 
+EXPIRED_AT_ONCE = 500
+EXPIRE_EVERY_S = 1.0
+"""How late a deadline or the end of a bounded wait may be noticed; no launch begins in between."""
+
 FIRST_NOTE_AFTER_S = 2.0
 """Most jobs start sooner than this and never need a reason."""
 
@@ -51,6 +55,7 @@ class Intake:
         self._launching = launching
         self._claims_checked_at = float("-inf")
         self._rotated_at = float("-inf")
+        self._expired_at = float("-inf")
 
     async def gather(self) -> None:
         """Inbox → RUNNABLE → window."""
@@ -59,6 +64,7 @@ class Intake:
         if admission.dead:
             around.metrics.dead_letters(admission.dead)
             log.warning("documents went to the dead letters", documents=admission.dead)
+        await self._expire()
         await self._check_claims()
         await self._rotate()
         for _ in range(CLAIMED_IN_A_PASS // CLAIMED_AT_ONCE):
@@ -93,6 +99,14 @@ class Intake:
         await self._around.queue.note(self._around.owner, notes)
         for held in due:
             held.noted_reason, held.noted_at = held.reason, now
+
+    async def _expire(self) -> None:
+        """Deadlines and bounded waits, whoever holds the jobs."""
+        now = self._around.clock.monotonic_s()
+        if now - self._expired_at < EXPIRE_EVERY_S:
+            return
+        if await self._around.queue.expire(most=EXPIRED_AT_ONCE) < EXPIRED_AT_ONCE:
+            self._expired_at = now
 
     async def _check_claims(self) -> None:
         """Jobs that were cancelled while they waited here are no longer among our claims; and what

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ecs_placement.explain import sentence
 from ecs_placement.plan import Reject, Start, Wait
-from ecs_queue.job import JobId
+from ecs_queue.job import Fallback, JobId
 from ecs_queue.states import InstanceArn
 from ecs_scheduler.ecs import RunTarget
 from ecs_scheduler.launch import Launch, Slot
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ecs_placement.plan import Plan
     from ecs_placement.request import Shape
     from ecs_placement.snapshot import Snapshot
-    from ecs_queue.job import Fallback
+    from ecs_queue.job import Job
     from ecs_scheduler.window import Held, Window
 
 NO_INSTANCES = "NO INSTANCES"
@@ -118,7 +118,7 @@ def fallback_launches(
     """
     groups: defaultdict[tuple[LaunchSignature, Fallback], list[Held]] = defaultdict(list)
     for held in waiting:
-        fallback = held.claim.job.fallback or default
+        fallback = _fallback_of(held.claim.job, default)
         if fallback and now_ms - held.claim.runnable_at_ms >= fallback.after_s * 1000:
             groups[held.signature, fallback].append(held)
     return [
@@ -126,6 +126,14 @@ def fallback_launches(
         for (signature, fallback), members in groups.items()
         for start in range(0, len(members), MAX_TASKS_PER_CALL)
     ]
+
+
+def _fallback_of(job: Job, default: Fallback | None) -> Fallback | None:
+    """A bounded wait that ends in the fallback sets its time; where to stays as it was said."""
+    fallback = job.fallback or default
+    if job.max_wait is None or job.max_wait.action != "fallback":
+        return fallback
+    return (fallback or Fallback(after_s=0)).model_copy(update={"after_s": job.max_wait.after_s})
 
 
 def _run_task_launch(

@@ -100,6 +100,7 @@ INFRASTRUCTURE_REASONS = re.compile(
     r"RESOURCE:|\bAGENT\b|NO ACTIVE INSTANCES|EMPTY CAPACITY PROVIDER"
     r"|Host EC2 \(instance .*\) (stopped|terminated)|deregistration forced"
     r"|SpotInterruptionError|InternalError|ContainerRuntimeTimeoutError"
+    r"|ThrottlingException|Rate exceeded|network interface provisioning"
 )
 """Texts of stoppedReason that speak of the place, not of the task (ECS developer guide, "Stopped
 tasks error messages").
@@ -119,17 +120,23 @@ def verdict(task: Task, essential: Collection[str]) -> Verdict:
         return InfrastructureFailed(reason=_reason(task))
     judged = [each for each in task.containers if each.name in essential] or task.containers
     failed = next((each for each in judged if each.exit_code != 0), None)
+    if failed is not None and task.stop_code != "UserInitiated":
+        return _task_failed(task, failed, _container_reason(failed) or _reason(task))
     if task.stop_code == "UserInitiated":
-        return TaskFailed(
-            reason=_reason(task), exit_code=failed.exit_code if failed is not None else None
-        )
-    if failed is not None:
-        return TaskFailed(
-            reason=_container_reason(failed) or _reason(task), exit_code=failed.exit_code
-        )
+        return _task_failed(task, failed, _reason(task))
     if not judged:
-        return TaskFailed(reason=_reason(task) or "the task stopped without any container")
+        text = _reason(task) or "the task stopped without any container"
+        return _task_failed(task, None, text)
     return Succeeded(exit_code=0, reason="every essential container exited with 0")
+
+
+def _task_failed(task: Task, container: Container | None, reason: str) -> TaskFailed:
+    return TaskFailed(
+        reason=reason,
+        exit_code=None if container is None else container.exit_code,
+        container_reason="" if container is None else container.reason,
+        status_reason=task.stopped_reason,
+    )
 
 
 def _reason(task: Task) -> str:

@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ecs_queue.errors import UnknownJob
-from ecs_queue.states import InfrastructureFailed, JobState, Sighting, TaskFailed, Verdict
+from ecs_queue.states import (
+    InfrastructureFailed,
+    JobState,
+    Sighting,
+    Succeeded,
+    TaskFailed,
+    Verdict,
+)
 from ecs_scheduler.errors import EcsCallError
+from ecs_scheduler.retries import jitter_of, next_step
 from ecs_scheduler.tasks import verdict
 
 if TYPE_CHECKING:
@@ -32,8 +40,8 @@ MISSING_FOR_S = 300.0
 off up to five minutes.
 """
 
-INFRASTRUCTURE_DELAY_MS = 1_000
 STOP_AGAIN_AFTER_S = 60.0
+STOP_REASON_CHARACTERS = 255
 
 
 @dataclass(slots=True)
@@ -85,8 +93,8 @@ class Tracker:
                 await self._missing(arn, asked_at)
 
     async def stop_cancelled(self) -> None:
-        """StopTask for each job whose cancellation was asked for and whose task is known; again
-        when nothing came of it.
+        """StopTask for each job that was cancelled or ran into its timeout and whose task is known;
+        again when nothing came of it.
         """
         for cancellation in await self._around.queue.cancellations():
             arn = cancellation.task_arn
@@ -99,7 +107,8 @@ class Tracker:
                 continue
             followed.stop_asked_at = now
             try:
-                await self._around.ecs.stop_task(arn, f"job {followed.job_id} was cancelled")
+                reason = f"job {followed.job_id}: {cancellation.reason}"
+                await self._around.ecs.stop_task(arn, reason[:STOP_REASON_CHARACTERS])
             except EcsCallError as error:
                 followed.stop_asked_at = None
                 log.warning("task not stopped yet", task=arn, error=str(error))
@@ -148,13 +157,17 @@ class Tracker:
             )
 
     async def _finish(self, arn: TaskArn, outcome: Verdict) -> None:
-        delay_ms = INFRASTRUCTURE_DELAY_MS if isinstance(outcome, InfrastructureFailed) else 0
+        followed = self._followed.get(arn)
+        delay_ms = 0
         try:
+            if followed is not None and not isinstance(outcome, Succeeded):
+                record = await self._around.queue.job(followed.job_id)
+                outcome, delay_ms = next_step(outcome, record, jitter_of(arn))
             state = await self._around.queue.finish(arn, outcome, delay_ms=delay_ms)
         except UnknownJob:
             log.warning("a task ended that no job knows", task=arn)
             state = JobState.FAILED
-        followed = self._followed.pop(arn, None)
+        self._followed.pop(arn, None)
         if followed is not None and state is not JobState.SUCCEEDED:
             log.info(
                 "task ended", task=arn, job=followed.job_id, state=state, reason=outcome.reason

@@ -54,7 +54,7 @@ class Held:
     @property
     def rank(self) -> tuple[int, int, JobId]:
         """Sorts by priority, then by submission."""
-        return (-self.claim.job.priority, self.claim.order, self.claim.job.id)
+        return (-self.claim.priority, self.claim.order, self.claim.job.id)
 
 
 class Window:

@@ -25,7 +25,8 @@ from ecs_queue.client import Queue
 from ecs_queue.connection import connect
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.errors import LeaseLost
-from ecs_queue.job import Job, JobId, Retry
+from ecs_queue.job import Job, JobId
+from ecs_queue.retrying import Retry
 from ecs_queue.script import QueueSettings
 from ecs_queue.states import (
     Accepted,

@@ -22,7 +22,14 @@ def held() -> Callable[..., Held]:
 
     def build(job_id: str, *, order: int = 0, shape: Shape = SMALL, **members: Any) -> Held:
         job = Job.model_validate({"id": job_id, "task_definition": "batch", **members})
-        claim = Claim(job=job, epoch=1, order=order, launches=0, runnable_at_ms=0)
+        claim = Claim(
+            job=job,
+            epoch=1,
+            priority=job.priority,
+            order=order,
+            launches=0,
+            runnable_at_ms=0,
+        )
         return Held(claim, DEFINITION, shape, launch_signature(job, DEFINITION.arn))
 
     return build

@@ -47,7 +47,9 @@ def test_a_missing_exit_code_is_never_a_success() -> None:
         ("main", None), stop_code="TaskFailedToStart", reason="CannotPullContainerError: no"
     )
     assert verdict(task, ESSENTIAL) == TaskFailed(
-        reason="TaskFailedToStart: CannotPullContainerError: no", exit_code=None
+        reason="TaskFailedToStart: CannotPullContainerError: no",
+        exit_code=None,
+        status_reason="CannotPullContainerError: no",
     )
 
 
@@ -78,7 +80,7 @@ def test_what_happens_to_the_place_is_not_the_tasks_fault(stop_code: str, reason
 def test_a_task_stopped_by_a_person_failed_even_with_exit_zero() -> None:
     """Its work was cut short."""
     task = stopped(("main", 0), stop_code="UserInitiated", reason="bye")
-    assert verdict(task, ESSENTIAL) == TaskFailed(reason="UserInitiated: bye")
+    assert verdict(task, ESSENTIAL) == TaskFailed(reason="UserInitiated: bye", status_reason="bye")
 
 
 def test_unknown_essential_containers_mean_all_of_them() -> None:

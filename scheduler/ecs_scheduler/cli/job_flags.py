@@ -40,6 +40,14 @@ class JobFlags:
     """Tenant the job counts for."""
     attempts: int | None = None
     """How often the task may be run until it succeeds, 1 to 10."""
+    backoff_s: int | None = None
+    """Seconds before the first retry at most; doubled for each further one."""
+    timeout_s: int | None = None
+    """Seconds after which a running task is stopped, and its job FAILED."""
+    not_before: str | None = None
+    """Earliest start: ISO 8601 such as 2026-11-23T18:00:00Z, or seconds since the epoch."""
+    deadline: str | None = None
+    """Latest start; a job that has not started by then is FAILED."""
     group: str | None = None
     """ECS task group."""
     tag: Repeatable = ()
@@ -74,7 +82,10 @@ def job_from_flags(
         "group": flags.group,
         "priority": flags.priority,
         "share": flags.share,
-        "retry": None if flags.attempts is None else {"attempts": flags.attempts},
+        "retry": _retry(flags),
+        "timeout_s": flags.timeout_s,
+        "not_before": _moment(flags.not_before),
+        "deadline": _moment(flags.deadline),
         "tags": _pairs("--tag", flags.tag),
         "network_configuration": _network(flags),
         "fallback": _fallback(flags),
@@ -84,6 +95,15 @@ def job_from_flags(
         return parse_job(json.dumps(given))
     except InvalidJob as error:
         raise InvalidInput(f"not a job: {error}") from error
+
+
+def _retry(flags: JobFlags) -> dict[str, int]:
+    retry = {"attempts": flags.attempts, "backoff_s": flags.backoff_s}
+    return {name: value for name, value in retry.items() if value is not None}
+
+
+def _moment(given: str | None) -> str | int | None:
+    return int(given) if given is not None and given.isdecimal() else given
 
 
 def _overrides(arguments: tuple[str, ...], flags: JobFlags) -> dict[str, Any] | None:
