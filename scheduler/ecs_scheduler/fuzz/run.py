@@ -43,6 +43,7 @@ class Played:
     """What came of one seed."""
 
     scenario: Scenario
+    evidence: Evidence
     violations: tuple[str, ...]
     history: History
     figures: Mapping[str, int]
@@ -91,7 +92,13 @@ async def _main(scenario: Scenario, config: Config, clock: VirtualClock) -> Play
     _verify(run)
     evidence = await _evidence(run, left_behind)
     await run.redis.aclose()
-    return Played(scenario, violations(evidence), run.stage.history, _figures(run, evidence))
+    return Played(
+        scenario,
+        evidence,
+        violations(evidence),
+        run.stage.history,
+        _figures(run, evidence),
+    )
 
 
 def _set_up(scenario: Scenario, config: Config, clock: VirtualClock) -> _Run:
