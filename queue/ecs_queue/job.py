@@ -87,6 +87,19 @@ class CapacityProviderStrategyItem(EcsModel):
     base: int = Field(default=0, ge=0, le=100_000)
 
 
+class PlacementConstraint(EcsModel):
+    """One of ECS's placementConstraints: memberOf with an expression, distinctInstance without."""
+
+    type: Literal["memberOf", "distinctInstance"]
+    expression: str | None = Field(default=None, min_length=1, max_length=2000)
+
+    @model_validator(mode="after")
+    def _expression_where_it_belongs(self) -> Self:
+        if (self.type == "memberOf") != (self.expression is not None):
+            raise ValueError("memberOf needs an expression, and distinctInstance takes none")
+        return self
+
+
 class Dependency(OwnModel):
     """Another job that has to end first: SUCCEEDED, anyhow, or anything but SUCCEEDED."""
 
@@ -153,6 +166,7 @@ class Job(OwnModel):
     )
     fallback: Fallback | None = None
     network_configuration: NetworkConfiguration | None = None
+    placement_constraints: tuple[PlacementConstraint, ...] = Field(default=(), max_length=10)
     tags: Tags = Field(default_factory=dict)
     propagate_tags: Literal["TASK_DEFINITION", "NONE"] | None = None
     enable_execute_command: bool = False

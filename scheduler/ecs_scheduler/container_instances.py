@@ -51,6 +51,10 @@ class ContainerInstance:
     remaining: ResourceSet
     attributes: Mapping[str, str | None]
     pending_tasks: int
+    running_tasks: int = 0
+    ec2_instance_id: str | None = None
+    agent_version: str | None = None
+    registered_at_s: float | None = None
 
     @property
     def interface_limit(self) -> int:
@@ -79,6 +83,7 @@ def _interface_limits() -> dict[str, tuple[int, int]]:
 
 def parse_container_instance(raw: ContainerInstanceTypeDef) -> ContainerInstance:
     """A container instance from a DescribeContainerInstances answer."""
+    registered_at = raw.get("registeredAt")
     return ContainerInstance(
         arn=InstanceArn(raw.get("containerInstanceArn", "")),
         version=raw.get("version", 0),
@@ -90,6 +95,10 @@ def parse_container_instance(raw: ContainerInstanceTypeDef) -> ContainerInstance
             attribute["name"]: attribute.get("value") for attribute in raw.get("attributes", ())
         },
         pending_tasks=raw.get("pendingTasksCount", 0),
+        running_tasks=raw.get("runningTasksCount", 0),
+        ec2_instance_id=raw.get("ec2InstanceId"),
+        agent_version=raw.get("versionInfo", {}).get("agentVersion"),
+        registered_at_s=registered_at.timestamp() if registered_at is not None else None,
     )
 
 

@@ -298,6 +298,7 @@ class Ecs:
                 clientToken=token,
                 startedBy=token,
                 **signature.parameters(),
+                **signature.where(),
                 **target.parameters(),
             )
         return _launch_answer(answer["tasks"], answer["failures"])

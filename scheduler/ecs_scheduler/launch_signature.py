@@ -34,9 +34,15 @@ class LaunchSignature:
     overrides: str
     group: str | None
     network_configuration: str | None
+    placement_constraints: str
     tags: tuple[tuple[str, str], ...]
     propagate_tags: str | None
     enable_execute_command: bool
+
+    def where(self) -> dict[str, Any]:
+        """The members that only RunTask has; with StartTask, placement has respected them."""
+        constraints = json.loads(self.placement_constraints)
+        return {"placementConstraints": constraints} if constraints else {}
 
     def parameters(self) -> dict[str, Any]:
         """The members that StartTask and RunTask share, in ECS's spelling; what is not set is
@@ -68,6 +74,12 @@ def launch_signature(job: Job, task_definition_arn: str) -> LaunchSignature:
         ),
         group=job.group,
         network_configuration=network.model_dump_json(by_alias=True) if network else None,
+        placement_constraints=json.dumps(
+            [
+                each.model_dump(by_alias=True, exclude_none=True)
+                for each in job.placement_constraints
+            ]
+        ),
         tags=tuple(sorted(job.tags.items())),
         propagate_tags=job.propagate_tags,
         enable_execute_command=job.enable_execute_command,

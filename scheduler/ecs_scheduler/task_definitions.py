@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ecs_scheduler.constraints import constrained
 from ecs_scheduler.errors import JobUnusable
 from ecs_scheduler.reservation import essential_containers, shape_of
 
@@ -40,7 +41,7 @@ class TaskDefinitions:
         self._monotonic_s = monotonic_s
         self._known: dict[str, tuple[TaskDefinition | JobUnusable, float]] = {}
         self._essential: dict[str, frozenset[str]] = {}
-        self._shapes: dict[tuple[str, str], Shape] = {}
+        self._shapes: dict[tuple[str, str, str, str | None], Shape] = {}
 
     async def resolve(self, name: str) -> TaskDefinition | JobUnusable:
         """The task definition, or why no job can use it; refusals are remembered as long as
@@ -67,13 +68,16 @@ class TaskDefinitions:
         return known
 
     def shape(self, definition: TaskDefinition, job: Job) -> Shape:
-        """What a task of this job reserves. Raises InvalidReservation."""
-        key = (definition.arn, job.overrides.model_dump_json(by_alias=True, exclude_none=True))
+        """What a task of this job reserves and requires. Raises InvalidReservation."""
+        constraints = str(job.placement_constraints) if job.placement_constraints else ""
+        overrides = job.overrides.model_dump_json(by_alias=True, exclude_none=True)
+        key = (definition.arn, overrides, constraints, job.group)
         shape = self._shapes.get(key)
         if shape is None:
             if len(self._shapes) >= SHAPES_KEPT:
                 self._shapes.clear()
-            shape = self._shapes[key] = shape_of(definition.document, job.overrides)
+            reserved = shape_of(definition.document, job.overrides)
+            shape = self._shapes[key] = constrained(reserved, definition.document, job)
         return shape
 
     async def _describe(self, name: str) -> TaskDefinition | JobUnusable:
