@@ -42,9 +42,12 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 MOST_IN_FLIGHT = 50
 """Calls at once; as many as the SDK keeps connections."""
 
-AVOIDED_S = {"AGENT": 30.0, "ATTRIBUTE": 60.0, "LOCATION": 60.0}
-"""How long an instance is left alone after it refused for a reason that does not pass with the
-next look at it.
+AGENT_AVOIDED_S = 30.0
+"""How long an instance is left alone whose agent was disconnected."""
+
+REFUSED_FOR_S = 600.0
+"""How long a task definition's tasks stay away from an instance that lacks an attribute of it, or
+lies in another zone than its subnets: neither changes often.
 """
 
 REFUSED_AVOIDED_S = 5.0
@@ -216,10 +219,17 @@ class Launcher:
         if failure.reason in ("MISSING", "INACTIVE"):
             model.forget(slot.instance)
             return
+        now = self._around.clock.monotonic_s()
+        if failure.reason in ("ATTRIBUTE", "LOCATION"):
+            model.refuse(slot.instance, slot.held.definition.arn, now + REFUSED_FOR_S)
+            return
         if failure.reason == "RESOURCE:ENI":
             model.interfaces_exhausted(slot.instance)
-        avoided_s = AVOIDED_S.get(failure.reason, REFUSED_AVOIDED_S)
-        model.avoid(slot.instance, self._around.clock.monotonic_s() + avoided_s)
+        if failure.reason.startswith("RESOURCE:"):
+            model.avoid(slot.instance, now + REFUSED_AVOIDED_S)
+        else:
+            model.blame.add(slot.instance, now)
+            model.avoid(slot.instance, now + AGENT_AVOIDED_S)
         model.stale.add(slot.instance)
 
     async def _settle(

@@ -136,6 +136,9 @@ class _Gauges:
         self.held = gauge("held_jobs", "RUNNABLE jobs claimed by this scheduler.")
         self.unsettled = gauge("unsettled_launches", "Launches whose outcome is not certain.")
         self.dead_letters = gauge("dead_letters_kept", "Dead letters not replayed or dropped yet.")
+        self.avoided = gauge(
+            "avoided_instances", "Instances left alone since they kept refusing or failing tasks."
+        )
         self.model_age = gauge("model_age_seconds", "Age of the last complete sweep.")
 
     def take_over(self, status: ServiceStatus) -> None:
@@ -157,6 +160,7 @@ class _Gauges:
         self.held.set(status.held)
         self.unsettled.set(status.unsettled)
         self.dead_letters.set(status.dead_letters)
+        self.avoided.set(len(status.avoided))
         self.model_age.set(float("nan") if status.model_age_s is None else status.model_age_s)
 
 

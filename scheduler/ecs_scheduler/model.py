@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from ecs_placement.request import DIMENSIONS, Shape
 from ecs_placement.snapshot import Availability, Instance, InstanceId, Snapshot
+from ecs_scheduler.blame import Blame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ecs_queue.job import JobId
     from ecs_queue.states import InstanceArn, TaskArn
@@ -47,7 +48,9 @@ class _Row:
     seen: ContainerInstance
     promises: dict[JobId, _Promise] = field(default_factory=dict)
     interfaces: set[TaskArn] = field(default_factory=set)
+    gpus: dict[TaskArn, int] = field(default_factory=dict)
     avoided_until: float = 0.0
+    refused_until: dict[str, float] = field(default_factory=dict)
     interfaces_full: bool = False
 
 
@@ -63,6 +66,9 @@ class ClusterModel:
         self._avoided: set[InstanceArn] = set()
         self._snapshot: Snapshot | None = None
         self._interfaces_before_seen: defaultdict[InstanceArn, set[TaskArn]] = defaultdict(set)
+        self._bad: Mapping[InstanceArn, float] = {}
+        self._refusing: set[InstanceArn] = set()
+        self.blame = Blame()
         self.stale: set[InstanceArn] = set()
         self.complete_at: float | None = None
 
@@ -109,6 +115,8 @@ class ClusterModel:
         self._instances.pop(arn, None)
         self._touched.discard(arn)
         self._avoided.discard(arn)
+        self._refusing.discard(arn)
+        self.blame.forget(arn)
         self.stale.discard(arn)
         self._snapshot = None
 
@@ -126,6 +134,8 @@ class ClusterModel:
         promise = row.promises.get(job_id) if row else None
         if row is not None and promise is not None:
             promise.acknowledged_at = at
+            if promise.shape.gpus:
+                row.gpus[task_arn] = promise.shape.gpus
             if promise.shape.enis:
                 row.interfaces.add(task_arn)
                 self._touch(arn)
@@ -147,9 +157,22 @@ class ClusterModel:
             row.interfaces.add(task_arn)
             self._touch(arn)
 
+    def holds_gpus(self, arn: InstanceArn, task_arn: TaskArn, gpus: int) -> None:
+        """A live task of ours holds so many GPUs there.
+
+        Whether `remainingResources` lists the free GPUs or all is not documented, so what our own
+        tasks hold is counted as well.
+        """
+        row = self._rows.get(arn)
+        if row is not None and row.gpus.get(task_arn) != gpus:
+            row.gpus[task_arn] = gpus
+            self._touch(arn)
+
     def stopped(self, arn: InstanceArn, task_arn: TaskArn) -> None:
         """A task of ours ended there: its interface is free, and ECS has news of the rest."""
         if row := self._rows.get(arn):
+            if row.gpus.pop(task_arn, None) is not None:
+                self._touch(arn)
             if task_arn in row.interfaces:
                 row.interfaces.discard(task_arn)
                 row.interfaces_full = False
@@ -163,6 +186,25 @@ class ClusterModel:
             self._avoided.add(arn)
             self._touch(arn)
 
+    def refuse(self, arn: InstanceArn, definition_arn: str, until: float) -> None:
+        """The instance can't take tasks of this task definition (an attribute, its zone); before
+        `until` it gets none, while others go on.
+        """
+        if row := self._rows.get(arn):
+            row.refused_until[definition_arn] = until
+            self._refusing.add(arn)
+            self._touch(arn)
+
+    def refused(self) -> frozenset[str]:
+        """Task definitions that some instance refuses; their requests must name `not_refused`."""
+        return frozenset(each for arn in self._refusing for each in self._rows[arn].refused_until)
+
+    def bad(self) -> Mapping[InstanceArn, float]:
+        """Instances that are avoided because they kept refusing or failing tasks, with their
+        blame.
+        """
+        return self._bad
+
     def interfaces_exhausted(self, arn: InstanceArn) -> None:
         """ECS answered RESOURCE:ENI: others hold interfaces that we can't see. Believe it until
         a task of ours ends there.
@@ -173,10 +215,13 @@ class ClusterModel:
 
     def snapshot(self, now: float) -> Snapshot:
         """The cluster as placement takes it; the same object as long as nothing changed."""
+        self._reconsider(now)
         for arn in [each for each in self._avoided if self._rows[each].avoided_until <= now]:
             self._avoided.discard(arn)
             self._touch(arn)
-        changed = {arn: _instance(self._rows[arn], now) for arn in self._touched}
+        changed = {
+            arn: _instance(self._rows[arn], now, bad=arn in self._bad) for arn in self._touched
+        }
         self._touched.clear()
         self._instances.update(changed)
         if self._snapshot is None:
@@ -184,6 +229,22 @@ class ClusterModel:
         elif changed:
             self._snapshot = self._snapshot.updated(changed.values())
         return self._snapshot
+
+    def _reconsider(self, now: float) -> None:
+        """Refusals run out, and blame fades."""
+        bad = self.blame.too_much(self._rows.keys(), now)
+        for arn in bad.keys() ^ self._bad.keys():
+            if arn in self._rows:
+                self._touch(arn)
+        self._bad = bad
+        for arn in list(self._refusing):
+            refused = self._rows[arn].refused_until
+            over = [each for each, until in refused.items() if until <= now]
+            for each in over:
+                del refused[each]
+                self._touch(arn)
+            if not refused:
+                self._refusing.discard(arn)
 
     def utilisation(self, now: float) -> tuple[dict[str, int], dict[str, int]]:
         """Used and total per dimension, summed over the instances."""
@@ -208,14 +269,35 @@ def _shown(promise: _Promise, version: int, asked_at: float) -> bool:
     return version > promise.version or asked_at >= acknowledged_at + SHOWN_AFTER_S
 
 
-def _instance(row: _Row, now: float) -> Instance:
+def _shown_gpus(row: _Row) -> int:
+    """GPUs that our tasks hold, less those still counted as promised."""
+    promised = sum(
+        promise.shape.gpus
+        for promise in row.promises.values()
+        if promise.acknowledged_at is not None
+    )
+    return max(0, sum(row.gpus.values()) - promised)
+
+
+def not_refused(definition_arn: str) -> str:
+    """The condition, in ECS's query language, on instances that don't refuse a task definition."""
+    return f"attribute:{_mark(definition_arn)} !exists"
+
+
+def _mark(definition_arn: str) -> str:
+    return "ecs-scheduler.refused." + definition_arn.rpartition("/")[2].replace(":", ".")
+
+
+def _instance(row: _Row, now: float, *, bad: bool) -> Instance:
     seen = row.seen
+    refused = {_mark(each): None for each in row.refused_until}
     shapes = [promise.shape for promise in row.promises.values()]
     limit = seen.interface_limit
     pending_interfaces = sum(
         promise.shape.enis for promise in row.promises.values() if promise.acknowledged_at is None
     )
     free_interfaces = 0 if row.interfaces_full else limit - len(row.interfaces) - pending_interfaces
+    free_gpus = min(seen.remaining.gpus, seen.registered.gpus - _shown_gpus(row))
     return Instance(
         id=InstanceId(seen.arn),
         total=(
@@ -227,13 +309,13 @@ def _instance(row: _Row, now: float) -> Instance:
         free=(
             seen.remaining.cpu_units - sum(shape.cpu_units for shape in shapes),
             seen.remaining.memory_mib - sum(shape.memory_mib for shape in shapes),
-            seen.remaining.gpus - sum(shape.gpus for shape in shapes),
+            free_gpus - sum(shape.gpus for shape in shapes),
             free_interfaces,
         ),
         ports_tcp_used=seen.remaining.ports_tcp.union(*(shape.ports_tcp for shape in shapes)),
         ports_udp_used=seen.remaining.ports_udp.union(*(shape.ports_udp for shape in shapes)),
-        attributes=seen.attributes,
-        availability=_availability(row, now),
+        attributes={**seen.attributes, **refused} if refused else seen.attributes,
+        availability=Availability.AVOIDED if bad else _availability(row, now),
     )
 
 

@@ -15,12 +15,13 @@ from ecs_queue.states import InstanceArn
 from ecs_scheduler.ecs import RunTarget
 from ecs_scheduler.launch import Launch, Slot
 from ecs_scheduler.launch_signature import MAX_TASKS_PER_CALL, LaunchSignature, batches
+from ecs_scheduler.model import not_refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from ecs_placement.plan import Plan
-    from ecs_placement.request import Shape
+    from ecs_placement.request import Shape, TaskRequest
     from ecs_placement.snapshot import Snapshot
     from ecs_queue.job import Job
     from ecs_scheduler.window import Held, Window
@@ -40,6 +41,23 @@ class Decided:
     start: int
     wait: int
     reject: int
+
+
+def keeping_away(
+    requests: Sequence[TaskRequest], window: Window, refused: Collection[str]
+) -> list[TaskRequest]:
+    """The requests, those of refused task definitions only for instances that don't refuse them."""
+    if not refused:
+        return list(requests)
+    narrowed = []
+    for request in requests:
+        definition = window[JobId(request.id)].definition.arn
+        if definition in refused:
+            member_of = (*request.shape.member_of, not_refused(definition))
+            narrowed.append(replace(request, shape=replace(request.shape, member_of=member_of)))
+        else:
+            narrowed.append(request)
+    return narrowed
 
 
 def decide(plan: Plan, window: Window, snapshot: Snapshot, now: float) -> Decided:

@@ -20,7 +20,7 @@ from ecs_scheduler.errors import SchedulerError
 from ecs_scheduler.intake import Intake
 from ecs_scheduler.launcher import Launcher
 from ecs_scheduler.model import ClusterModel
-from ecs_scheduler.planning import Decided, decide, fallback_launches, postpone
+from ecs_scheduler.planning import Decided, decide, fallback_launches, keeping_away, postpone
 from ecs_scheduler.reconciler import Reconciler
 from ecs_scheduler.status import ServiceStatus
 from ecs_scheduler.strays import Strays
@@ -146,6 +146,7 @@ class Service:
             held=len(self._window),
             unsettled=self._reconciler.unsettled,
             model_age_s=None if complete_at is None else now - complete_at,
+            avoided={arn.rpartition("/")[2]: blame for arn, blame in around.model.bad().items()},
             passes=self._passes,
             last_pass_s=self._last_pass_s,
             dead_letters=self._dead_letters,
@@ -220,6 +221,7 @@ class Service:
     def _decide(self, now: float) -> Decided:
         """Ask placement about the jobs of each shape that could be launched now, and some more."""
         requests = self._window.requests(self._launcher.capacity * CHOICE_PER_CALL)
+        requests = keeping_away(requests, self._window, self._around.model.refused())
         snapshot = self._around.model.snapshot(now)
         plan = place(requests, snapshot, self._policy)
         if self._around.config.log_level == "debug" and (

@@ -3,7 +3,7 @@ taken at one moment.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState
@@ -40,7 +40,8 @@ class ServiceStatus:
 
     `used` and `total` map each dimension (CPU units, MEMORY MiB, GPU devices) to the sum over
     placeable instances; `model_age_s` is None before the first complete sweep; `waiting` maps a
-    reason to the number of held jobs it holds back.
+    reason to the number of held jobs it holds back. `avoided` maps the id of each instance that
+    kept refusing or failing tasks to its blame.
     """
 
     at_ms: int
@@ -61,3 +62,4 @@ class ServiceStatus:
     passes: int
     last_pass_s: float
     dead_letters: int = 0
+    avoided: Mapping[str, float] = field(default_factory=dict)

@@ -53,6 +53,7 @@ class Task:
     stopped_reason: str
     containers: tuple[Container, ...]
     interfaces: int
+    gpus: int = 0
 
     @property
     def has_run(self) -> bool:
@@ -79,6 +80,7 @@ def parse_task(raw: TaskTypeDef) -> Task:
             attachment.get("type") == "ElasticNetworkInterface"
             for attachment in raw.get("attachments", ())
         ),
+        gpus=sum(len(each.get("gpuIds", ())) for each in raw.get("containers", ())),
     )
 
 

@@ -6,6 +6,7 @@ It also stops the tasks of jobs whose cancellation was asked for.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,9 @@ off up to five minutes.
 """
 
 STOP_AGAIN_AFTER_S = 60.0
+BLAMED_STOP_CODES = ("TaskFailedToStart", "InfrastructureHealth")
+"""Endings that may be the instance's fault: no room on its disk, no way to the registry, ..."""
+
 STOP_REASON_CHARACTERS = 255
 
 
@@ -86,9 +90,9 @@ class Tracker:
             asked_at = self._around.clock.monotonic_s()
             tasks, missing = await self._around.ecs.describe_tasks(chunk)
             await self._report_running(tasks)
-            for task in tasks:
-                if task.last_status in ("STOPPED", "DELETED"):
-                    await self._stopped(task)
+            stopped = (task for task in tasks if task.last_status in ("STOPPED", "DELETED"))
+            # At once: a burst of endings would otherwise wait a round trip to Redis for each.
+            await asyncio.gather(*(self._stopped(task) for task in stopped))
             for arn in missing:
                 await self._missing(arn, asked_at)
 
@@ -122,6 +126,8 @@ class Tracker:
             followed.missing_since = None
             if task.instance_arn is not None and task.interfaces and task.last_status != "STOPPED":
                 self._around.model.holds_interface(task.instance_arn, task.arn)
+            if task.instance_arn is not None and task.gpus and task.last_status != "STOPPED":
+                self._around.model.holds_gpus(task.instance_arn, task.arn, task.gpus)
             if task.has_run and not followed.running:
                 followed.running = True
                 at_ms = task.started_at_ms or self._around.clock.now_ms()
@@ -134,6 +140,9 @@ class Tracker:
         await self._finish(task.arn, verdict(task, essential))
         if task.instance_arn is not None:
             self._around.model.stopped(task.instance_arn, task.arn)
+            if task.stop_code in BLAMED_STOP_CODES:
+                now = self._around.clock.monotonic_s()
+                self._around.model.blame.add(task.instance_arn, now)
 
     async def _missing(self, arn: TaskArn, asked_at: float) -> None:
         """ECS may hide a young task and forgets an old one; in between, five minutes of silence

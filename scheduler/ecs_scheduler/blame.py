@@ -1,0 +1,56 @@
+"""Bad instances: those that keep refusing or failing tasks are left alone for a while.
+
+Blame fades with time, so that an instance that was mended comes back by itself; and only the worst
+few are ever avoided, since a fault that is everywhere is not the instances'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from ecs_queue.states import InstanceArn
+
+HALF_LIFE_S = 300.0
+TOO_MUCH = 2.5
+"""Three failures within a few minutes; one alone, or one now and then, is bad luck."""
+
+MOST_AVOIDED_SHARE = 0.2
+"""Of all instances; of fewer than five, none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Blame:
+    amount: float
+    at: float
+
+    def faded(self, now: float) -> float:
+        return float(self.amount * 0.5 ** ((now - self.at) / HALF_LIFE_S))
+
+
+class Blame:
+    """How much each instance is to blame. Times are seconds of one monotonic clock."""
+
+    def __init__(self) -> None:
+        self._blamed: dict[InstanceArn, _Blame] = {}
+
+    def add(self, arn: InstanceArn, now: float) -> None:
+        """The instance refused or failed a task for a reason that lies with it."""
+        before = self._blamed.get(arn)
+        self._blamed[arn] = _Blame((before.faded(now) if before else 0.0) + 1.0, now)
+
+    def forget(self, arn: InstanceArn) -> None:
+        """The instance is gone."""
+        self._blamed.pop(arn, None)
+
+    def too_much(
+        self, instances: Collection[InstanceArn], now: float
+    ) -> Mapping[InstanceArn, float]:
+        """The instances to avoid now, with their blame; at most a fifth of all."""
+        blamed = {arn: each.faded(now) for arn, each in self._blamed.items() if arn in instances}
+        worst = sorted(blamed, key=lambda arn: (-blamed[arn], arn))
+        most = int(len(instances) * MOST_AVOIDED_SHARE)
+        return {arn: blamed[arn] for arn in worst[:most] if blamed[arn] >= TOO_MUCH}
