@@ -122,7 +122,7 @@ def _generate(
     patterns = _distinct(patterns)
     seen = {_key(patterns, number) for number in range(patterns.kind.size)}
     _add(program, patterns, task, wanted, worth)
-    used, prices = program.solve()
+    used, prices = _solve(program, patterns, steps)
     for _ in range(rounds):
         if steps.spent_s > until_s:
             break
@@ -141,12 +141,18 @@ def _generate(
         seen.update(_key(fresh, number) for number in range(fresh.kind.size))
         _add(program, fresh, task, wanted, worth)
         patterns = patterns.joined(fresh)
-        pivots = program.pivots
-        used, prices = program.solve()
-        size = wanted.size + kinds
-        steps.spend((program.pivots - pivots) * (size * size + 6 * patterns.kind.size), 1)
+        used, prices = _solve(program, patterns, steps)
     cost = float(task.rows.cost[patterns.kind] @ used)
     return patterns, used, cost
+
+
+def _solve(program: Program, patterns: Patterns, steps: Steps) -> tuple[Floats, Floats]:
+    pivots = program.pivots
+    used, prices = program.solve()
+    # A pivot updates the inverse and looks at every column; now and then the inverse is made anew.
+    size = prices.size
+    steps.spend((program.pivots - pivots) * (2 * size * size + 12 * patterns.kind.size), 1)
+    return used, prices
 
 
 def _key(patterns: Patterns, number: int) -> tuple[int, bytes]:

@@ -25,6 +25,9 @@ _DEALT = (
     10  # distinct items dealt to each row instead, where most shapes come once: 176 combinations
 )
 _DEPTH = 3
+_EJECTED_ROWS = 100
+# The share of rounds that make place for one large shape instead; opening rows needs it less.
+_EJECTING_FILLING, _EJECTING_OPENING = 0.1, 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,16 @@ def improve(packing: Packing, rows: Ints, heat: float, steps: Steps) -> None:
         return
     if rows.size > _ROWS:
         rows = steps.chance.choice(rows, _ROWS, replace=False)
-    taken = _take(packing, rows, int(steps.chance.integers(0, _DEPTH + 1)), steps)
-    tasks = int(packing.pool[waiting].sum())
-    few_alike = waiting.size > _DRAWN and tasks < 4 * waiting.size
-    find = _from_dealt if few_alike else _from_drawn
-    found = find(packing, taken, waiting, steps)
+    ejecting = _EJECTING_OPENING if packing.problem.opening else _EJECTING_FILLING
+    if steps.chance.random() < ejecting:
+        rows = rows[:_EJECTED_ROWS]
+        taken, found = _eject(packing, rows, waiting, steps)
+    else:
+        taken = _take(packing, rows, int(steps.chance.integers(0, _DEPTH + 1)), steps)
+        tasks = int(packing.pool[waiting].sum())
+        few_alike = waiting.size > _DRAWN and tasks < 4 * waiting.size
+        find = _from_dealt if few_alike else _from_drawn
+        found = find(packing, taken, waiting, steps)
     gain = found.worth - taken.worth
     least = np.full(rows.size, -1e-12)
     if heat > 0:
@@ -70,12 +78,39 @@ def improve(packing: Packing, rows: Ints, heat: float, steps: Steps) -> None:
         _apply(packing, taken, found, able)
 
 
-def _take(packing: Packing, rows: Ints, depth: int, steps: Steps) -> _Taken:
+def _eject(packing: Packing, rows: Ints, waiting: Ints, steps: Steps) -> tuple[_Taken, _Found]:
+    """One waiting shape for all rows, each of which gives up as many items as it takes.
+
+    A large task may need the place of many small ones, which then find gaps elsewhere.
+    """
+    mass = packing.pool[waiting] * packing.worth[waiting] + 1e-12
+    shape = int(steps.chance.choice(waiting, p=mass / mass.sum()))
+    width = max(1, int(packing.count[rows].max()))
+    slots, shapes = _rolled(packing, rows, width, steps)
+    room = packing.free[rows][:, None] + packing.demand[shapes].cumsum(axis=1)
+    enough = (room >= packing.demand[shape]).all(axis=2)
+    steps.spend(enough.size, 2 * room.shape[2])
+    last = enough.argmax(axis=1)
+    shapes = np.where(np.arange(width) <= last[:, None], shapes, packing.nothing)
+    at = np.arange(rows.size)
+    taken = _Taken(rows, slots, shapes, room[at, last], packing.worth[shapes].sum(axis=1))
+    found = _none(packing, taken)
+    found.shapes[:, 0] = shape
+    found.worth[:] = packing.worth[shape]
+    return taken, _Found(found.shapes, found.worth, enough[at, last])
+
+
+def _rolled(packing: Packing, rows: Ints, depth: int, steps: Steps) -> tuple[Ints, Ints]:
+    """`depth` slots of each row from a random one on, and what they hold."""
     count = packing.count[rows]
     start = (steps.chance.random(rows.size) * np.maximum(count, 1)).astype(np.int64)
     slots = (start[:, None] + np.arange(depth)) % np.maximum(count, 1)[:, None]
     there = np.arange(depth) < count[:, None]
-    shapes = np.where(there, packing.items[rows[:, None], slots], packing.nothing)
+    return slots, np.where(there, packing.items[rows[:, None], slots], packing.nothing)
+
+
+def _take(packing: Packing, rows: Ints, depth: int, steps: Steps) -> _Taken:
+    slots, shapes = _rolled(packing, rows, depth, steps)
     room = packing.free[rows] + packing.demand[shapes].sum(axis=1)
     return _Taken(rows, slots, shapes, room, packing.worth[shapes].sum(axis=1))
 

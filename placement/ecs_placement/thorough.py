@@ -21,6 +21,8 @@ Bools = NDArray[np.bool_]
 
 _DETAIL = 16  # classes of rows in use
 _FEW_SHAPES = 64
+# Of the mean worth of a shape: what a swap may lose at first.
+_HEAT_FILLING, _HEAT_OPENING = 1.5, 0.3
 # Patterns are worth their time where rows hold few tasks of few shapes.
 _MOST_SHAPES, _MOST_PER_ROW, _MOST_KINDS = 300, 8, 8
 
@@ -104,7 +106,8 @@ def _fill_rows(problem: Problem, steps: Steps) -> Placed:
 def _anneal(packing: Packing, rows: Ints, share: float, steps: Steps) -> None:
     """Improve until `share` of the budget is spent or nothing waits; cooling, then cold."""
     begin, end = steps.spent_s, share * steps.budget_s
-    hot = 0.25 * float(packing.worth[: packing.nothing].mean())
+    hot = _HEAT_OPENING if packing.problem.opening else _HEAT_FILLING
+    hot *= float(packing.worth[: packing.nothing].mean())
     while steps.spent_s < end and packing.pool.any():
         progress = (steps.spent_s - begin) / max(end - begin, 1e-12)
         improve(packing, rows, hot * max(0.0, 1.0 - 1.25 * progress) ** 2, steps)
