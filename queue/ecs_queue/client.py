@@ -43,6 +43,7 @@ from ecs_queue.states import (
     TaskArn,
     Verdict,
 )
+from ecs_queue.steering import Steering
 
 if TYPE_CHECKING:
     from redis.asyncio.cluster import RedisCluster
@@ -78,7 +79,13 @@ class Queue:
         self._keys = self._envelope.keys()
         self._scripts = {n: redis.register_script(source) for n, source in sources().items()}
         self.new_token = new_token
+        self._steering = Steering(self._run)
         self._unanswered_claims: dict[OwnerId, str] = {}
+
+    @property
+    def steering(self) -> Steering:
+        """Suspend, resume and reorder jobs that were submitted."""
+        return self._steering
 
     async def _run(self, command: Command[T]) -> T:
         script = self._scripts[command.script]

@@ -31,6 +31,8 @@ from ecs_queue.states import (
     NoSuchJob,
     Submission,
 )
+from ecs_queue.steering import Steering
+from ecs_scheduler.http_steering import steering_router
 from ecs_scheduler.metrics import CONTENT_TYPE, Metrics
 from ecs_scheduler.presentation import outcome_name, record_as_json
 from ecs_scheduler.status import ServiceStatus
@@ -47,6 +49,10 @@ EXTRA_HEADERS = {413: {"Connection": "close"}, 503: {"Retry-After": "2"}}
 
 class JobQueue(Protocol):
     """What the HTTP side asks of the queue."""
+
+    @property
+    def steering(self) -> Steering:
+        """Suspending, resuming and reordering."""
 
     async def ping(self) -> None:
         """Return if Redis answers, raise QueueUnreachable if not."""
@@ -100,6 +106,7 @@ def create_app(backend: Backend) -> FastAPI:
     app.state.backend = backend
     app.middleware("http")(_refuse_foreign_pages)
     app.include_router(router)
+    app.include_router(steering_router)
     return app
 
 

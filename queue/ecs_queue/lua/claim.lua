@@ -1,5 +1,6 @@
 -- ARGV: 5 owner, 6 claim id, 7 how many.
--- Answers nil without a lease, else six values a job: id, document, epoch, score, launches, runnable ms.
+-- Answers nil without a lease, nothing while the queue is suspended, else six values a job: id,
+-- document, epoch, score, launches, runnable ms.
 --
 -- claims holds, per owner, the epoch of the last claim and then the latest claim ids, newest first:
 -- the newest one repeated answers as before; an older one is a straggler that nobody reads.
@@ -7,6 +8,10 @@ local REMEMBERED, PROMOTED = 64, 500
 local owner, claim_id, count = ARGV[5], ARGV[6], ARGV[7]
 if not has_lease(owner) then
   return false
+end
+
+if call('EXISTS', PAUSED) == 1 then
+  return {}
 end
 
 local function describe(ids, epoch)

@@ -102,8 +102,8 @@ local function in_bulk(command, key, values)
   end
 end
 
--- Ends the owner's lease; its claims go back to ready under their old score.
-local function give_back(owner)
+-- What the owner claimed goes back to ready under its old score.
+local function give_up_claims(owner)
   local ids = call('HKEYS', claimed_key(owner))
   local places = {}
   for _, id in ipairs(ids) do
@@ -112,9 +112,15 @@ local function give_back(owner)
   end
   in_bulk('ZADD', READY, places)
   call('DEL', claimed_key(owner))
+  return #ids
+end
+
+-- Ends the owner's lease, and its claims with it.
+local function give_back(owner)
+  local moved = give_up_claims(owner)
   call('HDEL', CLAIMS, owner)
   call('ZREM', OWNERS, owner)
-  return #ids
+  return moved
 end
 
 -- Takes a RUNNABLE job out of wherever it waits; whoever holds it holds it no more.
@@ -206,10 +212,14 @@ local function move_to(id, priority, reason)
   if job[1] ~= 'RUNNABLE' then
     return
   end
-  call('HSET', key, 'w', reason)
   if call('ZSCORE', SUSPENDED, id) then
     call('ZADD', SUSPENDED, score, id)
-  elseif not call('ZSCORE', DELAYED, id) then
+    return
+  end
+  if reason ~= '' then
+    call('HSET', key, 'w', reason)
+  end
+  if not call('ZSCORE', DELAYED, id) then
     take_out(id)
     call('ZADD', READY, score, id)
   end

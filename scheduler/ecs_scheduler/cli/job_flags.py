@@ -86,7 +86,7 @@ def job_from_flags(
         "timeout_s": flags.timeout_s,
         "not_before": _moment(flags.not_before),
         "deadline": _moment(flags.deadline),
-        "tags": _pairs("--tag", flags.tag),
+        "tags": pairs("--tag", flags.tag),
         "network_configuration": _network(flags),
         "fallback": _fallback(flags),
     }
@@ -113,7 +113,7 @@ def _overrides(arguments: tuple[str, ...], flags: JobFlags) -> dict[str, Any] | 
     container = {
         "command": command,
         "environment": [
-            {"name": name, "value": value} for name, value in _pairs("--env", flags.env).items()
+            {"name": name, "value": value} for name, value in pairs("--env", flags.env).items()
         ],
         "resourceRequirements": None
         if flags.gpus is None
@@ -140,14 +140,15 @@ def _split(command: str | None) -> list[str]:
         raise InvalidInput(f"--command: {error}: {command}") from error
 
 
-def _pairs(flag: str, given: tuple[str, ...]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
+def pairs(flag: str, given: tuple[str, ...]) -> dict[str, str]:
+    """NAME=VALUE given with a flag; the last one of a name counts. Raises InvalidInput."""
+    found: dict[str, str] = {}
     for each in given:
         name, equals, value = each.partition("=")
         if not name or not equals:
             raise InvalidInput(f"{flag}: should look like NAME=VALUE; it is {each!r}")
-        pairs[name] = value
-    return pairs
+        found[name] = value
+    return found
 
 
 def _network(flags: JobFlags) -> dict[str, Any] | None:

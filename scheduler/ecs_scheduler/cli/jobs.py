@@ -1,4 +1,4 @@
-"""`ecs-scheduler jobs`, `job`, `cancel` and `wait`: single jobs and lists of them."""
+"""`ecs-scheduler jobs`, `job` and `wait`: single jobs and lists of them."""
 
 import asyncio
 from typing import Annotated
@@ -8,17 +8,9 @@ from cyclopts.validators import Number
 
 from ecs_queue.client import Queue
 from ecs_queue.job import JobId
-from ecs_queue.states import (
-    AlreadyEnded,
-    Cancellation,
-    Cancelled,
-    CancelRequested,
-    JobRecord,
-    JobState,
-    NoSuchJob,
-)
+from ecs_queue.states import JobRecord, JobState
 from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
-from ecs_scheduler.cli.failures import FAILED, JOB_FAILED, OK, Failed, InvalidInput
+from ecs_scheduler.cli.failures import JOB_FAILED, OK, Failed, InvalidInput
 from ecs_scheduler.cli.output import print_json, print_lines, print_table, report, time_shown
 from ecs_scheduler.presentation import record_as_json
 
@@ -45,6 +37,7 @@ async def jobs(
     async with queue.connected() as client:
         records = await client.jobs(state, limit=limit, offset=offset)
         counts = await client.counts()
+        paused = await client.steering.paused()
     if queue.output == "json":
         print_json([record_as_json(record) for record in records])
         return OK
@@ -52,7 +45,7 @@ async def jobs(
         (
             record.job.id,
             record.state.value,
-            str(record.job.priority),
+            str(record.priority),
             time_shown(record.submitted_at_ms),
             record.job.task_definition,
             record.reason,
@@ -61,6 +54,8 @@ async def jobs(
     ]
     print_table(("ID", "STATE", "PRIORITY", "SUBMITTED", "TASK DEFINITION", "REASON"), rows)
     some = {each.value: number for each, number in counts.items() if number}
+    if paused is not None:
+        report(f"the whole queue is suspended: {paused}")
     report("in all: " + (", ".join(f"{n:,} {each}" for each, n in some.items()) or "no jobs"))
     return OK
 
@@ -79,25 +74,6 @@ async def job(job_id: str, /, *, queue: QueueFlags = DEFAULT_QUEUE) -> int:
     else:
         _show(record)
     return OK
-
-
-async def cancel(*job_ids: str, queue: QueueFlags = DEFAULT_QUEUE) -> int:
-    """Cancel jobs: waiting ones at once, running ones once their task has stopped.
-
-    Args:
-        job_ids: Ids of the jobs.
-        queue: The queue.
-    """
-    if not job_ids:
-        raise InvalidInput("cancel: name at least one job id")
-    async with queue.connected() as client:
-        answers = await client.cancel([JobId(each) for each in job_ids], "cancelled by hand")
-    outcomes = [(each.job_id, *_cancellation_shown(each)) for each in answers]
-    if queue.output == "json":
-        print_json([{"id": each, "outcome": text} for each, text, _ in outcomes])
-    else:
-        print_lines(f"{each}: {text}" for each, text, _ in outcomes)
-    return OK if all(fine for _, _, fine in outcomes) else FAILED
 
 
 async def wait(
@@ -145,25 +121,13 @@ async def _until_ended(
         await asyncio.sleep(POLL_S)
 
 
-def _cancellation_shown(answer: Cancellation) -> tuple[str, bool]:
-    match answer:
-        case Cancelled():
-            return "cancelled", True
-        case CancelRequested():
-            return "cancellation requested; its task is being stopped", True
-        case AlreadyEnded():
-            return f"ended before, as {answer.state.value}", answer.state is JobState.CANCELLED
-        case NoSuchJob():
-            return "no such job in this queue", False
-
-
 def _show(record: JobRecord) -> None:
     fields = {
         "id": record.job.id,
         "state": record.state.value,
         "reason": record.reason,
         "task definition": record.job.task_definition,
-        "priority": str(record.job.priority),
+        "priority": str(record.priority),
         "submitted": time_shown(record.submitted_at_ms),
         "runnable": time_shown(record.runnable_at_ms),
         "starting": time_shown(record.starting_at_ms),

@@ -1,0 +1,2 @@
+-- Answers why the whole queue is suspended, or nil.
+return call('GET', PAUSED)

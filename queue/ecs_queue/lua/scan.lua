@@ -1,0 +1,26 @@
+-- ARGV: 5 claimed | ready | delayed | suspended | a state, 6 cursor, 7 about how many.
+-- Answers the next cursor, and pairs: id, document.
+local source, ids, cursor = ARGV[5], {}, '0'
+if source == 'claimed' then
+  for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
+    for _, id in ipairs(call('HKEYS', claimed_key(owner))) do
+      ids[#ids + 1] = id
+    end
+  end
+else
+  local sets = {ready = READY, delayed = DELAYED, suspended = SUSPENDED}
+  local page = call('ZSCAN', sets[source] or IN[source], ARGV[6], 'COUNT', ARGV[7])
+  cursor = page[1]
+  for i = 1, #page[2], 2 do
+    ids[#ids + 1] = page[2][i]
+  end
+end
+local answer = {}
+for _, id in ipairs(ids) do
+  local document = call('GET', doc_key(id))
+  if document then
+    answer[#answer + 1] = id
+    answer[#answer + 1] = document
+  end
+end
+return {cursor, answer}
