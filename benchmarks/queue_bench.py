@@ -39,10 +39,11 @@ class Sizes:
     backlog: int
     claims: int
     round_trips: int
+    graph: int
 
 
-FULL = Sizes(enqueued=50_000, backlog=100_000, claims=300, round_trips=3_000)
-QUICK = Sizes(enqueued=5_000, backlog=10_000, claims=50, round_trips=500)
+FULL = Sizes(enqueued=50_000, backlog=100_000, claims=300, round_trips=3_000, graph=100_000)
+QUICK = Sizes(enqueued=5_000, backlog=10_000, claims=50, round_trips=500, graph=10_000)
 
 
 def a_job(number: int) -> Job:
@@ -156,6 +157,43 @@ async def measure(client: redis.asyncio.Redis, sizes: Sizes) -> list[Row]:
     ]
     await queue.hand_back(OWNER)
     rows.append(await admissions(queue, client, jobs[: sizes.enqueued // 5]))
+    await client.flushall()
+    rows += await graph_rows(queue, sizes.graph)
+    return rows
+
+
+def a_graph(size: int) -> list[Job]:
+    """One job in a hundred is a root; each of the others depends on three of the roots."""
+    roots = size // 100
+    jobs = [
+        parse_job(f'{{"id":"root-{number}","task_definition":"render:12"}}')
+        for number in range(roots)
+    ]
+    for number in range(size - roots):
+        on = ",".join(
+            f'{{"job":"root-{(number + step) % roots}","type":"afterany"}}' for step in (0, 1, 7)
+        )
+        document = f'{{"id":"leaf-{number}","task_definition":"render:12","depends_on":[{on}]}}'
+        jobs.append(parse_job(document))
+    return jobs
+
+
+async def graph_rows(queue: Queue, size: int) -> list[Row]:
+    """A graph accepted as one, and its jobs released by the end of the roots."""
+    jobs = a_graph(size)
+    edges = sum(len(job.depends_on) for job in jobs)
+    taken = await seconds(lambda: queue.submit_graph(jobs))
+    note = f"{size:,} jobs, {edges:,} dependencies: checked and submitted as one"
+    rows = [row("queue.graph_accepted", taken, "s", note)]
+    roots = [job.id for job in jobs if not job.depends_on]
+
+    async def release() -> None:
+        await queue.cancel(roots)
+        while (await queue.counts())[JobState.PENDING]:
+            await queue.reclaim_expired()
+
+    rate = (size - len(roots)) / await seconds(release)
+    rows.append(row("queue.graph_released", rate, "jobs/s", "each by the last of three roots"))
     return rows
 
 

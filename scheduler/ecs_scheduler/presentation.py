@@ -6,6 +6,7 @@ from pydantic import TypeAdapter
 
 from ecs_queue.states import (
     Accepted,
+    Circular,
     Conflict,
     DeadLetter,
     Duplicate,
@@ -47,3 +48,5 @@ def outcome_name(submission: Submission) -> str:
             return "duplicate"
         case Conflict():
             return "conflict"
+        case Circular():
+            return "circular"

@@ -90,33 +90,31 @@ local function cycle_through(id, dependencies)
   return nil
 end
 
--- How many dependencies are open; where one can't be satisfied any more, the state that the job ends
--- in, and why.
+-- The open dependencies, id and kind in turn; where one can't be satisfied any more, the state that
+-- the job ends in, and why.
 local function judge_dependencies(dependencies)
-  local open = 0
+  local open = {}
   for kind, on in string.gmatch(dependencies, '(%a)([^,]+)') do
     local job = call('HMGET', job_key(on), 's', 'w')
     if job[1] == 'SUCCEEDED' or job[1] == 'FAILED' or job[1] == 'CANCELLED' then
       local to, why = consequence(kind, on, job[1], job[2])
       if to then
-        return 0, to, why
+        return open, to, why
       end
     else
-      open = open + 1
+      open[#open + 1] = on
+      open[#open + 1] = kind
     end
   end
   return open
 end
 
 -- Enters the job as waiting for what has not ended.
-local function wait_for(id, dependencies, open)
-  for kind, on in string.gmatch(dependencies, '(%a)([^,]+)') do
-    local state = call('HGET', job_key(on), 's')
-    if state ~= 'SUCCEEDED' and state ~= 'FAILED' and state ~= 'CANCELLED' then
-      call('HSET', after_key(on), id, kind)
-    end
+local function wait_for(id, open)
+  for i = 1, #open, 2 do
+    call('HSET', after_key(open[i]), id, open[i + 1])
   end
-  call('HSET', job_key(id), 's', 'PENDING', 'k', int(open))
+  call('HSET', job_key(id), 's', 'PENDING', 'k', int(#open / 2))
   call('ZADD', IN.PENDING, NOW_TEXT, id)
   report(id, 'PENDING', '')
 end
@@ -146,7 +144,7 @@ end
 local function accept(entry, id, document, score, fields)
   local submitted = entry == '' and NOW or submitted_ms(entry)
   local dependencies = string.match(fields, '> (%S+)')
-  local open, to, why = 0, nil, nil
+  local open, to, why = {}, nil, nil
   if dependencies then
     open, to, why = judge_dependencies(dependencies)
   end
@@ -161,8 +159,8 @@ local function accept(entry, id, document, score, fields)
   if to then
     end_job(id, 'PENDING', to, why)
     return 'A'
-  elseif open > 0 then
-    wait_for(id, dependencies, open)
+  elseif #open > 0 then
+    wait_for(id, open)
     return 'A'
   elseif due > NOW then
     call('ZADD', DELAYED, int(due), id)

@@ -241,20 +241,24 @@ end
 
 local function tell(id, kind, on, state, reason)
   local key = job_key(id)
-  if call('HGET', key, 's') ~= 'PENDING' then
+  local job = call('HMGET', key, 's', 'k', 'o', 'r', 'd', 'b')
+  if job[1] ~= 'PENDING' then
     return
   end
   local to, why = consequence(kind, on, state, reason)
   if to then
     end_job(id, 'PENDING', to, why)
-  elseif call('HINCRBY', key, 'k', -1) == 0 then
-    local job = call('HMGET', key, 'o', 'r')
-    local runnable = math.max(NOW, tonumber(job[2] or '0'))
+  elseif job[2] ~= '1' then
+    call('HINCRBY', key, 'k', -1)
+  else
+    local runnable = math.max(NOW, tonumber(job[4] or '0'))
     call('HDEL', key, 'k')
     call('HSET', key, 's', 'RUNNABLE', 'r', int(runnable))
     call('ZREM', IN.PENDING, id)
-    to_queue(id, job[1], runnable - NOW)
-    watch(id)
+    to_queue(id, job[3], runnable - NOW)
+    if job[5] or job[6] then
+      watch(id)
+    end
     report(id, 'RUNNABLE', '')
   end
 end
@@ -272,8 +276,12 @@ tell_dependents = function()
   while on and told < TOLD_AT_ONCE do
     local job = call('HMGET', job_key(on), 's', 'w')
     local dependents = call('HSCAN', after_key(on), 0, 'COUNT', 500)[2]
+    local ids = {}
     for i = 1, #dependents, 2 do
-      call('HDEL', after_key(on), dependents[i])
+      ids[#ids + 1] = dependents[i]
+    end
+    in_bulk('HDEL', after_key(on), ids)
+    for i = 1, #dependents, 2 do
       tell(dependents[i], dependents[i + 1], on, job[1], job[2])
       told = told + 1
     end

@@ -36,7 +36,8 @@ SUBMIT = """Submit one job, or a file of them.
 
 A single job's id goes to standard output. Submitting an id again changes
 nothing if the job is the same, and is refused if it is another one. Of a file
-all jobs are submitted or, if one of them is invalid, none.
+all jobs are submitted or, if one of them is invalid, none; jobs that depend on
+one another may stand in any order.
 
     ecs-scheduler submit etl:3 --container main --env DAY=1 -- run --all
     ecs-scheduler submit --file jobs.jsonl
@@ -53,6 +54,7 @@ COMMANDS = {
     "resume": ("ecs_scheduler.cli.steering:resume", "Resume what was suspended."),
     "reprioritise": ("ecs_scheduler.cli.steering:reprioritise", "Give jobs another priority."),
     "wait": ("ecs_scheduler.cli.jobs:wait", "Wait until jobs have ended."),
+    "graph": ("ecs_scheduler.cli.graph:graph", "Draw jobs that depend on one another."),
     "dead": ("ecs_scheduler.cli.dead:dead", "Documents that are no jobs: list, replay, drop."),
     "events": ("ecs_scheduler.cli.journal:events", "Show the latest transitions of jobs."),
     "health": ("ecs_scheduler.cli.health:health", "Ask a running scheduler whether it lives."),

@@ -28,6 +28,7 @@ class Failed(scheduler_errors.SchedulerError):
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (InvalidInput, USAGE),
     (queue_errors.InvalidJob, USAGE),
+    (queue_errors.InvalidGraph, USAGE),
     (queue_errors.InvalidRedisUrl, USAGE),
     (scheduler_errors.ConfigurationError, USAGE),
     (queue_errors.QueueUnreachable, UNREACHABLE),

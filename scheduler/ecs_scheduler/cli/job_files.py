@@ -36,9 +36,12 @@ class Entry:
 
 @dataclass
 class Check:
-    """What reading a file once found: the number of valid jobs, and a message per bad entry."""
+    """What reading a file once found: the number of valid jobs, whether any of them depends on
+    another, and a message per bad entry.
+    """
 
     valid: int = 0
+    depend: bool = False
     problems: list[str] = field(default_factory=list)
     bad_places: set[str] = field(default_factory=set)
 
@@ -98,6 +101,7 @@ def check(file: IO[bytes], name: str) -> Check:
             result.add_problem(entry.place, f"{shown(name)}, {entry.place}: {error}")
         else:
             result.valid += 1
+            result.depend = result.depend or bool(job.depends_on)
     return result
 
 

@@ -56,6 +56,9 @@ class JobFlags:
     """Subnet of the task's network interface (network mode awsvpc); repeatable."""
     security_group: Repeatable = ()
     """Security group of the task's network interface; repeatable."""
+    depends_on: Repeatable = ()
+    """Job that has to end first, as [TYPE:]ID with a type of afterok (the default), afterany or
+    afternotok; repeatable."""
     fallback_after_s: int | None = None
     """Seconds without room after which RunTask is used instead of StartTask."""
     fallback_launch_type: str | None = None
@@ -88,9 +91,10 @@ def job_from_flags(
         "deadline": _moment(flags.deadline),
         "tags": pairs("--tag", flags.tag),
         "network_configuration": _network(flags),
+        "depends_on": [_dependency(each) for each in flags.depends_on],
         "fallback": _fallback(flags),
     }
-    given = {field: value for field, value in document.items() if value not in (None, {})}
+    given = {field: value for field, value in document.items() if value not in (None, {}, [])}
     try:
         return parse_job(json.dumps(given))
     except InvalidJob as error:
@@ -149,6 +153,13 @@ def pairs(flag: str, given: tuple[str, ...]) -> dict[str, str]:
             raise InvalidInput(f"{flag}: should look like NAME=VALUE; it is {each!r}")
         found[name] = value
     return found
+
+
+def _dependency(given: str) -> dict[str, str]:
+    kind, _, job_id = given.partition(":")
+    if kind in ("afterok", "afterany", "afternotok") and job_id:
+        return {"job": job_id, "type": kind}
+    return {"job": given}
 
 
 def _network(flags: JobFlags) -> dict[str, Any] | None:

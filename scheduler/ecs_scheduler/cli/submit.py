@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from ecs_queue.client import Queue
 from ecs_queue.job import Job
-from ecs_queue.states import Conflict, Submission
+from ecs_queue.states import Circular, Conflict, Submission
 from ecs_scheduler.cli import job_files
 from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
 from ecs_scheduler.cli.failures import FAILED, OK, Failed, InvalidInput
@@ -31,6 +31,8 @@ class SubmitFlags(JobFlags):
 
     file: Annotated[str | None, Parameter(name=["--file", "-f"], allow_leading_hyphen=True)] = None
     """File of jobs: one JSON document per line (.jsonl), a .json array, or - for standard input."""
+    boost_critical: int = 0
+    """Priority added to the jobs on the longest way through the file's dependencies."""
     skip_invalid: bool = False
     """Submit the valid jobs of the file even if others are not."""
 
@@ -73,7 +75,8 @@ async def submit(
         if task_definition is None:
             raise InvalidInput("submit: name a TASK_DEFINITION, or a file of jobs with --file")
         return await _submit_one(task_definition, arguments, job, queue)
-    others = [flag for flag in job.given if flag not in ("--file", "--skip-invalid")]
+    for_files = ("--file", "--skip-invalid", "--boost-critical")
+    others = [flag for flag in job.given if flag not in for_files]
     if task_definition is not None or others:
         what = "a TASK_DEFINITION" if task_definition is not None else ", ".join(others)
         raise InvalidInput(f"--file: the file says everything about its jobs; leave out {what}")
@@ -92,6 +95,8 @@ async def _submit_one(
             f"--id: another job was submitted as {job.id!r} before; nothing changed. "
             "Choose another id"
         )
+    if isinstance(submission, Circular):
+        raise Failed(f"--depends-on: it would wait for itself: {' -> '.join(submission.cycle)}")
     if queue_flags.output == "json":
         print_json({"id": job.id, "outcome": outcome})
     else:
@@ -114,8 +119,18 @@ async def _submit_file(name: str, flags: SubmitFlags, queue_flags: QueueFlags) -
             raise InvalidInput(f"--file: {job_files.shown(name)} holds no jobs")
         async with queue_flags.connected() as queue:
             jobs = job_files.jobs(file, name, check, lambda: str(uuid.uuid4()))
-            tally = await _submit_all(queue, jobs, check.valid)
+            if check.depend:
+                tally = await _submit_graph(queue, list(jobs), flags.boost_critical)
+            else:
+                tally = await _submit_all(queue, jobs, check.valid)
     return _report(tally, check.bad, queue_flags)
+
+
+async def _submit_graph(queue: Queue, jobs: list[Job], boost: int) -> Tally:
+    tally = Tally()
+    for submission in await queue.submit_graph(jobs, boost=boost):
+        tally.add(submission)
+    return tally
 
 
 async def _submit_all(queue: Queue, jobs: Iterator[Job], total: int) -> Tally:
