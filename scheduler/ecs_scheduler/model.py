@@ -6,12 +6,12 @@ it. News is applied by `version`, so that a stale answer never undoes a fresher 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ecs_placement.request import DIMENSIONS, Shape
-from ecs_placement.snapshot import Availability, Instance, InstanceId, Snapshot
+from ecs_placement.snapshot import Availability, Facts, Instance, InstanceId, Snapshot
 from ecs_scheduler.blame import Blame
 
 if TYPE_CHECKING:
@@ -41,14 +41,15 @@ class _Promise:
 
 @dataclass(slots=True)
 class _Row:
-    """One instance: ECS's last word, our promises, and the tasks of ours that hold a network
-    interface there.
+    """One instance: ECS's last word, our promises, and what we know of our tasks there: which hold
+    a network interface, how many GPUs, in which task group.
     """
 
     seen: ContainerInstance
     promises: dict[JobId, _Promise] = field(default_factory=dict)
     interfaces: set[TaskArn] = field(default_factory=set)
     gpus: dict[TaskArn, int] = field(default_factory=dict)
+    groups: dict[TaskArn, str] = field(default_factory=dict)
     avoided_until: float = 0.0
     refused_until: dict[str, float] = field(default_factory=dict)
     interfaces_full: bool = False
@@ -134,6 +135,8 @@ class ClusterModel:
         promise = row.promises.get(job_id) if row else None
         if row is not None and promise is not None:
             promise.acknowledged_at = at
+            if promise.shape.group is not None:
+                row.groups[task_arn] = promise.shape.group
             if promise.shape.gpus:
                 row.gpus[task_arn] = promise.shape.gpus
             if promise.shape.enis:
@@ -168,9 +171,18 @@ class ClusterModel:
             row.gpus[task_arn] = gpus
             self._touch(arn)
 
+    def runs(self, arn: InstanceArn, task_arn: TaskArn, group: str) -> None:
+        """A live task of ours is in this task group (learnt from DescribeTasks)."""
+        row = self._rows.get(arn)
+        if row is not None and row.groups.get(task_arn) != group:
+            row.groups[task_arn] = group
+            self._touch(arn)
+
     def stopped(self, arn: InstanceArn, task_arn: TaskArn) -> None:
         """A task of ours ended there: its interface is free, and ECS has news of the rest."""
         if row := self._rows.get(arn):
+            if row.groups.pop(task_arn, None) is not None:
+                self._touch(arn)
             if row.gpus.pop(task_arn, None) is not None:
                 self._touch(arn)
             if task_arn in row.interfaces:
@@ -315,7 +327,25 @@ def _instance(row: _Row, now: float, *, bad: bool) -> Instance:
         ports_tcp_used=seen.remaining.ports_tcp.union(*(shape.ports_tcp for shape in shapes)),
         ports_udp_used=seen.remaining.ports_udp.union(*(shape.ports_udp for shape in shapes)),
         attributes={**seen.attributes, **refused} if refused else seen.attributes,
+        facts=_facts(row),
         availability=Availability.AVOIDED if bad else _availability(row, now),
+    )
+
+
+def _facts(row: _Row) -> Facts:
+    """What constraints look at. Task groups are known of our own tasks only: ECS lists none."""
+    groups = Counter(row.groups.values())
+    groups.update(
+        promise.shape.group
+        for promise in row.promises.values()
+        if promise.shape.group is not None and promise.acknowledged_at is None
+    )
+    return Facts(
+        ec2_instance_id=row.seen.ec2_instance_id,
+        agent_version=row.seen.agent_version,
+        registered_at_s=row.seen.registered_at_s,
+        running_tasks=row.seen.running_tasks,
+        tasks_by_group=groups,
     )
 
 

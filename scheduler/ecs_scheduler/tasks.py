@@ -53,6 +53,7 @@ class Task:
     stopped_reason: str
     containers: tuple[Container, ...]
     interfaces: int
+    group: str
     gpus: int = 0
 
     @property
@@ -76,6 +77,7 @@ def parse_task(raw: TaskTypeDef) -> Task:
         stop_code=raw.get("stopCode", ""),
         stopped_reason=raw.get("stoppedReason", ""),
         containers=tuple(_parse_container(each) for each in raw.get("containers", ())),
+        group=raw.get("group", ""),
         interfaces=sum(
             attachment.get("type") == "ElasticNetworkInterface"
             for attachment in raw.get("attachments", ())

@@ -124,6 +124,8 @@ class Tracker:
             if followed is None:
                 continue
             followed.missing_since = None
+            if task.instance_arn is not None and task.desired_status == "RUNNING":
+                self._around.model.runs(task.instance_arn, task.arn, task.group)
             if task.instance_arn is not None and task.interfaces and task.last_status != "STOPPED":
                 self._around.model.holds_interface(task.instance_arn, task.arn)
             if task.instance_arn is not None and task.gpus and task.last_status != "STOPPED":

@@ -1,0 +1,81 @@
+"""Placement constraints, end to end: ECS checks none of them for StartTask, so we must."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ecs_queue.states import JobState
+from ecs_simulator import InstanceGroup
+
+Run = Callable[..., None]
+
+MIXED = (
+    InstanceGroup(count=2, instance_type="m5.xlarge"),
+    InstanceGroup(count=1, instance_type="c5.xlarge", attributes={"disk": "fast"}),
+)
+
+
+def sleeping(seconds: int) -> dict[str, Any]:
+    return {"containerOverrides": [{"name": "main", "command": ["sleep", str(seconds)]}]}
+
+
+def test_jobs_run_only_where_their_expression_holds(world: Run) -> None:
+    """Three jobs for one instance of three, though the others are empty."""
+
+    async def story(w: Any) -> None:
+        fast = [{"type": "memberOf", "expression": "attribute:disk == fast"}]
+        jobs = ({"id": f"j{i}", "placement_constraints": fast} for i in range(3))
+        await w.submit(*jobs)
+        for i in range(3):
+            assert (await w.until(f"j{i}")).state is JobState.SUCCEEDED
+        assert len({task.instance_arn for task in w.sim.tasks()}) == 1
+
+    world(story, fleet=MIXED)
+
+
+def test_what_no_instance_satisfies_is_said_by_its_expression(world: Run) -> None:
+    """The job waits, and names what is asked for."""
+
+    async def story(w: Any) -> None:
+        slow = [{"type": "memberOf", "expression": "attribute:disk == slow"}]
+        await w.submit({"id": "a", "placement_constraints": slow})
+        waiting = await w.until_noted("a")
+        assert "attribute:disk == slow" in waiting.reason
+
+    world(story, fleet=MIXED)
+
+
+def test_distinct_instance_holds_across_passes(world: Run) -> None:
+    """Four jobs of a group on three instances: three at once, the fourth when one has ended."""
+
+    async def story(w: Any) -> None:
+        distinct = [{"type": "distinctInstance"}]
+        for i in range(4):
+            await w.submit(
+                {
+                    "id": f"j{i}",
+                    "group": "g",
+                    "overrides": sleeping(60),
+                    "placement_constraints": distinct,
+                }
+            )
+            if i < 3:
+                await w.until(f"j{i}", JobState.RUNNING)
+        assert (await w.until_noted("j3")).state is JobState.RUNNABLE
+        first_three = [task.instance_arn for task in w.sim.tasks()]
+        assert len(set(first_three)) == 3
+        assert (await w.until("j3")).state is JobState.SUCCEEDED
+
+    world(story, fleet=MIXED)
+
+
+def test_a_broken_expression_fails_its_job(world: Run) -> None:
+    """With the column and what was expected there."""
+
+    async def story(w: Any) -> None:
+        broken = [{"type": "memberOf", "expression": "attribute:disk = fast"}]
+        await w.submit({"id": "a", "placement_constraints": broken})
+        record = await w.until("a")
+        assert (record.state, record.launches) == (JobState.FAILED, 0)
+        assert "column" in record.reason
+
+    world(story, fleet=MIXED)
