@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 
+import aiohttp
 import pytest
 
 from ecs_simulator import InstanceGroup, InvariantBroken
-from ecs_simulator.records import PENDING, RUNNING, Instance, Task
+from ecs_simulator.records import PENDING, RUNNING, STOPPED, Instance, Task
+from ecs_simulator.server import Serving, start
+from ecs_simulator.wire import TARGET_PREFIX
 
 from .conftest import World
 
@@ -133,3 +136,23 @@ def test_over_commitment_stops_the_run(quick: World) -> None:
     assert [one["reason"] for one in answer["failures"]] == ["RESOURCE:MEMORY"]
     with pytest.raises(InvariantBroken, match="not conserved"):
         quick.ecs.verify()
+
+
+async def test_a_served_simulator_tells_whoever_serves_it(quick: World) -> None:
+    """A contradiction while serving answers 500 with the history, and ends `ecs-simulator
+    serve`."""
+    _, _, task = busy(quick)
+    task.status = STOPPED  # although its end is still to come
+    quick.clock.seconds += 100
+    told: list[InvariantBroken] = []
+    serving = Serving(broken=told.append)
+    runner, port = await start(quick.ecs, "127.0.0.1", 0, serving)
+    headers = {"X-Amz-Target": TARGET_PREFIX + "ListClusters"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"http://127.0.0.1:{port}/", data=b"{}", headers=headers) as response,
+    ):
+        assert response.status == 500
+        assert "from STOPPED to" in await response.text()
+    await runner.cleanup()
+    assert [str(error).partition("\n")[2][:4] for error in told] == ["What"]
