@@ -6,7 +6,7 @@ Rules are AWS Batch's `evaluateOnExit`, spelled as there (Batch API reference, E
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AliasChoices, BeforeValidator, Field, WithJsonSchema
 
 from ecs_queue.wire import EcsModel, OwnModel
 
@@ -22,7 +22,11 @@ def _upper(value: object) -> object:
 
 ReasonGlob = Annotated[str, Field(max_length=512, pattern=r"^[^*\n]*\*?$")]
 ExitCodeGlob = Annotated[str, Field(max_length=512, pattern=r"^[0-9]*\*?$")]
-Action = Annotated[Literal["RETRY", "EXIT"], BeforeValidator(_upper)]
+Action = Annotated[
+    Literal["RETRY", "EXIT"],
+    BeforeValidator(_upper),
+    WithJsonSchema({"type": "string", "pattern": "^([Rr][Ee][Tt][Rr][Yy]|[Ee][Xx][Ii][Tt])$"}),
+]
 
 
 @dataclass(frozen=True, slots=True)

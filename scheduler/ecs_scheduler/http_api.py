@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from pydantic_core import from_json, to_json
 from starlette.requests import ClientDisconnect
 
+from ecs_queue import contract
 from ecs_queue.document import parse_job
 from ecs_queue.errors import InvalidJob, QueueError, QueueUnreachable, UnknownJob
 from ecs_queue.job import MAX_DOCUMENT_BYTES, Job, JobId
@@ -178,7 +179,7 @@ async def status(backend: FromBackend) -> Response:
 @router.get("/v1/schemas/job")
 async def job_schema() -> dict[str, Any]:
     """JSON Schema of the job document."""
-    return Job.model_json_schema()
+    return contract.job_schema()
 
 
 @router.post("/v1/jobs")

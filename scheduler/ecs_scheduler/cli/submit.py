@@ -4,16 +4,19 @@ import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Annotated
+from typing import IO, Annotated, Literal
 
 from cyclopts import Parameter
 
+from ecs_queue.batch import DEFAULT_CONTAINER
 from ecs_queue.client import Queue
 from ecs_queue.job import Job
 from ecs_queue.states import Circular, Conflict, Submission
 from ecs_scheduler.cli import job_files
+from ecs_scheduler.cli.batch_files import converted
 from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
 from ecs_scheduler.cli.failures import FAILED, OK, Failed, InvalidInput
 from ecs_scheduler.cli.job_flags import JobFlags, job_from_flags
@@ -33,6 +36,8 @@ class SubmitFlags(JobFlags):
     """File of jobs: one JSON document per line (.jsonl), a .json array, or - for standard input."""
     boost_critical: int = 0
     """Priority added to the jobs on the longest way through the file's dependencies."""
+    format: Literal["job", "batch"] = "job"
+    """What the file holds: jobs of our own, or AWS Batch's SubmitJob requests."""
     skip_invalid: bool = False
     """Submit the valid jobs of the file even if others are not."""
 
@@ -75,7 +80,9 @@ async def submit(
         if task_definition is None:
             raise InvalidInput("submit: name a TASK_DEFINITION, or a file of jobs with --file")
         return await _submit_one(task_definition, arguments, job, queue)
-    for_files = ("--file", "--skip-invalid", "--boost-critical")
+    for_files = {"--file", "--skip-invalid", "--format", "--boost-critical"}
+    if job.format == "batch":
+        for_files.add("--container")
     others = [flag for flag in job.given if flag not in for_files]
     if task_definition is not None or others:
         what = "a TASK_DEFINITION" if task_definition is not None else ", ".join(others)
@@ -105,8 +112,8 @@ async def _submit_one(
     return OK
 
 
-async def _submit_file(name: str, flags: SubmitFlags, queue_flags: QueueFlags) -> int:
-    with job_files.opened(name, sys.stdin.buffer) as file:
+async def _submit_file(path: str, flags: SubmitFlags, queue_flags: QueueFlags) -> int:
+    with _opened(path, flags) as (file, name):
         check = job_files.check(file, name)
         if check.bad:
             report(check.report())
@@ -131,6 +138,18 @@ async def _submit_graph(queue: Queue, jobs: list[Job], boost: int) -> Tally:
     for submission in await queue.submit_graph(jobs, boost=boost):
         tally.add(submission)
     return tally
+
+
+@contextmanager
+def _opened(name: str, flags: SubmitFlags) -> Iterator[tuple[IO[bytes], str]]:
+    """The file as jobs of our own, and what it is called then."""
+    with job_files.opened(name, sys.stdin.buffer) as file:
+        if flags.format == "job":
+            yield file, name
+            return
+        container = flags.container or DEFAULT_CONTAINER
+        with converted(file, name, container, uuid.uuid4().hex[:12]) as jobs:
+            yield jobs, name.removesuffix(".json")
 
 
 async def _submit_all(queue: Queue, jobs: Iterator[Job], total: int) -> Tally:
