@@ -5,7 +5,8 @@ all the same halves its rate and wins it back slowly (additive increase, multipl
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 from ecs_scheduler.status import BudgetStatus
 
@@ -18,8 +19,14 @@ pressure ends.
 """
 
 
+BURST_MARGIN = 0.05
+"""Share of the burst that is never spent: calls that the network pushes together find tokens left
+in ECS's bucket even when ours is empty.
+"""
+
+
 class TokenBucket:
-    """Calls of one category: `rate_per_s` sustained, `burst` at once."""
+    """Calls of one category: `rate_per_s` sustained, somewhat less than `burst` at once."""
 
     def __init__(
         self, category: str, rate_per_s: float, burst: int, monotonic_s: Callable[[], float]
@@ -27,12 +34,17 @@ class TokenBucket:
         self.category = category
         self._full_rate = rate_per_s
         self._rate = rate_per_s
-        self._burst = burst
-        self._tokens = float(burst)
+        self._burst = max(1, burst - int(burst * BURST_MARGIN))
+        self._tokens = float(self._burst)
         self._monotonic_s = monotonic_s
         self._refilled_at = monotonic_s()
         self._calls = 0
         self._throttled = 0
+
+    @property
+    def burst(self) -> int:
+        """How many calls may come at once."""
+        return self._burst
 
     def available(self, reserve: int = 0) -> int:
         """How many calls could be made now while `reserve` tokens stay for more urgent ones."""
@@ -80,6 +92,14 @@ class TokenBucket:
         self._rate = min(self._full_rate, recovered)
 
 
+ReadPurpose = Literal["reconcile", "track", "sweep", "strays"]
+
+READ_RESERVES: Mapping[ReadPurpose, int] = {"reconcile": 0, "track": 10, "sweep": 20, "strays": 30}
+"""Read tokens that each kind of work leaves to the more urgent ones: unknown outcomes come first,
+then the tasks that run, then the instances, then launches that very probably never happened.
+"""
+
+
 class Budget:
     """The buckets this service draws on. Launches leave `STOP_RESERVE` tokens, so that StopTask
     always finds one.
@@ -93,6 +113,10 @@ class Budget:
         self.modify = modify
         self.read = read
         self.task_definition_read = task_definition_read
+
+    async def read_for(self, purpose: ReadPurpose) -> None:
+        """Wait for a read token and spend it, leaving those that more urgent work may need."""
+        await self.read.take(min(READ_RESERVES[purpose], self.read.burst // 4))
 
     def status(self) -> tuple[BudgetStatus, ...]:
         """All buckets at this moment."""

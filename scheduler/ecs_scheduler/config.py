@@ -171,6 +171,14 @@ class Settings(BaseModel):
         default=100, ge=1, description="List and Describe calls that may come at once."
     )
 
+    budget_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of the API rates above that this scheduler takes; "
+        "the rest is left to other users of the account.",
+    )
+
     unplaceable_after_s: Seconds = Field(
         default=900.0,
         description="A job that no registered instance could hold, even empty, is FAILED "

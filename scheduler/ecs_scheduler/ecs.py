@@ -26,7 +26,7 @@ from botocore.exceptions import (
 )
 
 from ecs_queue.states import InstanceArn, LaunchToken, TaskArn
-from ecs_scheduler.budget import Budget, TokenBucket
+from ecs_scheduler.budget import Budget, ReadPurpose, TokenBucket
 from ecs_scheduler.container_instances import ContainerInstance, parse_container_instance
 from ecs_scheduler.errors import (
     AwsRefused,
@@ -153,7 +153,8 @@ async def connect(
 
 def _budget(config: Config, clock: Clock) -> Budget:
     def bucket(category: str, rate_per_s: float, burst: int) -> TokenBucket:
-        return TokenBucket(category, rate_per_s, burst, clock.monotonic_s)
+        share = config.budget_share
+        return TokenBucket(category, rate_per_s * share, int(burst * share), clock.monotonic_s)
 
     return Budget(
         modify=bucket("modify", config.modify_rate_per_s, config.modify_burst),
@@ -198,7 +199,7 @@ class Ecs:
         )
         return [
             InstanceArn(arn)
-            async for page in self._paid("ListContainerInstances", pages)
+            async for page in self._paid("ListContainerInstances", pages, "sweep")
             for arn in page["containerInstanceArns"]
         ]
 
@@ -206,7 +207,7 @@ class Ecs:
         self, arns: Sequence[InstanceArn]
     ) -> tuple[list[ContainerInstance], list[InstanceArn]]:
         """Up to 100 instances, and those of them that ECS does not know."""
-        await self.budget.read.take()
+        await self.budget.read_for("sweep")
         with self._errors("DescribeContainerInstances"):
             answer = await self._reads.describe_container_instances(
                 cluster=self._cluster, containerInstances=list(arns)
@@ -215,19 +216,23 @@ class Ecs:
         missing = [InstanceArn(failure.get("arn", "")) for failure in answer["failures"]]
         return found, missing
 
-    async def describe_tasks(self, arns: Sequence[TaskArn]) -> tuple[list[Task], list[TaskArn]]:
+    async def describe_tasks(
+        self, arns: Sequence[TaskArn], purpose: ReadPurpose = "track"
+    ) -> tuple[list[Task], list[TaskArn]]:
         """Up to 100 tasks, and those of them that ECS does not know (or does not show yet)."""
-        await self.budget.read.take()
+        await self.budget.read_for(purpose)
         with self._errors("DescribeTasks"):
             answer = await self._reads.describe_tasks(cluster=self._cluster, tasks=list(arns))
         missing = [TaskArn(failure.get("arn", "")) for failure in answer["failures"]]
         return [parse_task(raw) for raw in answer["tasks"]], missing
 
-    async def list_tasks_started_by(self, token: LaunchToken) -> list[TaskArn]:
+    async def list_tasks_started_by(
+        self, token: LaunchToken, purpose: ReadPurpose = "reconcile"
+    ) -> list[TaskArn]:
         """Tasks of one launch; whether stopped ones are among them is not documented, so don't
         count on it.
         """
-        return await self._list_tasks(startedBy=token)
+        return await self._list_tasks(purpose, startedBy=token)
 
     async def list_stopped_tasks(
         self, *, instance: InstanceArn | None = None, family: str | None = None
@@ -236,15 +241,15 @@ class Ecs:
         about an hour.
         """
         where = {"containerInstance": instance} if instance else {"family": family or ""}
-        return await self._list_tasks(desiredStatus="STOPPED", **where)
+        return await self._list_tasks("reconcile", desiredStatus="STOPPED", **where)
 
-    async def _list_tasks(self, **filters: Any) -> list[TaskArn]:
+    async def _list_tasks(self, purpose: ReadPurpose, **filters: Any) -> list[TaskArn]:
         pages = self._reads.get_paginator("list_tasks").paginate(
             cluster=self._cluster, PaginationConfig={"PageSize": PAGE}, **filters
         )
         return [
             TaskArn(arn)
-            async for page in self._paid("ListTasks", pages)
+            async for page in self._paid("ListTasks", pages, purpose)
             for arn in page["taskArns"]
         ]
 
@@ -309,15 +314,17 @@ class Ecs:
         with self._errors("StopTask"):
             await self._reads.stop_task(cluster=self._cluster, task=arn, reason=reason[:255])
 
-    async def _paid(self, operation: str, pages: AsyncIterable[Page]) -> AsyncIterator[Page]:
+    async def _paid(
+        self, operation: str, pages: AsyncIterable[Page], purpose: ReadPurpose
+    ) -> AsyncIterator[Page]:
         """The pages of a paginator, each paid for with one token."""
-        await self.budget.read.take()
+        await self.budget.read_for(purpose)
         with self._errors(operation):
             async for page in pages:
                 yield page
                 self.calls[operation, "ok"] += 1
                 if cast("dict[str, Any]", page).get("nextToken"):
-                    await self.budget.read.take()
+                    await self.budget.read_for(purpose)
 
     @contextmanager
     def _errors(self, operation: str) -> Iterator[None]:

@@ -120,12 +120,14 @@ def _urgency(launch: Launch) -> tuple[int, int, tuple[int, int, str]]:
 
 def postpone(launches: Iterable[Launch], rate_per_s: float) -> None:
     """These jobs have room, but the API budget does not reach this far in this pass."""
-    for launch in launches:
-        for slot in launch.slots:
-            slot.held.kind = API_BUDGET
-            slot.held.reason = (
-                f"has room; waits for the API budget of {rate_per_s:g} launch calls a second"
-            )
+    wait_for_budget((slot.held for launch in launches for slot in launch.slots), rate_per_s)
+
+
+def wait_for_budget(jobs: Iterable[Held], rate_per_s: float) -> None:
+    """Write on these jobs that they have room and wait for a call."""
+    for held in jobs:
+        held.kind = API_BUDGET
+        held.reason = f"has room; waits for the API budget of {rate_per_s:g} launch calls a second"
 
 
 def fallback_launches(

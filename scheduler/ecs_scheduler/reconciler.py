@@ -156,7 +156,7 @@ class Reconciler:
         tasks: list[Task] = []
         for start in range(0, len(arns), DESCRIBED_AT_ONCE):
             found, _ = await self._around.ecs.describe_tasks(
-                arns[start : start + DESCRIBED_AT_ONCE]
+                arns[start : start + DESCRIBED_AT_ONCE], "reconcile"
             )
             tasks += found
         if len(self._others) > OTHERS_REMEMBERED:

@@ -14,13 +14,22 @@ import structlog
 from ecs_placement import place
 from ecs_placement.check import check
 from ecs_queue.errors import LeaseLost, QueueError
+from ecs_queue.job import JobId
 from ecs_queue.states import JobState, OwnerId
 from ecs_scheduler.around import Around
 from ecs_scheduler.errors import SchedulerError
+from ecs_scheduler.grouping import regrouped
 from ecs_scheduler.intake import Intake
 from ecs_scheduler.launcher import Launcher
 from ecs_scheduler.model import ClusterModel
-from ecs_scheduler.planning import Decided, decide, fallback_launches, keeping_away, postpone
+from ecs_scheduler.planning import (
+    Decided,
+    decide,
+    fallback_launches,
+    keeping_away,
+    postpone,
+    wait_for_budget,
+)
 from ecs_scheduler.reconciler import Reconciler
 from ecs_scheduler.status import ServiceStatus
 from ecs_scheduler.strays import Strays
@@ -228,7 +237,16 @@ class Service:
             violations := check(plan, requests, snapshot)
         ):
             raise AssertionError(f"placement broke its own rules: {violations}")
-        return decide(plan, self._window, snapshot, now)
+        grouped = regrouped(
+            plan,
+            requests,
+            lambda request_id: self._window[JobId(request_id)].signature,
+            self._launcher.capacity,
+            (snapshot, self._policy),
+        )
+        held_back = (self._window[JobId(each)] for each in grouped.left)
+        wait_for_budget(held_back, self._around.config.modify_rate_per_s)
+        return decide(grouped.plan, self._window, snapshot, now)
 
     def _act(self, decided: Decided) -> int:
         """Start what the budget allows; the number of launches started."""

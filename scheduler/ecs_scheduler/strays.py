@@ -50,12 +50,12 @@ class Strays:
 
     async def _look_for(self, token: LaunchToken) -> None:
         around = self._around
-        arns = await around.ecs.list_tasks_started_by(token)
+        arns = await around.ecs.list_tasks_started_by(token, "strays")
         known = await around.queue.known_tasks(arns)
         unknown = [arn for arn in arns if arn not in known]
         if not unknown:
             return
-        tasks, _ = await around.ecs.describe_tasks(unknown)
+        tasks, _ = await around.ecs.describe_tasks(unknown, "strays")
         for task in tasks:
             if task.desired_status != "STOPPED":
                 log.warning("a task came too late; stopping it", task=task.arn, token=token)

@@ -1,0 +1,200 @@
+"""The launch budget: how much of the published API rate becomes launches, and how many throttles.
+
+Virtual time on a simulated ECS that throttles as AWS publishes (100 at once, 40 calls/s), behind
+20 to 80 ms of network; beside it a plain loop of one RunTask a job with the SDK's own retries.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from benchmarks.report import Row, main
+from botocore.exceptions import ClientError
+from fakeredis import FakeAsyncRedis, FakeServer
+
+from ecs_queue.client import Queue
+from ecs_queue.job import Job
+from ecs_scheduler import ecs
+from ecs_scheduler.clock import LoopClock
+from ecs_scheduler.config import Config
+from ecs_scheduler.metrics import Metrics
+from ecs_scheduler.service import Service
+from ecs_simulator import (
+    FEW_CAPABILITIES,
+    InstanceGroup,
+    Options,
+    SimulatedEcs,
+    VirtualClock,
+    run_virtual,
+)
+
+MODIFY = "Cluster resource modify"
+SUSTAINED_PER_S, BURST = 40, 100
+NETWORK_S = (0.02, 0.08)
+TASK_S = 5
+COLD_START_S = 0.5
+"""The first sweep; it counts for nothing."""
+FLEET = (InstanceGroup(count=60, instance_type="m5.4xlarge"),)
+BATCH = {
+    "family": "batch",
+    "containerDefinitions": [
+        {
+            "name": "main",
+            "image": "busybox",
+            "cpu": 64,
+            "memory": 64,
+            "command": ["sleep", str(TASK_S)],
+        }
+    ],
+}
+PLAIN_LOOPS = 50
+"""As many jobs at once as our launcher has calls in flight."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one run of `seconds` virtual seconds came to."""
+
+    seconds: float
+    tasks: int
+    calls: int
+    throttled: int
+
+    @property
+    def sustained_share(self) -> float:
+        """Calls that ECS took after the burst, of those that it would have taken."""
+        return (self.calls - self.throttled - BURST) / (SUSTAINED_PER_S * self.seconds)
+
+
+def run(quick: bool = False) -> list[Row]:
+    """Launches/s with our service and with the plain loop, and the throttles of each."""
+    seconds = 20.0 if quick else 120.0
+    rows = []
+    for name, distinct in (("distinct jobs", True), ("equal jobs", False)):
+        rows += _rows(name, _service(seconds, distinct=distinct))
+    return rows + _rows("plain RunTask loop", _plain(seconds))
+
+
+def _rows(name: str, measured: Measured) -> list[Row]:
+    note = f"{measured.seconds:g} virtual seconds; {measured.sustained_share:.1%} of 40 calls/s"
+    rate = measured.tasks * measured.sustained_share * SUSTAINED_PER_S
+    rate /= measured.calls - measured.throttled
+    return [
+        Row(name=f"launches, {name}", value=rate, unit="tasks/s", note=note),
+        Row(
+            name=f"ThrottlingExceptions, {name}",
+            value=measured.throttled,
+            unit="calls",
+            note=f"of {measured.calls:,}",
+        ),
+    ]
+
+
+def _transport(sim: SimulatedEcs) -> type:
+    inner, rng = sim.http_session_class(), Random(1)
+
+    async def send(self: Any, request: Any) -> Any:
+        await asyncio.sleep(rng.uniform(*NETWORK_S))
+        return await inner.send(self, request)  # type: ignore[attr-defined]
+
+    return type("DistantSession", (inner,), {"send": send})
+
+
+def _simulated(clock: VirtualClock) -> SimulatedEcs:
+    sim = SimulatedEcs(Options(agent_capabilities=FEW_CAPABILITIES), clock.now, seed=1)
+    sim.add_instances("default", FLEET)
+    sim.call("RegisterTaskDefinition", BATCH)
+    return sim
+
+
+def _service(seconds: float, *, distinct: bool) -> Measured:
+    async def play(clock: VirtualClock) -> Measured:
+        sim, scheduler_clock = _simulated(clock), LoopClock(round(clock.start * 1000))
+        redis = FakeAsyncRedis(server=FakeServer())
+        queue = Queue(redis, now_ms=scheduler_clock.now_ms)
+        count = round((SUSTAINED_PER_S * seconds + BURST) * (1.2 if distinct else 12))
+        await queue.submit([_job(number, distinct) for number in range(count)])
+        config = Config(http_port=None)
+        async with ecs.connect(config, scheduler_clock, http_session_cls=_transport(sim)) as client:
+            service = Service(config, queue, client, Metrics(), scheduler_clock)
+            running = asyncio.create_task(service.run())
+            await asyncio.sleep(COLD_START_S)
+            measured = await _after(seconds, sim)
+            service.stop()
+            await running
+        await redis.aclose()
+        return measured
+
+    return run_virtual(play)
+
+
+def _plain(seconds: float) -> Measured:
+    """What most people write: RunTask for each job, the SDK's default retries, then again."""
+
+    async def play(clock: VirtualClock) -> Measured:
+        sim = _simulated(clock)
+        waiting = deque(range(round((SUSTAINED_PER_S * seconds + BURST) * 1.2)))
+        options: dict[str, Any] = {
+            "region_name": "us-east-1",
+            "config": AioConfig(http_session_cls=_transport(sim), max_pool_connections=50),
+            **ecs.IN_PROCESS,
+        }
+        async with AioSession().create_client("ecs", **options) as client:
+            loops = [asyncio.create_task(_run_all(client, waiting)) for _ in range(PLAIN_LOOPS)]
+            measured = await _after(seconds, sim)
+            for each in loops:
+                each.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+        return measured
+
+    return run_virtual(play)
+
+
+async def _run_all(client: Any, waiting: deque[int]) -> None:
+    while waiting:
+        number = waiting.popleft()
+        try:
+            answer: dict[str, Any] = await _run_one(client, number)
+        except ClientError:
+            waiting.append(number)
+            continue
+        if answer["failures"]:
+            waiting.append(number)
+
+
+def _run_one(client: Any, number: int) -> Awaitable[dict[str, Any]]:
+    environment = [{"name": "N", "value": str(number)}]
+    overrides = {"containerOverrides": [{"name": "main", "environment": environment}]}
+    return client.run_task(  # type: ignore[no-any-return]
+        cluster="default", taskDefinition="batch", count=1, overrides=overrides
+    )
+
+
+async def _after(seconds: float, sim: SimulatedEcs) -> Measured:
+    await asyncio.sleep(seconds)
+    statistics = sim.statistics
+    return Measured(
+        seconds=seconds,
+        tasks=statistics.tasks_started,
+        calls=sum(statistics.calls.get(each, 0) for each in ("StartTask", "RunTask", "StopTask")),
+        throttled=statistics.throttled.get(MODIFY, 0),
+    )
+
+
+def _job(number: int, distinct: bool) -> Job:
+    document: dict[str, Any] = {"id": f"job-{number}", "task_definition": "batch"}
+    if distinct:
+        environment = [{"name": "N", "value": str(number)}]
+        document["overrides"] = {
+            "containerOverrides": [{"name": "main", "environment": environment}]
+        }
+    return Job.model_validate(document)
+
+
+if __name__ == "__main__":
+    main(run)
