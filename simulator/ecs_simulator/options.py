@@ -116,6 +116,8 @@ class Options:
     """Agents drain on a Spot notice (ECS_ENABLE_SPOT_INSTANCE_DRAINING; off by default)."""
     page_size_max: int = 100
     """Items per page of the List operations, whatever maxResults asks for (AWS: 100)."""
+    latency_s: float = 0.0
+    """What every answer takes, in process and over HTTP; the direct path takes no time."""
     agent_capabilities: tuple[str, ...] = AGENT_CAPABILITIES
     """Attributes without a value on every instance of a fleet. Real agents register these sixty or
     so; FEW_CAPABILITIES makes answers small, which matters to a simulation that describes thousands

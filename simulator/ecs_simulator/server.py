@@ -45,8 +45,9 @@ def application(ecs: SimulatedEcs, serving: Serving) -> web.Application:
             if serving.broken is not None:
                 serving.broken(error)
             return web.Response(status=500, text=str(error))
-        if mishap.delay_after_s:
-            await asyncio.sleep(mishap.delay_after_s / speed)
+        back = mishap.delay_after_s + ecs.options.latency_s
+        if back:
+            await asyncio.sleep(back / speed)
         return web.Response(status=served.status, body=served.body, headers=served.headers)
 
     async def health(_: web.Request) -> web.Response:

@@ -50,7 +50,7 @@ class InProcessSession:
         body = request.body or b""
         body = body.encode() if isinstance(body, str) else body
         mishap = mishap_of(self.ecs, target)
-        there, whole = mishap.delay_before_s, mishap.delay_before_s + mishap.delay_after_s
+        there, back = mishap.delay_before_s, mishap.delay_after_s + self.ecs.options.latency_s
         if there >= self._read_timeout_s:
             asyncio.get_running_loop().call_later(there, self._too_late, target, body, mishap)
             await self._time_out(request, self._read_timeout_s)
@@ -62,10 +62,10 @@ class InProcessSession:
             raise ConnectionClosedError(
                 error=cut, request=request, endpoint_url=request.url
             ) from cut
-        if whole >= self._read_timeout_s:
+        if there + back >= self._read_timeout_s:
             await self._time_out(request, self._read_timeout_s - there)
-        if mishap.delay_after_s:
-            await asyncio.sleep(mishap.delay_after_s)
+        if back:
+            await asyncio.sleep(back)
         return AioAWSResponse(request.url, served.status, served.headers, _Body(served.body))
 
     def _too_late(self, target: str | None, body: bytes, mishap: Mishap) -> None:

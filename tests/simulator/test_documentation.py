@@ -12,7 +12,6 @@ from .test_moto import ROWS
 
 HERE = Path(__file__).parent
 TEXT = (HERE.parents[1] / "docs" / "simulator.md").read_text("utf-8")
-WALK_THROUGH = (HERE.parents[1] / "docs" / "walk-through.md").read_text("utf-8")
 
 
 def defined() -> set[str]:

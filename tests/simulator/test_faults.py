@@ -156,6 +156,22 @@ def test_slow_calls_time_out_and_are_worked_off_all_the_same() -> None:
     assert set(run_virtual(main)) == {"answered", "timed out after the work", "timed out before"}
 
 
+def test_latency_is_what_every_answer_takes() -> None:
+    """Ten calls of 50 ms each, one after the other."""
+
+    async def main(clock: VirtualClock) -> float:
+        ecs = SimulatedEcs(Options(latency_s=0.05), clock.now)
+        config = AioConfig(http_session_cls=ecs.http_session_class())
+        async with AIO_SESSION.create_client(
+            "ecs", endpoint_url="http://simulated", config=config, **CREDENTIALS
+        ) as client:
+            for _ in range(10):
+                await client.list_clusters()
+        return clock.monotonic()
+
+    assert run_virtual(main) == pytest.approx(0.5)
+
+
 def test_stale_reads_show_what_was_seen_before() -> None:
     """An old answer of up to ten seconds ago, or nothing of a task that is younger."""
     clock = ManualClock()

@@ -185,6 +185,17 @@ def test_client_token_is_forgotten_an_hour_after_the_end(world: World) -> None:
     assert len(world.ecs.tasks()) == 2
 
 
+def test_client_token_lives_for_a_day_at_most(quick: World) -> None:
+    """Also when nothing was started: then the next call is a new one."""
+    quick.add(InstanceGroup(cpu_units=100, memory_mib=4096))
+    quick.define()
+    assert run(quick, clientToken="abc")["tasks"] == []
+    quick.add(SMALL)
+    assert run(quick, clientToken="abc")["tasks"] == []
+    quick.later(24 * 3600)
+    assert len(run(quick, clientToken="abc")["tasks"]) == 1
+
+
 def test_fargate_needs_no_instance(world: World) -> None:
     """A Fargate task runs without a container instance; other definitions are incompatible."""
     world.define()

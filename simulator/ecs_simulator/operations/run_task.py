@@ -63,10 +63,8 @@ def _earlier(
     if use is None:
         return None
     ended = [task.stopped_at for task in use.tasks]
-    over = now - use.at >= TOKEN_LIFE_S or all(
-        at is not None and now - at >= TOKEN_AFTER_END_S for at in ended
-    )
-    if over and use.tasks:
+    all_over = bool(ended) and all(at is not None and now - at >= TOKEN_AFTER_END_S for at in ended)
+    if all_over or now - use.at >= TOKEN_LIFE_S:
         del cluster.tokens[token]
         return None
     if use.fingerprint != fingerprint(request):
