@@ -1,20 +1,23 @@
 """Placement's figures, each beside a numpy best fit that places one request at a time, in one run.
 
-`run` returns rows of name, value, unit and note; `python -m benchmarks.placement_bench [--json]`.
+`run` returns rows of name, value, unit and note. On the command line: --json, --quick, --quality.
 """
 
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecs_placement.arrays import as_problem, pack
 from ecs_placement.batch import place
 from ecs_placement.plan import Start
 from ecs_placement.request import RequestId, Shape, TaskRequest
 from ecs_placement.snapshot import Instance, InstanceId, Snapshot
+from ecs_placement.volume import classify, volume_plan
 
 Row = dict[str, object]
 Vector = tuple[int, int, int, int]
@@ -165,19 +168,89 @@ def fenzo(hosts: int) -> list[Row]:
     ]
 
 
+def arrays(instances: int, tasks: int, shapes: int) -> list[Row]:
+    """Tasks per second through `pack`, from raw arrays; closed rows make it an open problem."""
+    snapshot = cluster(instances)
+    demand = np.array([r.shape.demand for r in batch(tasks, shapes)], dtype=np.int64)
+    demand[:, :2] //= 4  # so that everything fits
+    demand[:, 2] = 0
+    active = np.arange(instances) % 5 < 3
+    cost = snapshot.total @ np.array([4e-5, 5e-6, 0.5, 0.0])
+    problem, _ = as_problem(
+        snapshot.free, demand, {"active": active, "cost": cost, "objective": "open"}
+    )
+    classes = classify(problem, problem.free, active, 16)
+    bound = volume_plan(problem, problem.free, problem.counts, classes).value
+    rows: list[Row] = []
+    for gear, budget_s in (("fast", 0.0), ("thorough", None)):
+        start = time.perf_counter()
+        placed = pack(
+            snapshot.free, demand, active=active, cost=cost, objective="open", budget_s=budget_s
+        )
+        taken = time.perf_counter() - start
+        opened = np.unique(placed[placed >= 0])
+        spent = float(cost[opened[~active[opened]]].sum())
+        name = f"pack {instances:,} x {tasks:,}, {shapes:,} shapes, {gear}"
+        note = f"{int((placed < 0).sum())} left; cost {spent:.0f}, bound {bound:.0f}"
+        rows.append({"name": name, "value": round(tasks / taken), "unit": "tasks/s", "note": note})
+    return rows
+
+
+def quality(budget_s: float | None = None) -> list[Row]:
+    """Mean score by family on the instances beside the repository, where they are; else nothing."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "packing" / "instances"
+    scores: dict[str, list[float]] = {}
+    for path in sorted(folder.glob("*.npz")):
+        case = np.load(path)
+        if str(case["objective"]) != "churn":
+            scores.setdefault(path.name[0], []).append(_score(case, budget_s))
+    return [
+        {
+            "name": f"quality, family {family}",
+            "value": round(float(np.mean(found)), 4),
+            "unit": "of bound",
+            "note": f"{len(found)} instances, lowest {min(found):.4f}",
+        }
+        for family, found in scores.items()
+    ]
+
+
+def _score(case: Mapping[str, NDArray[np.float64]], budget_s: float | None) -> float:
+    free, demand, active = case["free"], case["demand"], case["active"].astype(bool)
+    opening = str(case["objective"]) == "open"
+    placed = pack(
+        free,
+        demand,
+        active=active,
+        capacity=case["cap"],
+        cost=case["cost"],
+        objective="open" if opening else "fit",
+        budget_s=budget_s,
+    )
+    if opening:
+        opened = np.unique(placed[placed >= 0])
+        cost = float(case["cost"][opened[~active[opened]]].sum())
+        return 0.0 if (placed < 0).any() else float(case["bound"]) / max(cost, 1e-12)
+    total = np.maximum(free.sum(axis=0), 1e-9)
+    used = demand.sum(axis=0) > 0
+    worth = (demand[:, used] / total[used]).mean(axis=1)
+    return float(worth[placed >= 0].sum() / float(case["bound"]))
+
+
 def run(quick: bool = False) -> list[Row]:
     """All figures; `quick` shrinks the sizes to a smoke test of a few seconds."""
     if quick:
         rows = throughput(200, 2_000, 20)
-        return [*rows, urgent(5), *fenzo(200)]
+        return [*rows, *arrays(100, 1_000, 20), urgent(5), *fenzo(200)]
     rows = throughput(1_000, 10_000, 20) + throughput(10_000, 100_000, 20)
     rows += throughput(10_000, 100_000, 1_000) + throughput(1_000, 10_000, 10_000)
+    rows += arrays(10_000, 100_000, 20) + arrays(10_000, 100_000, 1_000)
     return [*rows, urgent(200), full_queue(20), *fenzo(10_000)]
 
 
 def main() -> None:
-    """Print the table, or with --json one JSON document."""
-    rows = run(quick="--quick" in sys.argv)
+    """Print the table, or with --json one JSON document; --quality scores the shared instances."""
+    rows = quality() if "--quality" in sys.argv else run(quick="--quick" in sys.argv)
     if "--json" in sys.argv:
         print(json.dumps(rows))
         return

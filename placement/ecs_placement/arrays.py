@@ -72,7 +72,7 @@ def pack(free: ArrayLike, demand: ArrayLike, **options: Unpack[Options]) -> Ints
     """
     from ecs_placement.thorough import solve
 
-    problem, shape_of = _problem(free, demand, options)
+    problem, shape_of = as_problem(free, demand, options)
     budget_s = options.get("budget_s")
     if budget_s is not None and not budget_s >= 0:
         raise InvalidArray(f"budget_s is {budget_s!r}, expected seconds, 0 or more, or None")
@@ -80,7 +80,8 @@ def pack(free: ArrayLike, demand: ArrayLike, **options: Unpack[Options]) -> Ints
     return _rows_of_tasks(placed, shape_of, problem.counts)
 
 
-def _problem(free: ArrayLike, demand: ArrayLike, options: Options) -> tuple[Problem, Ints]:
+def as_problem(free: ArrayLike, demand: ArrayLike, options: Options) -> tuple[Problem, Ints]:
+    """Validate what `pack` is given: the problem, and for each task the index of its shape."""
     rows, tasks = _matrix("free", free), _matrix("demand", demand)
     if rows.shape[1] != tasks.shape[1]:
         raise InvalidArray(

@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 
 _TINY = 1e-10
 _SMALLEST_PIVOT = 1e-8
-_REFRESH = 400  # pivots after which the inverse is computed afresh, before errors add up
+_REFRESH = 200  # pivots after which the inverse is computed afresh, before errors add up
 
 
 class Program:

@@ -21,6 +21,7 @@ _BEAM_WORK = 1.5e6  # entries (pattern, shape, dimension) looked at per level of
 _DEEPEST = 60
 _ROUNDS, _ROUNDS_DIVING = 60, 6
 _FIXED_PER_DIVE = 0.12
+_PRICING = 0.6  # of the budget at most, before the first dive
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,11 @@ class Task:
 def repack(task: Task, until_s: float, better_than: float, steps: Steps) -> Patterns | None:
     """One pattern per opened row, cheaper in sum than `better_than`; None where none was found."""
     found, best = None, better_than
-    root, used, bound = _generate(task, _none(task), _ROUNDS, until_s, steps)
+    enough_s = steps.spent_s + _PRICING * (until_s - steps.spent_s)
+    root, used, bound = _generate(task, _none(task), _ROUNDS, enough_s, steps)
     floor = np.ceil(bound - 1e-6) if (task.rows.cost == 1.0).all() else bound * (1 + 1e-9)
     first = True
-    while steps.spent_s < until_s and best > floor + 1e-9:
+    while (first or steps.spent_s < until_s) and best > floor + 1e-9:
         fixed = _dive(task, root, used, 0.0 if first else 0.15, steps)
         first = False
         if fixed is not None:
@@ -151,7 +153,7 @@ def _solve(program: Program, patterns: Patterns, steps: Steps) -> tuple[Floats, 
     used, prices = program.solve()
     # A pivot updates the inverse and looks at every column; now and then the inverse is made anew.
     size = prices.size
-    steps.spend((program.pivots - pivots) * (2 * size * size + 12 * patterns.kind.size), 1)
+    steps.spend((program.pivots - pivots) * (size * size + 6 * patterns.kind.size), 1)
     return used, prices
 
 

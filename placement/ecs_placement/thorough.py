@@ -33,14 +33,19 @@ def default_budget_s(problem: Problem) -> float:
     From 50,000 tasks on, what lets few shapes go at 100,000/s and many at 20,000/s.
     """
     tasks = float(problem.counts.sum())
-    few = problem.counts.size <= _MOST_SHAPES
-    if problem.opening and few:
-        asked = (problem.counts @ np.maximum(problem.shapes, 0)) * _even(problem.capacity)
-        if tasks <= _MOST_PER_ROW * float(asked.max()):
-            return 4.0
+    if _patterns_pay(problem):
+        return 4.0
     if tasks <= 50_000:
         return 1.0 if tasks < 1_000 else 2.0
     return tasks * (0.8e-5 if problem.counts.size <= _FEW_SHAPES else 4.0e-5)
+
+
+def _patterns_pay(problem: Problem) -> bool:
+    """Whether rows are to be opened for few tasks each, of not too many shapes."""
+    if not problem.opening or problem.counts.size > _MOST_SHAPES:
+        return False
+    asked = (problem.counts @ np.maximum(problem.shapes, 0)) * _even(problem.capacity)
+    return bool(problem.counts.sum() <= _MOST_PER_ROW * float(asked.max()))
 
 
 def solve(problem: Problem, budget_s: float | None, seed: int) -> Placed:
@@ -153,7 +158,8 @@ def _open_rows(problem: Problem, steps: Steps) -> Placed:
     _open(packing, plan, up=False)
     _pour_by_plan(packing, plan, steps)
     pour(packing, np.flatnonzero(packing.usable), _even(problem.capacity), packing.pool, steps)
-    _anneal(packing, np.flatnonzero(packing.usable), 0.35, steps)
+    share = 0.05 if _patterns_pay(problem) else 0.35
+    _anneal(packing, np.flatnonzero(packing.usable), share, steps)
     _settle(packing, 0.02, steps)
     if not packing.pool.any():
         _repack_small(packing, steps)

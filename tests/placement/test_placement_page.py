@@ -1,0 +1,58 @@
+"""docs/placement.md: its examples are executed and its error is the one that is given."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ecs_placement.columns import Columns
+from ecs_placement.errors import QueryError
+from ecs_placement.policy import Policy, Strategy
+from ecs_placement.predicates import seconds
+from ecs_placement.query import parse
+from ecs_placement.snapshot import Availability, Facts, Instance, InstanceId, Snapshot
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "placement.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+ROOM = (4096, 16384, 0, 3)
+T2 = {"ecs.instance-type": "t2.small", "ecs.availability-zone": "us-east-1a", "stack": "prod"}
+G2 = {"ecs.instance-type": "g2.2xlarge", "ecs.availability-zone": "us-east-1d", "rack": "7"}
+A = Facts("i-abcd1234", "1.9.0", seconds("2018-02-12"), 1, {"service:web": 1})
+B = Facts("i-ffff0000", "1.14.5", seconds("2018-06-18T22:28:28Z"), 12)
+GONE = Availability.AGENT_DISCONNECTED
+FLEET = Snapshot.of(
+    [
+        Instance(InstanceId("a"), ROOM, ROOM, attributes=T2, facts=A),
+        Instance(InstanceId("b"), ROOM, ROOM, attributes=G2, availability=GONE, facts=B),
+        Instance(InstanceId("c"), ROOM, ROOM, attributes={"stack": "dev", "rack": "10"}),
+    ]
+)
+EXAMPLES = re.findall(r"^\| `(.+?)` \| ([abc ]+) \|$", TEXT, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(("expression", "rows"), EXAMPLES)
+def test_the_pages_expressions_hold_where_it_says(expression: str, rows: str) -> None:
+    mask = parse(expression.replace("\\|", "|")).mask(Columns(FLEET))
+    found = [i.id for i, held in zip(FLEET.instances, mask, strict=True) if held]
+    assert " ".join(found) == rows
+
+
+def test_every_operator_has_an_example() -> None:
+    written = " ".join(expression for expression, _ in EXAMPLES)
+    symbols = ("==", "!=", ">", "<=", "exists", "!exists", "in", "!in", "=~", "!~", "&&", "!")
+    words = ("equals", "not_equals", "greater_than_equal", "less_than", "not_exists", "not_in")
+    operators = (*symbols, *words, "matches", "not_matches", "and", "or", "not")
+    assert [operator for operator in operators if operator not in written] == []
+
+
+def test_the_strategies_on_the_page_are_the_ones_there_are() -> None:
+    named = re.findall(r'Strategy\("(\w+)"(?:, "([^"]*)")?\)', TEXT)
+    chain = [Strategy(kind, field) for kind, field in named]
+    assert {strategy.type for strategy in chain} == {"binpack", "spread", "random"}
+    assert all(Policy(strategies=(strategy,)).strategies for strategy in chain)
+
+
+def test_the_page_shows_a_real_complaint() -> None:
+    with pytest.raises(QueryError) as caught:
+        parse("runingTasksCount == 1")
+    assert f"> {caught.value}\n" in TEXT
