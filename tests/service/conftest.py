@@ -108,8 +108,8 @@ class World:
 
     def started(self, job: JobRecord) -> list[str]:
         """ARNs of every task that this job's launches really started."""
-        known = {attempt.task_arn for attempt in job.attempts} | {job.task_arn}
-        return [task.arn for task in self.sim.tasks() if task.arn in known]
+        known = {str(attempt.task_arn) for attempt in job.attempts} | {str(job.task_arn)}
+        return [task.arn for task in self.sim.tasks() if str(task.arn) in known]
 
     @asynccontextmanager
     async def another_service(self, **settings: Any) -> AsyncIterator[Service]:

@@ -75,6 +75,7 @@ def test_a_failure_stops_what_depends_on_it(world: Run) -> None:
 
 def test_a_graph_whose_producer_died_is_run(world: Run) -> None:
     """Submitted and not taken in: the service does it."""
+
     async def story(w: Any) -> None:
         jobs = [job("a", ("true",)), job("b", ("true",), "a")]
         (batch,) = producing.batches(graph.ordered(jobs))
