@@ -66,7 +66,7 @@ def cycle_shown(graph: Graph) -> str:
 def outside(jobs: Sequence[Job]) -> list[JobId]:
     """What the jobs depend on and is not among them."""
     inside = {job.id for job in jobs}
-    wanted = dict.fromkeys(each.job for job in jobs for each in job.depends_on)
+    wanted = dict.fromkeys(each.job for job in jobs for each in job.depends_on if each.job)
     return [job_id for job_id in wanted if job_id not in inside]
 
 

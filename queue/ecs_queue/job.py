@@ -17,6 +17,7 @@ JobId = NewType("JobId", str)
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 MAX_OVERRIDES_CHARACTERS = 8192
+MAX_ARRAY_ID_CHARACTERS = 120
 JOB_ID_PATTERN = r"^[A-Za-z0-9_.:/-]{1,128}$"
 
 TRUSTED = object()
@@ -101,10 +102,21 @@ class PlacementConstraint(EcsModel):
 
 
 class Dependency(OwnModel):
-    """Another job that has to end first: SUCCEEDED, anyhow, or anything but SUCCEEDED."""
+    """Another job that has to end first: SUCCEEDED, anyhow, or anything but SUCCEEDED.
 
-    job: JobId = Field(pattern=JOB_ID_PATTERN, validation_alias=AliasChoices("job", "jobId"))
-    type: Literal["afterok", "afterany", "afternotok"] = "afterok"
+    SEQUENTIAL names none: each child of the array depends on the one before it.
+    """
+
+    job: JobId = Field(
+        default=JobId(""), pattern=JOB_ID_PATTERN, validation_alias=AliasChoices("job", "jobId")
+    )
+    type: Literal["afterok", "afterany", "afternotok", "SEQUENTIAL"] = "afterok"
+
+    @model_validator(mode="after")
+    def _names_a_job(self) -> Self:
+        if (self.job == "") != (self.type == "SEQUENTIAL"):
+            raise ValueError("job: required, but for type SEQUENTIAL, which names none")
+        return self
 
 
 class Fallback(OwnModel):
@@ -160,6 +172,8 @@ class Job(OwnModel):
     timeout_s: int | None = Field(default=None, ge=1, le=30 * 86_400)
     not_before: Moment | None = None
     deadline: Moment | None = None
+    array_size: int | None = Field(default=None, ge=2, le=1_000_000)
+    array_index: int | None = Field(default=None, ge=0)
     max_wait: MaxWait | None = None
     depends_on: tuple[Dependency, ...] = Field(
         default=(), max_length=1000, validation_alias=AliasChoices("depends_on", "dependsOn")
@@ -176,6 +190,7 @@ class Job(OwnModel):
         if info.context is not TRUSTED:
             self._check_times()
             self._check_dependencies()
+            self._check_array()
             self._check_overrides()
         return self
 
@@ -192,6 +207,21 @@ class Job(OwnModel):
             if each.job in seen:
                 raise ValueError(f"depends_on: {each.job} stands there twice")
             seen.add(each.job)
+
+    def _check_array(self) -> None:
+        if self.array_index is not None:
+            raise ValueError("array_index: is set by the queue, for the children of an array")
+        if self.array_size is not None and len(self.id) > MAX_ARRAY_ID_CHARACTERS:
+            raise ValueError(
+                f"id: {len(self.id)} characters; an array's has {MAX_ARRAY_ID_CHARACTERS} at most"
+            )
+        if self.sequential and self.array_size is None:
+            raise ValueError("depends_on: SEQUENTIAL is for arrays; array_size is missing")
+
+    @property
+    def sequential(self) -> bool:
+        """Whether the children of this array run one after the other."""
+        return any(each.type == "SEQUENTIAL" for each in self.depends_on)
 
     def _check_overrides(self) -> None:
         if not self.overrides.model_fields_set:

@@ -82,11 +82,15 @@ class Unreadable:
 def _fields(job: Job) -> str:
     """What the scripts have to know of a job beside its document, as words in pairs."""
     pairs: list[tuple[str, object]] = []
+    if job.array_size is not None:
+        pairs.append(("N", job.array_size))
+    if job.sequential:
+        pairs.append(("Q", 1))
     if job.retry.attempts != 1:
         pairs.append(("m", job.retry.attempts))
-    if job.depends_on:
-        marks = {"afterok": "k", "afterany": "a", "afternotok": "n"}
-        pairs.append((">", ",".join(marks[each.type] + each.job for each in job.depends_on)))
+    marks = {"afterok": "k", "afterany": "a", "afternotok": "n"}
+    if others := [each for each in job.depends_on if each.job]:
+        pairs.append((">", ",".join(marks[each.type] + each.job for each in others)))
     if job.timeout_s is not None:
         pairs.append(("q", job.timeout_s))
     if job.not_before is not None:

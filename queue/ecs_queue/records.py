@@ -6,6 +6,7 @@ from ecs_queue.document import from_canonical
 from ecs_queue.job import Job, JobId
 from ecs_queue.script import chunks, pairs, state_of, text
 from ecs_queue.states import (
+    ArraySummary,
     Attempt,
     DeadLetter,
     Event,
@@ -55,6 +56,7 @@ def record(reply: list[Any]) -> JobRecord:
         task_arn=TaskArn(text(fields[b"a"])) if b"a" in fields else None,
         instance_arn=InstanceArn(text(fields[b"z"])) if b"z" in fields else None,
         exit_code=_number(fields.get(b"x")),
+        array=_array(fields),
         attempts=tuple(_attempt(line) for line in fields.get(b"h", b"").split(b"\n") if line),
     )
 
@@ -83,9 +85,13 @@ def _reason(job: Job, state: JobState, fields: Fields, *, held: bool) -> str:
     if b"w" in fields:
         return text(fields[b"w"])
     match state:
-        case JobState.PENDING:
-            still, total = int(fields[b"k"]), len(job.depends_on)
+        case JobState.PENDING if b"k" in fields:
+            still, total = int(fields[b"k"]), sum(bool(each.job) for each in job.depends_on)
             reason = f"waits for {still} of {total} dependencies: {text(fields[b'waits'])}"
+        case JobState.PENDING:
+            reason = "waits with its array"
+        case JobState.RUNNING if (array := _array(fields)) is not None:
+            reason = f"{array.alive} children under way, {array.waiting} wait for their turn"
         case JobState.RUNNABLE:
             reason = "being placed" if held else _turn(job)
         case JobState.STARTING if b"a" in fields:
@@ -101,6 +107,15 @@ def _turn(job: Job) -> str:
     if job.not_before is None:
         return "waiting for its turn"
     return f"waiting for its turn, which comes not before {shown(job.not_before)}"
+
+
+def _array(fields: Fields) -> ArraySummary | None:
+    if b"N" not in fields:
+        return None
+    size, alive = int(fields[b"N"]), int(fields.get(b"alive", 0))
+    succeeded, failed, cancelled = (int(fields.get(name, 0)) for name in (b"S", b"F", b"C"))
+    waiting = size - alive - succeeded - failed - cancelled
+    return ArraySummary(size, waiting, alive, succeeded, failed, cancelled)
 
 
 def _attempt(line: bytes) -> Attempt:

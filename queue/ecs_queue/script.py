@@ -121,8 +121,8 @@ def sources() -> dict[str, str]:
         for entry in folder.iterdir()
         if entry.name.endswith(".lua")
     }
-    prelude = texts.pop("prelude")
-    return {name: prelude + text for name, text in texts.items()}
+    shared = texts.pop("prelude") + texts.pop("arrays")
+    return {name: shared + text for name, text in texts.items()}
 
 
 def text(value: bytes) -> str:

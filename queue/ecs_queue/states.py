@@ -317,6 +317,21 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class ArraySummary:
+    """The children of an array: `waiting` ones are not handed out yet, `alive` ones have not ended.
+
+    The five numbers add up to `size`.
+    """
+
+    size: int
+    waiting: int
+    alive: int
+    succeeded: int
+    failed: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobRecord:
     """What the queue knows of one job; times in ms since the epoch, None where not reached.
 
@@ -342,6 +357,7 @@ class JobRecord:
     instance_arn: InstanceArn | None
     exit_code: int | None
     attempts: tuple[Attempt, ...]
+    array: ArraySummary | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def as_text(drawing: Drawing) -> Iterator[str]:
     states = max((len(drawing.state(job_id)) for job_id in drawing.jobs), default=0)
     for number, layer in enumerate(drawing.layers, start=1):
         for job_id in layer:
-            on = ", ".join(_named(each) for each in drawing.jobs[job_id].depends_on)
+            on = ", ".join(_named(each) for each in drawing.jobs[job_id].depends_on if each.job)
             words = [f"{number:>3}", job_id.ljust(ids)]
             words += [drawing.state(job_id).ljust(states)] if states else []
             yield "  ".join([*words, f"<- {on}" if on else ""]).rstrip()

@@ -1,27 +1,74 @@
 -- ARGV: 5 reason, then ids.
 -- Answers one word each: NONE, CANCELLED, REQUESTED, or the terminal state reached before.
+local REASON = ARGV[5]
+
+-- A child that was not handed out yet: it never will be.
+local function cancel_waiting_child(parent, index)
+  local state = child_state(parent, index)
+  if state ~= 'RUNNABLE' and state ~= 'PENDING' then
+    return state
+  end
+  local id = parent .. ':' .. int(index)
+  call('SETBIT', bits_key(parent, 'CANCELLED'), index, 1)
+  call('HINCRBY', job_key(parent), 'C', 1)
+  note_why(parent, int(index), '', REASON, id .. ': ' .. REASON)
+  report(id, 'CANCELLED', REASON)
+  tell_of(id)
+  local job = call('HMGET', job_key(parent), 's', 'N')
+  local _, _, _, ended = ended_children(parent)
+  if ended == tonumber(job[2]) then
+    take_out(parent)
+    close(parent, job[1])
+  end
+  return 'CANCELLED'
+end
+
+local function cancel_one(id, state)
+  local key = job_key(id)
+  if state == 'RUNNABLE' or state == 'PENDING' then
+    take_out(id)
+    call('HSET', key, 'c', REASON)
+    end_job(id, state, 'CANCELLED', REASON)
+    return 'CANCELLED'
+  elseif state == 'STARTING' or state == 'RUNNING' then
+    call('HSETNX', key, 'c', REASON)
+    call('SADD', CANCELS, id)
+    return 'REQUESTED'
+  end
+  return state
+end
+
+-- Ends what was not handed out, then each child that was; the last one's end is the array's.
+local function cancel_array(id, state)
+  if state ~= 'RUNNABLE' and state ~= 'PENDING' and state ~= 'RUNNING' then
+    return state
+  end
+  take_out(id)
+  call('HSETNX', job_key(id), 'c', REASON)
+  end_rest(id, state, 'CANCELLED', REASON)
+  for _, index in ipairs(call('SMEMBERS', alive_key(id))) do
+    local child = id .. ':' .. index
+    cancel_one(child, call('HGET', job_key(child), 's'))
+  end
+  return call('SCARD', alive_key(id)) == 0 and 'CANCELLED' or 'REQUESTED'
+end
+
 local answer = {}
 for i = 6, #ARGV do
   local id = ARGV[i]
-  local key = job_key(id)
-  local state = call('HGET', key, 's')
-  if not state then
+  local job = call('HMGET', job_key(id), 's', 'N')
+  local parent, index = nil, nil
+  if not job[1] then
+    parent, index = child_of(id)
+  end
+  if parent then
+    answer[#answer + 1] = cancel_waiting_child(parent, index)
+  elseif not job[1] then
     answer[#answer + 1] = 'NONE'
-  elseif state == 'RUNNABLE' then
-    take_out(id)
-    call('HSET', key, 'c', ARGV[5])
-    end_job(id, state, 'CANCELLED', ARGV[5])
-    answer[#answer + 1] = 'CANCELLED'
-  elseif state == 'PENDING' then
-    call('HSET', key, 'c', ARGV[5])
-    end_job(id, state, 'CANCELLED', ARGV[5])
-    answer[#answer + 1] = 'CANCELLED'
-  elseif state == 'STARTING' or state == 'RUNNING' then
-    call('HSETNX', key, 'c', ARGV[5])
-    call('SADD', CANCELS, id)
-    answer[#answer + 1] = 'REQUESTED'
+  elseif job[2] then
+    answer[#answer + 1] = cancel_array(id, job[1])
   else
-    answer[#answer + 1] = state
+    answer[#answer + 1] = cancel_one(id, job[1])
   end
 end
 return answer

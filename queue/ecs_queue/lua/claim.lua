@@ -41,10 +41,14 @@ local function still_held(epoch)
   for i = 1, #claimed, 2 do
     if claimed[i + 1] == epoch then
       ids[#ids + 1] = claimed[i]
-      scores[claimed[i]] = tonumber(call('HGET', job_key(claimed[i]), 'o'))
+      local job = call('HMGET', job_key(claimed[i]), 'o', 'J')
+      scores[claimed[i]] = {tonumber(job[1]), tonumber(job[2] or '0')}
     end
   end
-  table.sort(ids, function(a, b) return scores[a] < scores[b] end)
+  table.sort(ids, function(a, b)
+    local one, other = scores[a], scores[b]
+    return one[1] < other[1] or one[1] == other[1] and one[2] < other[2]
+  end)
   return ids
 end
 
@@ -65,10 +69,21 @@ for _, id in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', NOW_TEXT, 'LIMIT', 0,
 end
 
 local ids, holdings, epoch = {}, {}, int(call('INCR', EPOCH))
-local popped = call('ZPOPMIN', READY, count)
+local popped, most = call('ZPOPMIN', READY, count), tonumber(count)
+local arrays = call('SCARD', ARRAYS) > 0
 for i = 1, #popped, 2 do
-  ids[#ids + 1] = popped[i]
-  holdings[#holdings + 1] = popped[i]
+  if #ids >= most then
+    call('ZADD', READY, popped[i + 1], popped[i])  -- children took its place
+  elseif arrays and call('SISMEMBER', ARRAYS, popped[i]) == 1 then
+    for _, child in ipairs(hand_out(popped[i], most - #ids)) do
+      ids[#ids + 1] = child
+    end
+  else
+    ids[#ids + 1] = popped[i]
+  end
+end
+for _, id in ipairs(ids) do
+  holdings[#holdings + 1] = id
   holdings[#holdings + 1] = epoch
 end
 in_bulk('HSET', claimed_key(owner), holdings)

@@ -50,6 +50,10 @@ local function refuse(letter, entry, id, document, reason)
   return letter
 end
 
+local function is_array(fields)
+  return string.find(fields, '^N %d') ~= nil
+end
+
 local function submitted_ms(entry)
   local from_entry = tonumber(string.match(entry, '^(%d+)-'))
   return math.min(from_entry, NOW)
@@ -95,9 +99,9 @@ end
 local function judge_dependencies(dependencies)
   local open = {}
   for kind, on in string.gmatch(dependencies, '(%a)([^,]+)') do
-    local job = call('HMGET', job_key(on), 's', 'w')
-    if job[1] == 'SUCCEEDED' or job[1] == 'FAILED' or job[1] == 'CANCELLED' then
-      local to, why = consequence(kind, on, job[1], job[2])
+    local state, reason = look_at(on)
+    if state == 'SUCCEEDED' or state == 'FAILED' or state == 'CANCELLED' then
+      local to, why = consequence(kind, on, state, reason)
       if to then
         return open, to, why
       end
@@ -150,6 +154,9 @@ local function accept(entry, id, document, score, fields)
   end
   stored[id] = document
   local due, watched = write_job(job_key(id), score, submitted, fields)
+  if is_array(fields) then
+    call('SADD', ARRAYS, id)
+  end
   if dependencies then
     call('SET', doc_key(id), document)  -- at once, since its end may come within this call
   else
@@ -177,6 +184,10 @@ end
 
 local function take(entry, id, document, score, fields)
   local before = stored[id]
+  if string.find(id, ':%d+$') and child_of(id) then
+    local reason = 'id: "' .. id .. '" names a child of an array; choose another id'
+    return refuse('C', entry, id, document, reason)
+  end
   if before and before ~= document then
     local reason = 'id: another document was submitted as "' .. id .. '" before; choose another id'
     return refuse('C', entry, id, document, reason)
@@ -215,6 +226,9 @@ end
 
 look_up()
 local size = (#given - first_given + 1) / STAGED
+for i = first_given, #given, STAGED do
+  size = size + (is_array(given[i + 5]) and 1 or 0)
+end
 local sequence = call('INCRBY', SEQ, size) - size
 local answers = {}
 for i = first_given, #given, STAGED do
@@ -222,7 +236,7 @@ for i = first_given, #given, STAGED do
   if given[i + 1] == 'X' then
     answers[#answers + 1] = bury(entry, given[i + 2], given[i + 3])
   else
-    sequence = sequence + 1
+    sequence = sequence + (is_array(given[i + 5]) and 2 or 1)  -- one before it for its children
     local score = int(tonumber(given[i + 4]) + sequence)
     answers[#answers + 1] = take(entry, given[i + 2], given[i + 3], score, given[i + 5])
   end

@@ -9,6 +9,7 @@
 --   y ended ms   x exit code
 --   q timeout in s   e timed out: why   d deadline ms   b bound on the wait: ms:action[:priority]
 --   k dependencies that are open (of a PENDING job)
+--   N I S F C Q E of the parent of an array, P J of a child: see arrays.lua
 --   v suspended: ms before which a resumed job is not due
 -- Short names and a separate document keep the hash in its compact encoding. Who holds a job says
 -- claimed:<owner>, a hash of job id to epoch: claiming a hundred jobs is one write, not hundreds.
@@ -23,7 +24,7 @@ local IN = {
 local TIMEOUTS, DUE, SUSPENDED, PAUSED = KEYS[18], KEYS[19], KEYS[20], KEYS[21]
 local PREFIX, RETENTION_S, EVENTS_KEPT = ARGV[1], ARGV[3], ARGV[4]
 IN.PENDING = PREFIX .. 'in:PENDING'
-local UNTOLD, GRAPHS = PREFIX .. 'untold', PREFIX .. 'graphs'
+local UNTOLD, GRAPHS, ARRAYS = PREFIX .. 'untold', PREFIX .. 'graphs', PREFIX .. 'arrays'
 
 -- Lua's own conversion turns 16 digits into an exponent.
 local function int(number)
@@ -49,6 +50,10 @@ end
 -- after:<id> is a hash of the PENDING jobs that wait for this one: id to kind of dependency.
 local function after_key(id)
   return PREFIX .. 'after:' .. id
+end
+
+local function alive_key(parent)
+  return PREFIX .. 'alive:' .. parent
 end
 
 local function claimed_key(owner)
@@ -151,15 +156,15 @@ end
 -- The ids that a document depends on.
 local function depends_on(document)
   local ids = {}
-  for i, each in ipairs(cjson.decode(document).depends_on or {}) do
-    ids[i] = each.job
+  for _, each in ipairs(cjson.decode(document).depends_on or {}) do
+    ids[#ids + 1] = each.job
   end
   return ids
 end
 
-local tell_dependents
+local tell_dependents, end_rest, child_ended, look_at
 
-local function end_job(id, from, to, reason)
+local function finish_job(id, from, to, reason, parent)
   local key = job_key(id)
   call('HSET', key, 's', to, 'w', reason, 'y', NOW_TEXT)
   call('SREM', CANCELS, id)
@@ -171,19 +176,39 @@ local function end_job(id, from, to, reason)
   for _, state in ipairs({'SUCCEEDED', 'FAILED', 'CANCELLED'}) do
     call('ZREMRANGEBYSCORE', IN[state], '-inf', KEPT_SINCE)
   end
-  call('ZADD', IN[to], NOW_TEXT, id)
+  if not parent then
+    call('ZADD', IN[to], NOW_TEXT, id)
+    call('EXPIRE', key, RETENTION_S)
+    call('EXPIRE', doc_key(id), RETENTION_S)
+  end
   if from == 'PENDING' then
     for _, on in ipairs(depends_on(call('GET', doc_key(id)))) do
       call('HDEL', after_key(on), id)
     end
   end
-  call('EXPIRE', key, RETENTION_S)
-  call('EXPIRE', doc_key(id), RETENTION_S)
   report(id, to, reason)
+end
+
+local function tell_of(id)
   if call('EXISTS', after_key(id)) == 1 then
     call('RPUSH', UNTOLD, id)
     tell_dependents()
   end
+end
+
+-- Ends a job; of an array, the children that were not handed out yet.
+local function end_job(id, from, to, reason)
+  local job = call('HMGET', job_key(id), 'N', 'P', 'J', 'x')
+  if job[1] then
+    end_rest(id, from, to, reason)
+    return
+  end
+  finish_job(id, from, to, reason, job[2])
+  if job[2] then
+    call('DEL', job_key(id), doc_key(id))
+    child_ended(job[2], tonumber(job[3]), to, reason, job[4])
+  end
+  tell_of(id)
 end
 
 -- STARTING or RUNNING back to RUNNABLE; what belonged to the launch is forgotten.
@@ -274,7 +299,7 @@ tell_dependents = function()
   telling = true
   local on = call('LINDEX', UNTOLD, 0)
   while on and told < TOLD_AT_ONCE do
-    local job = call('HMGET', job_key(on), 's', 'w')
+    local state, reason = look_at(on)
     local dependents = call('HSCAN', after_key(on), 0, 'COUNT', 500)[2]
     local ids = {}
     for i = 1, #dependents, 2 do
@@ -282,7 +307,7 @@ tell_dependents = function()
     end
     in_bulk('HDEL', after_key(on), ids)
     for i = 1, #dependents, 2 do
-      tell(dependents[i], dependents[i + 1], on, job[1], job[2])
+      tell(dependents[i], dependents[i + 1], on, state, reason)
       told = told + 1
     end
     if #dependents == 0 then
@@ -303,13 +328,17 @@ end
 local WAITS_SHOWN = 3
 local function fields_of(id, document)
   local fields = call('HGETALL', job_key(id))
+  if call('HEXISTS', job_key(id), 'N') == 1 then
+    fields[#fields + 1] = 'alive'
+    fields[#fields + 1] = call('SCARD', alive_key(id))
+  end
   if call('HGET', job_key(id), 's') ~= 'PENDING' then
     return fields
   end
   local shown = {}
   for _, on in ipairs(depends_on(document)) do
     if #shown < WAITS_SHOWN and call('HEXISTS', after_key(on), id) == 1 then
-      local state = call('HGET', job_key(on), 's')
+      local state = look_at(on)
       shown[#shown + 1] = on .. ' (' .. (state or 'not in the queue') .. ')'
     end
   end

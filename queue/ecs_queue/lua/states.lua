@@ -1,6 +1,6 @@
 -- ARGV: ids. Answers the state of each, '' for none.
 local answer = {}
 for i = 5, #ARGV do
-  answer[#answer + 1] = call('HGET', job_key(ARGV[i]), 's') or ''
+  answer[#answer + 1] = look_at(ARGV[i]) or ''
 end
 return answer

@@ -80,5 +80,5 @@ async def _of_queue(client: Queue, job_id: JobId) -> tuple[list[Job], dict[JobId
             jobs[each] = parse_job('{"task_definition":"unknown"}', each)
             continue
         jobs[each], states[each] = record.job, record.state
-        unseen += [on.job for on in record.job.depends_on if on.job not in jobs]
+        unseen += [on.job for on in record.job.depends_on if on.job and on.job not in jobs]
     return list(jobs.values()), states
