@@ -32,9 +32,8 @@ class Columns:
         self._snapshot = snapshot
         self._known: dict[str, Column] = {}
         self._tasks: dict[str, Ints] = {}
-        for row, instance in enumerate(snapshot.instances):
-            for group, number in instance.facts.tasks_by_group.items():
-                self.tasks_of(group)[row] += number
+        for row, group, number in snapshot.groups:
+            self.tasks_of(group)[row] += number
 
     def tasks_of(self, group: str) -> Ints:
         """int64[n]: tasks of a group on each row, those placed by this batch included."""

@@ -114,6 +114,15 @@ class Snapshot:
         return mask
 
     @cached_property
+    def groups(self) -> tuple[tuple[int, str, int], ...]:
+        """Row, task group and number of its tasks there, for every group on every instance."""
+        return tuple(
+            (row, group, number)
+            for row, instance in enumerate(self.instances)
+            for group, number in instance.facts.tasks_by_group.items()
+        )
+
+    @cached_property
     def row_of(self) -> Mapping[InstanceId, int]:
         """The row of each instance id."""
         return {instance.id: row for row, instance in enumerate(self.instances)}
