@@ -8,6 +8,7 @@ of the ECS API model. `ecs_queue.document` reads and writes the JSON.
 from typing import Annotated, Literal, NewType, Self
 
 from pydantic import AfterValidator, AliasChoices, Field, ValidationInfo, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from ecs_queue.retrying import Retry
 from ecs_queue.timing import MaxWait, Moment
@@ -173,7 +174,7 @@ class Job(OwnModel):
     not_before: Moment | None = None
     deadline: Moment | None = None
     array_size: int | None = Field(default=None, ge=2, le=1_000_000)
-    array_index: int | None = Field(default=None, ge=0)
+    array_index: SkipJsonSchema[int | None] = Field(default=None, ge=0)
     max_wait: MaxWait | None = None
     depends_on: tuple[Dependency, ...] = Field(
         default=(), max_length=1000, validation_alias=AliasChoices("depends_on", "dependsOn")

@@ -164,7 +164,8 @@ class Intake:
             except JobUnusable as error:
                 unusable.append((claim, str(error)))
                 continue
-            held = Held(claim, definition, shape, launch_signature(claim.job, definition.arn))
+            signature = launch_signature(claim.job, definition.arn, definition.containers)
+            held = Held(claim, definition, shape, signature)
             held.noted_at = now - NOTE_EVERY_S + FIRST_NOTE_AFTER_S
             self._window.add(held)
         if unusable:

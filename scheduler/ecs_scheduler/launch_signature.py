@@ -11,15 +11,20 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ecs_queue.job import ContainerOverride, KeyValuePair
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ecs_queue.job import Job
+    from ecs_queue.job import Job, TaskOverride
 
 MAX_TASKS_PER_CALL = 10
 """StartTask takes at most ten container instances, RunTask a count of at most ten (ECS API
 reference).
 """
+
+ARRAY_INDEX_VARIABLES = ("AWS_BATCH_JOB_ARRAY_INDEX", "ECS_SCHEDULER_ARRAY_INDEX")
+"""AWS Batch's name for it (AWS Batch user guide, "Array jobs"), and ours."""
 
 Placed = TypeVar("Placed")
 
@@ -64,12 +69,20 @@ class LaunchSignature:
         return parameters
 
 
-def launch_signature(job: Job, task_definition_arn: str) -> LaunchSignature:
-    """The signature of a job whose task definition resolved to this ARN."""
+def launch_signature(
+    job: Job, task_definition_arn: str, containers: tuple[str, ...] = ()
+) -> LaunchSignature:
+    """The signature of a job whose task definition resolved to this ARN, with these containers.
+
+    The children of an array differ in their environment, so each is a call of its own.
+    """
     network = job.network_configuration
+    overrides = job.overrides
+    if job.array_index is not None:
+        overrides = _with_array_index(overrides, job.array_index, containers)
     return LaunchSignature(
         task_definition=task_definition_arn,
-        overrides=job.overrides.model_dump_json(
+        overrides=overrides.model_dump_json(
             by_alias=True, exclude_none=True, exclude_defaults=True
         ),
         group=job.group,
@@ -83,6 +96,25 @@ def launch_signature(job: Job, task_definition_arn: str) -> LaunchSignature:
         tags=tuple(sorted(job.tags.items())),
         propagate_tags=job.propagate_tags,
         enable_execute_command=job.enable_execute_command,
+    )
+
+
+def _with_array_index(
+    overrides: TaskOverride, index: int, containers: tuple[str, ...]
+) -> TaskOverride:
+    """Tell every container of the task which child it is."""
+    told = tuple(KeyValuePair(name=name, value=str(index)) for name in ARRAY_INDEX_VARIABLES)
+    given = {each.name: each for each in overrides.container_overrides}
+    names = dict.fromkeys((*given, *containers))
+    return overrides.model_copy(
+        update={
+            "container_overrides": tuple(
+                container.model_copy(
+                    update={"environment": (*(container.environment or ()), *told)}
+                )
+                for container in (given.get(name) or ContainerOverride(name=name) for name in names)
+            )
+        }
     )
 
 

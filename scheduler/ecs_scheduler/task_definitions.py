@@ -32,6 +32,11 @@ class TaskDefinition:
     family: str
     document: Mapping[str, Any]
 
+    @property
+    def containers(self) -> tuple[str, ...]:
+        """The names of its containers."""
+        return tuple(each["name"] for each in self.document.get("containerDefinitions", ()))
+
 
 class TaskDefinitions:
     """A cache in front of DescribeTaskDefinition, and of the shapes computed from its answers."""

@@ -1,8 +1,8 @@
 """The console examples of docs/jobs.md are played as they stand.
 
-`$ cat FILE` writes the file it shows; a `…` in what follows a command stands for anything, and an
-`…` inside a command for what was printed there last. After an XADD the inbox is read, as a running
-service does.
+`$ cat FILE` writes the file it shows. A `…` in what follows a command stands for anything (for
+lines, on a line of its own), and one inside a command for what was printed there last. After an
+XADD the inbox is read, as a running service does.
 """
 
 import asyncio
@@ -54,8 +54,9 @@ class Console:
         else:
             assert words[0] == "ecs-scheduler"
             self.printed = self.cli(*words[1:]).out
-            parts = [re.escape(part) for part in expected.split("…")]
-            assert re.fullmatch(r"[^\n]*?".join(parts), self.printed), self.printed
+            parts = [re.escape(part) for part in expected.replace("\n…\n", "\n⋮").split("…")]
+            pattern = r"[^\n]*?".join(parts).replace("⋮", r"(?:[^\n]*\n)*?")
+            assert re.fullmatch(pattern, self.printed), self.printed
             self.remember(expected)
 
     async def add(self, document: str) -> None:

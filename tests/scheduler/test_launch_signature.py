@@ -45,6 +45,29 @@ def test_parameters_are_in_the_spelling_of_ecs_and_leave_defaults_out() -> None:
     }
 
 
+def test_the_child_of_an_array_finds_its_index_in_the_environment() -> None:
+    """In every container, beside what its own overrides say; so no two children share a call."""
+    environment = [{"name": "A", "value": "1"}]
+    overrides = {"containerOverrides": [{"name": "main", "environment": environment}]}
+    one, two = (
+        launch_signature(
+            job(overrides=overrides, array_size=9).model_copy(update={"array_index": index}),
+            ARN,
+            ("main", "side"),
+        )
+        for index in (7, 8)
+    )
+    assert one != two
+    told = [
+        {"name": "AWS_BATCH_JOB_ARRAY_INDEX", "value": "7"},
+        {"name": "ECS_SCHEDULER_ARRAY_INDEX", "value": "7"},
+    ]
+    assert one.parameters()["overrides"]["containerOverrides"] == [
+        {"name": "main", "environment": environment + told},
+        {"name": "side", "environment": told},
+    ]
+
+
 @given(st.lists(st.integers(0, 15).map(str), max_size=80))
 def test_batches_never_repeat_an_instance_and_never_waste_a_call(instances: list[str]) -> None:
     """max(largest pile, ⌈n / 10⌉) calls; each job in exactly one."""

@@ -56,6 +56,9 @@ class JobFlags:
     """Subnet of the task's network interface (network mode awsvpc); repeatable."""
     security_group: Repeatable = ()
     """Security group of the task's network interface; repeatable."""
+    array_size: int | None = None
+    """Makes it an array of so many children, 2 to 1,000,000; each finds its number in the
+    environment, as AWS_BATCH_JOB_ARRAY_INDEX and ECS_SCHEDULER_ARRAY_INDEX."""
     depends_on: Repeatable = ()
     """Job that has to end first, as [TYPE:]ID with a type of afterok (the default), afterany or
     afternotok; repeatable."""
@@ -91,6 +94,7 @@ def job_from_flags(
         "deadline": _moment(flags.deadline),
         "tags": pairs("--tag", flags.tag),
         "network_configuration": _network(flags),
+        "array_size": flags.array_size,
         "depends_on": [_dependency(each) for each in flags.depends_on],
         "fallback": _fallback(flags),
     }

@@ -8,7 +8,7 @@ from cyclopts.validators import Number
 
 from ecs_queue.client import Queue
 from ecs_queue.job import JobId
-from ecs_queue.states import JobRecord, JobState
+from ecs_queue.states import ArraySummary, JobRecord, JobState
 from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
 from ecs_scheduler.cli.failures import JOB_FAILED, OK, Failed, InvalidInput
 from ecs_scheduler.cli.output import print_json, print_lines, print_table, report, time_shown
@@ -121,6 +121,13 @@ async def _until_ended(
         await asyncio.sleep(POLL_S)
 
 
+def _children_shown(array: ArraySummary) -> str:
+    return (
+        f"{array.size:,}: {array.waiting:,} waiting, {array.alive:,} under way, "
+        f"{array.succeeded:,} succeeded, {array.failed:,} failed, {array.cancelled:,} cancelled"
+    )
+
+
 def _show(record: JobRecord) -> None:
     fields = {
         "id": record.job.id,
@@ -140,6 +147,7 @@ def _show(record: JobRecord) -> None:
         "attempts allowed": str(record.job.retry.attempts),
         "infrastructure failures": str(record.infrastructure_failures or ""),
         "cancel requested": "yes" if record.cancel_requested else "",
+        "children": "" if record.array is None else _children_shown(record.array),
     }
     print_lines(
         f"{name + ':':24} {value}" for name, value in fields.items() if value not in ("", "-")
