@@ -1,0 +1,224 @@
+"""Arrays against a small model: every child in one state, and the parent what they add up to.
+
+Every script runs twice here, as after a lost reply.
+"""
+
+import asyncio
+from typing import Any
+
+import fakeredis
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from ecs_queue.client import Queue
+from ecs_queue.connection import connect
+from ecs_queue.embedded import EmbeddedValkey
+from ecs_queue.job import Dependency, Job, JobId
+from ecs_queue.retrying import Retry
+from ecs_queue.states import (
+    Intent,
+    JobState,
+    LaunchToken,
+    OwnerId,
+    Started,
+    Succeeded,
+    TaskArn,
+    TaskFailed,
+)
+
+OWNER = OwnerId("alice")
+P = JobId("p")
+TAG = "{q:default}:"
+SUCCEEDED, FAILED, CANCELLED = JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED
+
+
+class TwiceFakeRedis(fakeredis.FakeAsyncRedis):
+    """Every script runs twice, as after a lost reply."""
+
+    async def evalsha(self, *args: Any, **options: Any) -> Any:
+        await super().evalsha(*args, **options)
+        return await super().evalsha(*args, **options)
+
+
+class ArrayMachine(RuleBasedStateMachine):
+    """One array; `ended` is how its children ended, `running` the tasks of those under way."""
+
+    url: str | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.redis = TwiceFakeRedis() if self.url is None else connect(self.url)
+        self.do(self.redis.flushall())
+        self.queue = Queue(self.redis)
+        self.ended: dict[int, JobState] = {}
+        self.running: dict[int, TaskArn] = {}
+        self.failures: dict[int, int] = {}
+        self.to_cancel: set[int] = set()
+        self.whole_cancelled = False
+        self.number = 0
+
+    def teardown(self) -> None:
+        self.do(self.redis.aclose())
+        self.runner.close()
+
+    def do(self, call: Any) -> Any:
+        return self.runner.run(call)
+
+    @initialize(size=st.integers(2, 20), sequential=st.booleans(), attempts=st.integers(1, 2))
+    def submit(self, size: int, sequential: bool, attempts: int) -> None:
+        self.size, self.sequential, self.attempts = size, sequential, attempts
+        on = (Dependency(type="SEQUENTIAL"),) if sequential else ()
+        job = Job(
+            id=P,
+            task_definition="t",
+            array_size=size,
+            depends_on=on,
+            retry=Retry(attempts=attempts),
+        )
+        self.do(self.queue.submit([job]))
+
+    @property
+    def waiting(self) -> list[int]:
+        return [i for i in range(self.size) if i not in self.ended and i not in self.running]
+
+    @rule(count=st.integers(1, 6), data=st.data())
+    def launch(self, count: int, data: st.DataObject) -> None:
+        """Claim some, start one of them, give the others back."""
+        self.do(self.queue.open_lease(OWNER, lease_ms=10_000))
+        claims = self.do(self.queue.claim(OWNER, count))
+        claimed = [claim.job.array_index for claim in claims]
+        if self.sequential:
+            assert claimed == ([] if self.running else self.waiting[:1])
+        else:
+            assert set(claimed) <= set(self.waiting)
+            assert len(claimed) == min(count, len(self.waiting))
+        if claims:
+            claim = data.draw(st.sampled_from(claims))
+            self.number += 1
+            token, task = LaunchToken(f"token-{self.number}"), TaskArn(f"arn:{self.number}")
+            intent = Intent(claim.job.id, claim.epoch, None)
+            self.do(self.queue.intend(OWNER, token, "RunTask", [intent]))
+            self.do(self.queue.settle(token, [Started(claim.job.id, task, None)]))
+            self.running[claim.job.array_index] = task
+        self.do(self.queue.hand_back(OWNER))
+
+    @rule(data=st.data(), success=st.booleans())
+    def finish(self, data: st.DataObject, success: bool) -> None:
+        if not self.running:
+            return
+        index = data.draw(st.sampled_from(sorted(self.running)))
+        verdict = Succeeded() if success else TaskFailed("exit code 1", 1)
+        task = self.running.pop(index)
+        state = self.do(self.queue.finish(task, verdict))
+        self.failures[index] = self.failures.get(index, 0) + (not success)
+        if success:
+            assert state is SUCCEEDED
+        elif index in self.to_cancel:
+            assert state is CANCELLED
+        elif self.failures[index] < self.attempts:
+            assert state is JobState.RUNNABLE
+            return
+        else:
+            assert state is FAILED
+        self.end(index, state)
+
+    def end(self, index: int, state: JobState) -> None:
+        self.ended[index] = state
+        if self.sequential and state is not SUCCEEDED:
+            for rest in self.waiting:
+                self.ended[rest] = CANCELLED if self.whole_cancelled else FAILED
+
+    @rule(data=st.data())
+    def cancel_child(self, data: st.DataObject) -> None:
+        """Whatever it is doing; cancelling in the middle of a sequence is left to a story."""
+        index = data.draw(st.integers(0, self.size - 1))
+        if self.sequential and index not in self.running:
+            return
+        self.do(self.queue.cancel([JobId(f"p:{index}")]))
+        if index in self.running:
+            self.to_cancel.add(index)
+        elif index not in self.ended:
+            self.end(index, CANCELLED)
+
+    @rule(really=st.integers(0, 4))
+    def cancel_all(self, really: int) -> None:
+        if really:
+            return
+        self.do(self.queue.cancel([P]))
+        if len(self.ended) < self.size:
+            self.whole_cancelled = True
+            self.to_cancel |= set(self.running)
+            for index in self.waiting:
+                self.ended[index] = CANCELLED
+
+    @invariant()
+    def every_child_is_in_one_state(self) -> None:
+        if not hasattr(self, "size"):
+            return
+        for index in range(self.size):
+            record = self.do(self.queue.job(JobId(f"p:{index}")))
+            expected = self.ended.get(index, JobState.RUNNABLE)
+            assert record.state is (JobState.STARTING if index in self.running else expected)
+
+    @invariant()
+    def the_parent_is_what_they_add_up_to(self) -> None:
+        if not hasattr(self, "size"):
+            return
+        record = self.do(self.queue.job(P))
+        states = list(self.ended.values())
+        assert record.array is not None
+        assert (record.array.succeeded, record.array.failed, record.array.cancelled) == tuple(
+            states.count(state) for state in (SUCCEEDED, FAILED, CANCELLED)
+        )
+        assert record.array.waiting + record.array.alive == self.size - len(self.ended)
+        assert record.array.waiting >= 0
+        assert record.state.terminal == (len(self.ended) == self.size)
+        if record.state.terminal:
+            failed, cancelled = FAILED in states, CANCELLED in states
+            first = CANCELLED if cancelled and (self.whole_cancelled or not failed) else FAILED
+            assert record.state is (first if failed or cancelled else SUCCEEDED)
+
+    @invariant()
+    def only_children_under_way_have_keys(self) -> None:
+        if not hasattr(self, "size"):
+            return
+        record = self.do(self.queue.job(P))
+        names = [each.decode() for each in self.do(self.redis.keys(f"{TAG}job:p:*"))]
+        assert len(names) == record.array.alive
+        documents = self.do(self.redis.keys(f"{TAG}doc:p:*"))
+        assert len(documents) == record.array.alive
+        assert {f"{TAG}job:p:{index}" for index in self.running} <= set(names)
+
+
+def played(examples: int, steps: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def test_arrays_keep_their_contract() -> None:
+    """No child is lost, run twice at once, or counted twice."""
+    run_state_machine_as_test(ArrayMachine, settings=played(examples=6, steps=20))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_arrays_keep_their_contract_on_valkey(valkey: EmbeddedValkey) -> None:
+    """The same at length, on a real server."""
+
+    class OnValkey(ArrayMachine):
+        url = valkey.url
+
+    run_state_machine_as_test(OnValkey, settings=played(examples=150, steps=60))
