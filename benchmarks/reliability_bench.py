@@ -73,7 +73,7 @@ class Measured:
 
 def run(quick: bool = False) -> list[Row]:
     """Launches/s with our service and with the plain loop, and the throttles of each."""
-    seconds = 20.0 if quick else 120.0
+    seconds = 20.0 if quick else 60.0
     rows = []
     for name, distinct in (("distinct jobs", True), ("equal jobs", False)):
         rows += _rows(name, _service(seconds, distinct=distinct))

@@ -243,6 +243,18 @@ class Queue:
         """
         await self._run(scheduling.renew(owner, lease_ms))
 
+    async def lead(self, owner: OwnerId, cluster: str, *, lease_ms: int) -> int | None:
+        """Take the lead of a cluster's schedulers, or keep it; it brings the owner's lease along.
+
+        Answers None while another leads, else a fencing number: a new one means that what was
+        claimed before is lost.
+        """
+        return await self._run(scheduling.lead(owner, cluster, lease_ms))
+
+    async def resign(self, owner: OwnerId, cluster: str) -> int:
+        """End lead and lease at once; answers how many claims went back."""
+        return await self._run(scheduling.resign(owner, cluster))
+
     async def hand_back(self, owner: OwnerId) -> int:
         """End the lease; claims go back under their old score. Answers how many went back now."""
         return await self._run(scheduling.hand_back(owner))

@@ -51,6 +51,18 @@ def renew(owner: OwnerId, lease_ms: int) -> Command[None]:
     return Command("renew", (owner, lease_ms), parse)
 
 
+def lead(owner: OwnerId, cluster: str, lease_ms: int) -> Command[int | None]:
+    """Take or keep the lead; the fencing number, or None while another leads."""
+    return Command(
+        "lead", (owner, cluster, lease_ms), lambda reply: None if reply is None else int(reply)
+    )
+
+
+def resign(owner: OwnerId, cluster: str) -> Command[int]:
+    """End the lead and the lease; the number of claims that went back."""
+    return Command("resign", (owner, cluster), int)
+
+
 def hand_back(owner: OwnerId) -> Command[int]:
     """End the lease and give everything claimed back; the number of jobs that went back."""
     return Command("hand_back", (owner,), int)

@@ -135,9 +135,9 @@ class Settings(BaseModel):
         description="Time between two looks at the tasks we launched; spends read calls.",
     )
     lease_s: Seconds = Field(
-        default=30.0,
-        description="How long a silent scheduler keeps its claimed jobs. "
-        "Less hands them on sooner after a crash.",
+        default=4.0,
+        description="How long a silent scheduler keeps the lead and its claimed jobs. "
+        "Less hands them on sooner after a crash; more forgives longer pauses.",
     )
     ecs_connect_timeout_s: Seconds = Field(
         default=3.0, description="How long to wait for a connection to ECS."

@@ -136,6 +136,7 @@ class _Gauges:
         self.held = gauge("held_jobs", "RUNNABLE jobs claimed by this scheduler.")
         self.unsettled = gauge("unsettled_launches", "Launches whose outcome is not certain.")
         self.dead_letters = gauge("dead_letters_kept", "Dead letters not replayed or dropped yet.")
+        self.leading = gauge("leading", "1 while this scheduler is the active one.")
         self.avoided = gauge(
             "avoided_instances", "Instances left alone since they kept refusing or failing tasks."
         )
@@ -160,6 +161,7 @@ class _Gauges:
         self.held.set(status.held)
         self.unsettled.set(status.unsettled)
         self.dead_letters.set(status.dead_letters)
+        self.leading.set(status.leading)
         self.avoided.set(len(status.avoided))
         self.model_age.set(float("nan") if status.model_age_s is None else status.model_age_s)
 

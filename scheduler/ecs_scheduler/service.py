@@ -7,6 +7,7 @@ writes down why the rest waits.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,6 +22,7 @@ from ecs_scheduler.errors import SchedulerError
 from ecs_scheduler.grouping import regrouped
 from ecs_scheduler.intake import Intake
 from ecs_scheduler.launcher import Launcher
+from ecs_scheduler.leadership import Leadership
 from ecs_scheduler.model import ClusterModel
 from ecs_scheduler.planning import (
     Decided,
@@ -56,6 +58,9 @@ REFRESH_INTERVAL_S = 0.5
 RECONCILE_INTERVAL_S = 2.0
 OBSERVE_INTERVAL_S = 1.0
 RELOAD_INTERVAL_S = 60.0
+STANDBY_STEPS = ("lead", "observe")
+"""What a scheduler does that does not lead; the rest waits until it does."""
+
 CHOICE_PER_CALL = 40
 """Jobs of each lane shown to placement for each call that can be made: four times as many as a call
 takes, so that its ten instances can be picked from many and calls go out full.
@@ -87,6 +92,7 @@ class Service:
         self._launcher = Launcher(around, self._tracker)
         self._strays = Strays(around)
         self._reconciler = Reconciler(around, self._launcher, self._tracker)
+        self._leadership = Leadership(around, self._lead_changed)
         self._stopping = asyncio.Event()
         self._counts: Mapping[JobState, int] = {}
         self._dead_letters = 0
@@ -99,8 +105,7 @@ class Service:
         """Run until `stop`. Raises what a person has to mend first: cluster, credentials, Redis."""
         around, config = self._around, self._around.config
         await around.ecs.verify_cluster()
-        await self._open_lease()
-        await self._tracker.load()
+        await self._leadership.campaign()
         log.info(
             "scheduler started", owner=around.owner, queue=config.queue, cluster=config.cluster
         )
@@ -109,15 +114,15 @@ class Service:
         except BaseException:
             self._launcher.abandon()
             raise
+        await self._resign()
         await self._launcher.drain(config.drain_timeout_s)
-        await self._hand_back()
 
     async def _run_loops(self) -> None:
         config = self._around.config
         async with asyncio.TaskGroup() as loops:
             for name, interval_s, step in (
                 ("pass", config.pass_interval_s, self._pass),
-                ("heartbeat", config.lease_s / 3, self._renew),
+                ("lead", config.lease_s / 4, self._leadership.campaign),
                 ("sweep", config.sweep_interval_s, self._sweep.all),
                 ("refresh", REFRESH_INTERVAL_S, self._refresh),
                 ("track", config.track_interval_s, self._track),
@@ -130,8 +135,9 @@ class Service:
             loops.create_task(self._stop_together(), name="stop together")
 
     def stop(self) -> None:
-        """Take on nothing more, let running calls end, hand the claims back."""
+        """Take on nothing more, hand the claims back, let running calls end."""
         self._stopping.set()
+        self._leadership.release()
 
     def status(self) -> ServiceStatus:
         """The service at this moment."""
@@ -141,7 +147,9 @@ class Service:
         record = self._launcher.record
         return ServiceStatus(
             at_ms=around.clock.now_ms(),
-            ready=complete_at is not None and not self._stopping.is_set(),
+            ready=complete_at is not None
+            and self._leadership.leading
+            and not self._stopping.is_set(),
             jobs=self._counts,
             instances=len(around.model),
             used=used,
@@ -159,17 +167,18 @@ class Service:
             passes=self._passes,
             last_pass_s=self._last_pass_s,
             dead_letters=self._dead_letters,
+            leading=self._leadership.leading,
         )
 
     @property
     def promised(self) -> int:
         """Launches that room is kept for although ECS does not show them yet."""
-        return self._around.model.promised
+        return self._around.model.promised if self._leadership.leading else 0
 
     @property
     def following(self) -> int:
         """Tasks whose end is waited for."""
-        return len(self._tracker)
+        return len(self._tracker) if self._leadership.leading else 0
 
     async def _stop_together(self) -> None:
         """Cancelling one loop must end all: asyncio.wait_for of Python 3.11 can swallow the
@@ -178,36 +187,42 @@ class Service:
         try:
             await self._stopping.wait()
         finally:
-            self._stopping.set()
+            self.stop()
 
     async def _repeat(
         self, name: str, interval_s: float, step: Callable[[], Awaitable[None]]
     ) -> None:
-        """Do `step` again and again. What Redis or AWS did wrong is logged and tried again;
-        anything else is a bug and ends the service.
+        """Do `step` again and again, most of them only while we lead. What Redis or AWS did wrong
+        is logged and tried again; anything else is a bug and ends the service.
         """
         failures = 0
+        leaders_only = name not in STANDBY_STEPS
+        until = self._leadership.ends if leaders_only else self._stopping.wait
         while not self._stopping.is_set():
+            if leaders_only:
+                await self._leadership.begins()
+                if self._stopping.is_set():
+                    return
             try:
                 await step()
                 failures = 0
             except LeaseLost as error:
-                log.warning("lease lost; claiming anew", error=str(error))
-                self._window.clear()
-                await self._reopen_lease()
+                self._leadership.lose(str(error))
             except (QueueError, SchedulerError) as error:
                 failures += 1
                 log.warning("will try again", step=name, failures=failures, error=str(error))
             busy = name == "pass" and self._progress
             pause_s = BUSY_INTERVAL_S if busy else interval_s
-            await self._pause(pause_s * min(2**failures, 32) if failures else pause_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s * min(2**failures, 32) if failures else pause_s):
+                    await until()
 
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
+    def _lead_changed(self, leading: bool) -> None:
+        """A new leader starts from what ECS and the queue say, not from what it knew once."""
+        self._window.clear()
+        self._around.model.complete_at = None
+        if not leading:
+            self._tracker.forget_all()
 
     async def _pass(self) -> None:
         self._progress = False
@@ -272,31 +287,14 @@ class Service:
         await self._tracker.look()
 
     async def _observe(self) -> None:
+        await self._around.queue.reclaim_expired()
         self._counts = await self._around.queue.counts()
         self._dead_letters = await self._around.queue.dead_letters_kept()
         self._around.metrics.observe(self.status())
 
-    async def _open_lease(self) -> None:
-        await self._around.queue.open_lease(self._around.owner, lease_ms=self._lease_ms)
-
-    async def _reopen_lease(self) -> None:
+    async def _resign(self) -> None:
         try:
-            await self._open_lease()
-        except QueueError as error:
-            # Whoever needs the lease next comes back here.
-            log.warning("lease not opened yet", error=str(error))
-
-    async def _renew(self) -> None:
-        await self._around.queue.renew(self._around.owner, lease_ms=self._lease_ms)
-        await self._around.queue.reclaim_expired()
-
-    @property
-    def _lease_ms(self) -> int:
-        return round(self._around.config.lease_s * 1000)
-
-    async def _hand_back(self) -> None:
-        try:
-            returned = await self._around.queue.hand_back(self._around.owner)
+            returned = await self._leadership.resign()
             log.info("scheduler stopped", handed_back=returned)
         except QueueError as error:
             log.warning("claims not handed back; their lease will run out", error=str(error))

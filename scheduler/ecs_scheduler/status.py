@@ -63,3 +63,4 @@ class ServiceStatus:
     last_pass_s: float
     dead_letters: int = 0
     avoided: Mapping[str, float] = field(default_factory=dict)
+    leading: bool = True

@@ -75,6 +75,10 @@ class Tracker:
         """Watch this task from now on."""
         self._followed.setdefault(arn, _Followed(job_id, definition_arn))
 
+    def forget_all(self) -> None:
+        """Another scheduler follows them now."""
+        self._followed.clear()
+
     async def load(self) -> None:
         """Take over the live tasks that the queue knows, after a start or from another
         scheduler.

@@ -33,7 +33,7 @@ CONFIG = Config(
     cluster=CLUSTER,
     pass_interval_s=1.0,
     track_interval_s=3.0,
-    lease_s=15.0,
+    lease_s=5.0,
     unplaceable_after_s=100_000.0,
 )
 
