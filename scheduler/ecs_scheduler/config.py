@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from ecs_placement.policy import DEFAULT_POLICY, Policy
 from ecs_queue.job import Fallback
+from ecs_scheduler.share_settings import FairSharePolicy, FamilySettings, ShareSettings
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379"
 
@@ -204,6 +205,19 @@ class Settings(BaseModel):
         description="RunTask for jobs without room: after_s, and launch_type or "
         "capacity_provider_strategy. "
         "A job's own fallback comes first.",
+    )
+    shares: dict[str, ShareSettings] = Field(
+        default={},
+        description="By share: weight (more is more), max_running, max_cpu_units, max_memory_mib, "
+        "max_gpus. A name may end in *.",
+    )
+    families: dict[str, FamilySettings] = Field(
+        default={}, description="By task definition family: max_running tasks at once."
+    )
+    fair_share: FairSharePolicy = Field(
+        default=FairSharePolicy(),
+        description="AWS Batch's fair-share policy: shareDecaySeconds, computeReservation, "
+        "shareDistribution.",
     )
     policy: PolicySettings = Field(
         default=PolicySettings(), description="Weights of the dimensions in the best-fit score."

@@ -10,25 +10,29 @@ from typing import TYPE_CHECKING
 
 from ecs_placement.explain import sentence
 from ecs_placement.plan import Reject, Start, Wait
+from ecs_placement.request import RequestId, TaskRequest
 from ecs_queue.job import Fallback, JobId
 from ecs_queue.states import InstanceArn
 from ecs_scheduler.ecs import RunTarget
+from ecs_scheduler.fairness import Waiting, rank
 from ecs_scheduler.launch import Launch, Slot
 from ecs_scheduler.launch_signature import MAX_TASKS_PER_CALL, LaunchSignature, batches
 from ecs_scheduler.model import not_refused
+from ecs_scheduler.share_usage import demand_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ecs_placement.plan import Plan
-    from ecs_placement.request import Shape, TaskRequest
     from ecs_placement.snapshot import Snapshot
     from ecs_queue.job import Job
-    from ecs_scheduler.window import Held, Window
+    from ecs_scheduler.fairness import Cluster, Rules
+    from ecs_scheduler.window import Held, Lane, Window
 
 NO_INSTANCES = "NO INSTANCES"
 UNPLACEABLE = "UNPLACEABLE"
 API_BUDGET = "API BUDGET"
+SHARE = "SHARE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,31 @@ def keeping_away(
     return narrowed
 
 
+def fair_order(
+    shares: Mapping[str, Sequence[Held]], cluster: Cluster, rules: Rules
+) -> list[TaskRequest]:
+    """Requests in fair order; jobs that a quota holds back are told so, and are not among them."""
+    waiting = {
+        share: [Waiting(held, demand_of(held), held.definition.family) for held in members]
+        for share, members in shares.items()
+    }
+    ranked = rank(waiting, cluster, rules)
+    for held, reason in ranked.held_back:
+        held.kind, held.reason, held.rejected_since = SHARE, reason, None
+    for turn, held in enumerate(ranked.order):
+        held.turn = turn
+    return [
+        TaskRequest(id=RequestId(held.job_id), shape=held.shape, order=held.turn)
+        for held in ranked.order
+    ]
+
+
 def decide(plan: Plan, window: Window, snapshot: Snapshot, now: float) -> Decided:
     """Group the plan's Starts into StartTask launches, and write on every waiting lane why it
     waits.
     """
     placed: list[Slot] = []
-    unplaced: dict[Shape, Wait | Reject] = {}
+    unplaced: dict[Lane, Wait | Reject] = {}
     waits = rejects = 0
     for decision in plan.decisions:
         held = window[JobId(decision.request_id)]
@@ -74,12 +97,12 @@ def decide(plan: Plan, window: Window, snapshot: Snapshot, now: float) -> Decide
             fit = f"best fit, {decision.score:.0%} full with it"
             placed.append(Slot(held, InstanceArn(decision.instance_id), fit))
             continue
-        unplaced.setdefault(held.shape, decision)
+        unplaced.setdefault(held.lane, decision)
         waits += isinstance(decision, Wait)
         rejects += isinstance(decision, Reject)
-    for shape, decision in unplaced.items():
-        window.waits(shape, _kind(decision), sentence(decision, shape, snapshot))
-        for held in window.lane(shape):
+    for lane, decision in unplaced.items():
+        window.waits(lane, _kind(decision), sentence(decision, lane[0], snapshot))
+        for held in window.lane(lane):
             rejected = isinstance(decision, Reject)
             held.rejected_since = (held.rejected_since or now) if rejected else None
     return Decided(_start_task_launches(placed), len(placed), waits, rejects)
@@ -108,14 +131,18 @@ def _calls(signature: LaunchSignature, slots: Sequence[Slot]) -> Iterable[Launch
     """Calls of one signature. Its jobs are interchangeable, so the first in line go into the first
     call, which is the fullest, whatever instance placement had meant for them.
     """
-    in_line = iter(sorted((slot.held for slot in slots), key=lambda held: held.rank))
+    in_line = iter(sorted((slot.held for slot in slots), key=_place))
     for call in batches(slots, lambda slot: slot.instance or ""):
         yield Launch(signature, tuple(replace(slot, held=next(in_line)) for slot in call))
 
 
-def _urgency(launch: Launch) -> tuple[int, int, tuple[int, int, str]]:
-    first = min(slot.held.rank for slot in launch.slots)
-    return (first[0], -len(launch.slots), first)
+def _place(held: Held) -> tuple[int, int, int, str]:
+    return (held.turn, *held.rank)
+
+
+def _urgency(launch: Launch) -> tuple[int, int, int, tuple[int, int, int, str]]:
+    first = min(_place(slot.held) for slot in launch.slots)
+    return (first[0], first[1], -len(launch.slots), first)
 
 
 def postpone(launches: Iterable[Launch], rate_per_s: float) -> None:
@@ -138,6 +165,8 @@ def fallback_launches(
     """
     groups: defaultdict[tuple[LaunchSignature, Fallback], list[Held]] = defaultdict(list)
     for held in waiting:
+        if held.kind == SHARE:
+            continue
         fallback = _fallback_of(held.claim.job, default)
         if fallback and now_ms - held.claim.runnable_at_ms >= fallback.after_s * 1000:
             groups[held.signature, fallback].append(held)

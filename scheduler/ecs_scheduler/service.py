@@ -19,6 +19,7 @@ from ecs_queue.job import JobId
 from ecs_queue.states import JobState, OwnerId
 from ecs_scheduler.around import Around
 from ecs_scheduler.errors import SchedulerError
+from ecs_scheduler.fairness import Rules
 from ecs_scheduler.grouping import regrouped
 from ecs_scheduler.intake import Intake
 from ecs_scheduler.launcher import Launcher
@@ -27,12 +28,14 @@ from ecs_scheduler.model import ClusterModel
 from ecs_scheduler.planning import (
     Decided,
     decide,
+    fair_order,
     fallback_launches,
     keeping_away,
     postpone,
     wait_for_budget,
 )
 from ecs_scheduler.reconciler import Reconciler
+from ecs_scheduler.share_usage import ShareUsage
 from ecs_scheduler.status import ServiceStatus
 from ecs_scheduler.strays import Strays
 from ecs_scheduler.sweep import Sweep
@@ -43,6 +46,7 @@ from ecs_scheduler.window import Window
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from ecs_placement.request import TaskRequest
     from ecs_queue.client import Queue
     from ecs_scheduler.clock import Clock
     from ecs_scheduler.config import Config
@@ -90,6 +94,10 @@ class Service:
         self._sweep = Sweep(around)
         self._tracker = Tracker(around)
         self._launcher = Launcher(around, self._tracker)
+        self._usage = ShareUsage(around, config.fair_share.share_decay_seconds)
+        self._rules = config.fair_share.rules(config.shares, config.families)
+        self._ruled = self._rules != Rules() or config.fair_share.share_decay_seconds > 0
+        self._competing = self._ruled
         self._strays = Strays(around)
         self._reconciler = Reconciler(around, self._launcher, self._tracker)
         self._leadership = Leadership(around, self._lead_changed)
@@ -231,6 +239,7 @@ class Service:
         await self._intake.gather()
         if self._around.model.complete_at is None:
             return
+        await self._look_at_usage()
         decided = self._decide(clock.monotonic_s())
         launched = self._act(decided)
         await self._intake.give_up_on_unplaceable()
@@ -242,9 +251,16 @@ class Service:
             self._last_pass_s, start=decided.start, wait=decided.wait, reject=decided.reject
         )
 
+    async def _look_at_usage(self) -> None:
+        alive = {*self._tracker.jobs, *self._launcher.jobs_in_flight}
+        self._usage.keep_only(alive)
+        self._competing = self._ruled or len(self._window.held_by_share()) > 1
+        if self._competing:
+            await self._usage.look_up(alive)
+
     def _decide(self, now: float) -> Decided:
         """Ask placement about the jobs of each shape that could be launched now, and some more."""
-        requests = self._window.requests(self._launcher.capacity * CHOICE_PER_CALL)
+        requests = self._requests(self._launcher.capacity * CHOICE_PER_CALL, now)
         requests = keeping_away(requests, self._window, self._around.model.refused())
         snapshot = self._around.model.snapshot(now)
         plan = place(requests, snapshot, self._policy)
@@ -263,6 +279,14 @@ class Service:
         wait_for_budget(held_back, self._around.config.modify_rate_per_s)
         return decide(grouped.plan, self._window, snapshot, now)
 
+    def _requests(self, most_per_lane: int, now: float) -> list[TaskRequest]:
+        """In the order of the queue; or in fair order, where shares compete or rules bound them."""
+        if not self._competing:
+            return self._window.requests(most_per_lane)
+        _, total = self._around.model.utilisation(now)
+        cluster = self._usage.cluster((total["CPU"], total["MEMORY"], total["GPU"]), now)
+        return fair_order(self._window.by_share(most_per_lane), cluster, self._rules)
+
     def _act(self, decided: Decided) -> int:
         """Start what the budget allows; the number of launches started."""
         config, clock = self._around.config, self._around.clock
@@ -273,7 +297,8 @@ class Service:
             *fallback_launches(waiting, config.fallback, clock.now_ms()),
         ]
         for launch in launches[:capacity]:
-            self._window.remove(slot.job_id for slot in launch.slots)
+            for held in self._window.remove(slot.job_id for slot in launch.slots):
+                self._usage.starts(held)
             self._launcher.start(launch)
         postpone(launches[capacity:], config.modify_rate_per_s)
         return min(len(launches), capacity)

@@ -67,6 +67,11 @@ class Tracker:
     def __len__(self) -> int:
         return len(self._followed)
 
+    @property
+    def jobs(self) -> list[JobId]:
+        """The jobs whose tasks are followed."""
+        return [each.job_id for each in self._followed.values()]
+
     def follows(self, arn: TaskArn) -> bool:
         """Whether this task is one of a job we know."""
         return arn in self._followed

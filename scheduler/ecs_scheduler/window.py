@@ -1,4 +1,4 @@
-"""The window: the claimed jobs this scheduler considers at once, in lanes of equal Shape.
+"""The window: the claimed jobs this scheduler considers at once, in lanes of equal jobs.
 
 Jobs of one lane are interchangeable to placement, so a pass shows it only as many of each lane as
 could be launched. That keeps a pass cheap however long the backlog, and no lane can hide another.
@@ -27,13 +27,17 @@ ends.
 """
 
 
+Lane = tuple[Shape, str, str]
+"""Shape, share and family."""
+
+
 @dataclass(slots=True)
 class Held:
     """One claimed job with what placement and launching need to know of it.
 
     `kind` is the short reason for metrics, `reason` the sentence for people; `noted_at` is when the
     sentence was last written to the queue. `rejected_since` is set while no registered instance
-    could ever hold the job.
+    could ever hold the job. `turn` is its place in the fair order of several shares.
     """
 
     claim: Claim
@@ -45,6 +49,7 @@ class Held:
     noted_reason: str = ""
     noted_at: float = float("-inf")
     rejected_since: float | None = None
+    turn: int = 0
 
     @property
     def job_id(self) -> JobId:
@@ -56,6 +61,11 @@ class Held:
         """Sorts by priority, then by submission."""
         return (-self.claim.priority, self.claim.order, self.claim.job.id)
 
+    @property
+    def lane(self) -> Lane:
+        """Jobs of one lane are interchangeable to placement and to fairness."""
+        return (self.shape, self.claim.job.share, self.definition.family)
+
 
 class Window:
     """At most `size` jobs."""
@@ -63,7 +73,7 @@ class Window:
     def __init__(self, size: int) -> None:
         self._size = size
         self._held: dict[JobId, Held] = {}
-        self._lanes: defaultdict[Shape, list[tuple[int, int, JobId]]] = defaultdict(list)
+        self._lanes: defaultdict[Lane, list[tuple[int, int, JobId]]] = defaultdict(list)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -83,16 +93,16 @@ class Window:
         """Take a job in; one that is already here is replaced (it was claimed anew)."""
         self.remove((held.job_id,))
         self._held[held.job_id] = held
-        insort(self._lanes[held.shape], held.rank)
+        insort(self._lanes[held.lane], held.rank)
 
     def remove(self, job_ids: Iterable[JobId]) -> list[Held]:
         """Take jobs out, because they are being launched, given back, or no longer ours."""
         removed = [held for job_id in job_ids if (held := self._held.pop(job_id, None))]
         for held in removed:
-            lane = self._lanes[held.shape]
+            lane = self._lanes[held.lane]
             lane.remove(held.rank)
             if not lane:
-                del self._lanes[held.shape]
+                del self._lanes[held.lane]
         return removed
 
     def keep_only(self, job_ids: Collection[JobId]) -> None:
@@ -103,23 +113,39 @@ class Window:
         """The first jobs of each lane, as placement takes them."""
         return [
             TaskRequest(id=RequestId(job_id), shape=shape, priority=-negated, order=order)
-            for shape, lane in self._lanes.items()
+            for (shape, _, _), lane in self._lanes.items()
             for negated, order, job_id in lane[:most_per_lane]
         ]
+
+    def by_share(self, most_per_lane: int) -> dict[str, list[Held]]:
+        """The first jobs of each lane, by share and in the share's own order."""
+        shares: defaultdict[str, list[Held]] = defaultdict(list)
+        for (_, share, _), lane in self._lanes.items():
+            shares[share].extend(self._held[job_id] for _, _, job_id in lane[:most_per_lane])
+        for members in shares.values():
+            members.sort(key=lambda held: held.rank)
+        return dict(shares)
+
+    def held_by_share(self) -> Counter[str]:
+        """How many jobs of each share are here."""
+        counts: Counter[str] = Counter()
+        for (_, share, _), lane in self._lanes.items():
+            counts[share] += len(lane)
+        return counts
 
     def waiting_jobs(self) -> list[Held]:
         """The jobs that placement found no room for."""
         return [held for held in self._held.values() if held.kind]
 
-    def waits(self, shape: Shape, kind: str, reason: str) -> None:
+    def waits(self, lane: Lane, kind: str, reason: str) -> None:
         """The whole lane waits for the same reason."""
-        for _, _, job_id in self._lanes.get(shape, ()):
+        for _, _, job_id in self._lanes.get(lane, ()):
             held = self._held[job_id]
             held.kind, held.reason = kind, reason
 
-    def lane(self, shape: Shape) -> list[Held]:
-        """The jobs of this shape, first to be placed first."""
-        return [self._held[job_id] for _, _, job_id in self._lanes.get(shape, ())]
+    def lane(self, lane: Lane) -> list[Held]:
+        """The jobs of this lane, first to be placed first."""
+        return [self._held[job_id] for _, _, job_id in self._lanes.get(lane, ())]
 
     def unnoted(self, now: float, most: int) -> list[Held]:
         """Jobs whose reason changed since it was last written down, oldest note first."""
@@ -135,8 +161,7 @@ class Window:
         while.
         """
         chosen: list[Held] = []
-        for shape in sorted(self._lanes, key=lambda shape: -len(self._lanes[shape])):
-            lane = self._lanes[shape]
+        for lane in sorted(self._lanes.values(), key=len, reverse=True):
             spare = lane[max(1, len(lane) - (most - len(chosen))) :]
             chosen.extend(self._held[job_id] for _, _, job_id in spare)
             if len(chosen) >= most:

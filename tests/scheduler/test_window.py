@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from ecs_placement.request import Shape
 from ecs_queue.job import JobId
-from ecs_scheduler.window import NOTE_EVERY_S, Held, Window
+from ecs_scheduler.window import NOTE_EVERY_S, Held, Lane, Window
 
 Hold = Callable[..., Held]
 
@@ -16,6 +16,10 @@ def window(*jobs: Held, size: int = 100) -> Window:
     for each in jobs:
         filled.add(each)
     return filled
+
+
+def lane_of(shape: Shape) -> Lane:
+    return (shape, "default", "batch")
 
 
 def ids(held_jobs: Iterable[Held]) -> list[str]:
@@ -32,7 +36,7 @@ def test_a_pass_sees_the_head_of_every_lane(held: Hold) -> None:
 def test_lanes_are_in_order_of_priority_then_submission(held: Hold) -> None:
     """Priority 5 first; then 1 before 2."""
     filled = window(held("b", order=2), held("a", order=1), held("c", order=3, priority=5))
-    assert ids(filled.lane(SMALL)) == ["c", "a", "b"]
+    assert ids(filled.lane(lane_of(SMALL))) == ["c", "a", "b"]
 
 
 def test_a_job_claimed_anew_replaces_its_former_self(held: Hold) -> None:
@@ -45,14 +49,14 @@ def test_removed_jobs_are_gone_from_their_lane(held: Hold) -> None:
     """A lane without jobs asks placement nothing."""
     filled = window(held("a"))
     filled.remove([JobId("a"), JobId("never-there")])
-    assert (len(filled), filled.requests(9), filled.lane(SMALL)) == (0, [], [])
+    assert (len(filled), filled.requests(9), filled.lane(lane_of(SMALL))) == (0, [], [])
 
 
 def test_claims_that_the_queue_no_longer_knows_are_dropped(held: Hold) -> None:
     """b was cancelled while it waited here."""
     filled = window(held("a"), held("b", order=1))
     filled.keep_only({JobId("a")})
-    assert ids(filled.lane(SMALL)) == ["a"]
+    assert ids(filled.lane(lane_of(SMALL))) == ["a"]
 
 
 def test_surplus_is_the_tail_of_the_longest_lane_and_leaves_its_head(held: Hold) -> None:
@@ -66,11 +70,11 @@ def test_surplus_is_the_tail_of_the_longest_lane_and_leaves_its_head(held: Hold)
 def test_reasons_are_written_down_when_they_change_and_not_too_often(held: Hold) -> None:
     """Once at 0 s; a new reason only NOTE_EVERY_S later."""
     filled = window(held("a"))
-    filled.waits(SMALL, "RESOURCE:CPU", "no room")
+    filled.waits(lane_of(SMALL), "RESOURCE:CPU", "no room")
     [due] = filled.unnoted(0.0, most=10)
     due.noted_reason, due.noted_at = due.reason, 0.0
     assert filled.unnoted(NOTE_EVERY_S, most=10) == []
-    filled.waits(SMALL, "RESOURCE:CPU", "still no room")
+    filled.waits(lane_of(SMALL), "RESOURCE:CPU", "still no room")
     assert filled.unnoted(NOTE_EVERY_S - 1, most=10) == []
     assert ids(filled.unnoted(NOTE_EVERY_S, most=10)) == ["a"]
 
@@ -78,6 +82,6 @@ def test_reasons_are_written_down_when_they_change_and_not_too_often(held: Hold)
 def test_waiting_counts_by_short_reason(held: Hold) -> None:
     """Two lanes, two reasons."""
     filled = window(held("a"), held("b", order=1), held("c", shape=BIG))
-    filled.waits(SMALL, "RESOURCE:CPU", "…")
-    filled.waits(BIG, "RESOURCE:GPU", "…")
+    filled.waits(lane_of(SMALL), "RESOURCE:CPU", "…")
+    filled.waits(lane_of(BIG), "RESOURCE:GPU", "…")
     assert filled.waiting() == {"RESOURCE:CPU": 2, "RESOURCE:GPU": 1}

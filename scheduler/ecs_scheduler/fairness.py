@@ -1,0 +1,202 @@
+"""Whose job comes next: weighted fair shares by dominant resource, within quotas. No I/O.
+
+The share that has the least for its weight goes first, job by job (Ghodsi et al., "Dominant
+Resource Fairness", NSDI 2011). What a share does not ask for goes to the others.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+T = TypeVar("T")
+
+Demand = tuple[int, int, int]
+"""CPU units, MiB of memory, whole GPUs."""
+
+NAMES = ("CPU units", "MiB of memory", "GPUs")
+NOTHING: Demand = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRule:
+    """A share's weight (more is more), and what it may use at once; None is no bound."""
+
+    weight: float = 1.0
+    max_running: int | None = None
+    max_used: tuple[int | None, int | None, int | None] = (None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Rules by share and most running tasks by family; `reservation` is the part of the cluster
+    that one active share leaves free for others, r^n for n of them, as Batch's computeReservation.
+    """
+
+    shares: Mapping[str, ShareRule] = field(default_factory=dict)
+    families: Mapping[str, int] = field(default_factory=dict)
+    reservation: float = 0.0
+
+    def of(self, share: str) -> ShareRule:
+        """The share's own rule, else that of the longest name ending in * that it begins with."""
+        if share in self.shares:
+            return self.shares[share]
+        stars = [n for n in self.shares if n.endswith("*") and share.startswith(n[:-1])]
+        return self.shares[max(stars, key=len)] if stars else _PLAIN
+
+
+_PLAIN = ShareRule()
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What one share uses now, and `history`: its decayed dominant share of the time before."""
+
+    running: int = 0
+    amount: Demand = NOTHING
+    history: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Generic[T]):
+    """A job that waits; `job` is handed back."""
+
+    job: T
+    demand: Demand
+    family: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What there is, who uses what, and how many tasks of each family run."""
+
+    total: Demand
+    used: Mapping[str, Used]
+    families: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked(Generic[T]):
+    """Jobs in the order in which they should be launched, and those that may not be, with why."""
+
+    order: list[T]
+    held_back: list[tuple[T, str]]
+
+
+def rank(waiting: Mapping[str, Sequence[Waiting[T]]], cluster: Cluster, rules: Rules) -> Ranked[T]:
+    """Fill the cluster share by share; each share's jobs keep the order they are given in."""
+    filling = _Filling(cluster, rules)
+    lanes = {name: filling.lane(name, jobs) for name, jobs in waiting.items() if jobs}
+    heap = [(lane.level, name) for name, lane in lanes.items()]
+    heapq.heapify(heap)
+    order: list[T] = []
+    held_back: list[tuple[T, str]] = []
+    while heap:
+        lane = lanes[heap[0][1]]
+        job = next(lane.jobs, None)
+        if job is None:
+            heapq.heappop(heap)
+            continue
+        reason = filling.refusal(lane, job)
+        if reason:
+            held_back.append((job.job, reason))
+            continue
+        filling.take(lane, job)
+        order.append(job.job)
+        heapq.heapreplace(heap, (lane.level, lane.name))
+    return Ranked(order, held_back)
+
+
+@dataclass(slots=True)
+class _Lane(Generic[T]):
+    """One share while it is filled; `level` is its dominant part of the cluster for its weight."""
+
+    name: str
+    rule: ShareRule
+    jobs: Iterator[Waiting[T]]
+    running: int
+    cpu: int
+    memory: int
+    gpus: int
+    history: float
+    active: bool
+    bounded: bool
+    level: float = 0.0
+
+
+class _Filling:
+    """The state of one ranking."""
+
+    def __init__(self, cluster: Cluster, rules: Rules) -> None:
+        self._rules = rules
+        self._parts = tuple(1 / amount if amount else 0.0 for amount in cluster.total)
+        self._used = cluster.used
+        self._families = dict(cluster.families)
+        active = sum(each.running > 0 for each in cluster.used.values())
+        kept = rules.reservation**active if rules.reservation and active else 0.0
+        self._lent = [amount * (1 - kept) for amount in cluster.total] if kept else None
+        self._all = [sum(each.amount[i] for each in cluster.used.values()) for i in range(3)]
+
+    def lane(self, name: str, jobs: Sequence[Waiting[T]]) -> _Lane[T]:
+        """The share as it stands before anything is added."""
+        rule, used = self._rules.of(name), self._used.get(name, Used())
+        bounded = rule.max_running is not None or any(each is not None for each in rule.max_used)
+        lane = _Lane(
+            name,
+            rule,
+            iter(jobs),
+            used.running,
+            *used.amount,
+            history=used.history,
+            active=used.running > 0,
+            bounded=bounded or self._lent is not None or bool(self._rules.families),
+        )
+        self._measure(lane)
+        return lane
+
+    def refusal(self, lane: _Lane[T], job: Waiting[T]) -> str:
+        """Why the job may not be launched whatever room there is; empty if it may."""
+        if not lane.bounded:
+            return ""
+        most = self._rules.families.get(job.family)
+        if most is not None and self._families.get(job.family, 0) >= most:
+            return f"family {job.family} runs {most} tasks, the most allowed"
+        rule = lane.rule
+        if rule.max_running is not None and lane.running >= rule.max_running:
+            return f"share {lane.name} runs {rule.max_running} tasks, the most allowed"
+        used = (lane.cpu, lane.memory, lane.gpus)
+        for name, now, more, bound in zip(NAMES, used, job.demand, rule.max_used, strict=True):
+            if bound is not None and more and now + more > bound:
+                return f"share {lane.name} uses {now} of the {bound} {name} it may; {more} more"
+        if self._lent is not None and lane.active:
+            for now, more, lent in zip(self._all, job.demand, self._lent, strict=True):
+                if more and now + more > lent:
+                    return "the rest of the cluster is reserved for shares that run nothing"
+        return ""
+
+    def take(self, lane: _Lane[T], job: Waiting[T]) -> None:
+        """Count the job as running."""
+        cpu, memory, gpus = job.demand
+        lane.running += 1
+        lane.cpu += cpu
+        lane.memory += memory
+        lane.gpus += gpus
+        if lane.bounded:
+            self._families[job.family] = self._families.get(job.family, 0) + 1
+            for i, more in enumerate(job.demand):
+                self._all[i] += more
+        self._measure(lane)
+
+    def _measure(self, lane: _Lane[T]) -> None:
+        cpu, memory, gpus = self._parts
+        level = lane.cpu * cpu
+        other = lane.memory * memory
+        level = other if other > level else level  # max() costs as much as all the rest
+        other = lane.gpus * gpus
+        level = other if other > level else level
+        lane.level = (level + lane.history) / lane.rule.weight

@@ -1,0 +1,60 @@
+"""Settings of shares and families: `[shares.NAME]`, `[families.NAME]` and `[fair_share]`, the last
+in AWS Batch's own spelling (FairsharePolicy of a scheduling policy).
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ecs_queue.wire import EcsModel
+from ecs_scheduler.fairness import Rules, ShareRule
+
+
+class ShareSettings(BaseModel):
+    """A share's weight, more is more, and what its running tasks may use together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    weight: float = Field(default=1.0, gt=0, le=10_000, allow_inf_nan=False)
+    max_running: int | None = Field(default=None, ge=0)
+    max_cpu_units: int | None = Field(default=None, ge=0)
+    max_memory_mib: int | None = Field(default=None, ge=0)
+    max_gpus: int | None = Field(default=None, ge=0)
+
+    def rule(self) -> ShareRule:
+        """The same as fairness's own value."""
+        used = (self.max_cpu_units, self.max_memory_mib, self.max_gpus)
+        return ShareRule(self.weight, self.max_running, used)
+
+
+class FamilySettings(BaseModel):
+    """How many tasks of a task definition family may run at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    max_running: int = Field(ge=0)
+
+
+class ShareAttributes(EcsModel):
+    """Batch's weight of a share: less is more. The name may end in `*`."""
+
+    share_identifier: str = Field(pattern=r"^[A-Za-z0-9_.-]{0,254}\*?$", min_length=1)
+    weight_factor: float = Field(default=1.0, ge=0.0001, le=999.9999)
+
+
+class FairSharePolicy(EcsModel):
+    """Batch's fairsharePolicy."""
+
+    share_decay_seconds: int = Field(default=0, ge=0, le=604_800)
+    compute_reservation: int = Field(default=0, ge=0, le=99)
+    share_distribution: tuple[ShareAttributes, ...] = Field(default=(), max_length=500)
+
+    def rules(self, shares: dict[str, ShareSettings], families: dict[str, FamilySettings]) -> Rules:
+        """Everything together; a share's own table comes before the distribution."""
+        weights = {
+            each.share_identifier: ShareRule(1 / each.weight_factor)
+            for each in self.share_distribution
+        }
+        return Rules(
+            shares={**weights, **{name: each.rule() for name, each in shares.items()}},
+            families={name: each.max_running for name, each in families.items()},
+            reservation=self.compute_reservation / 100,
+        )

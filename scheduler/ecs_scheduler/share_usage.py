@@ -1,0 +1,109 @@
+"""What each share uses of the cluster, now and decayed over the time before.
+
+Fed by launches as they start, pruned by what is still alive; what an earlier scheduler launched is
+looked up in the queue.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ecs_queue.errors import UnknownJob
+from ecs_scheduler.errors import JobUnusable, SchedulerError
+from ecs_scheduler.fairness import NOTHING, Cluster, Demand, Used
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ecs_queue.job import Job, JobId
+    from ecs_scheduler.around import Around
+    from ecs_scheduler.task_definitions import TaskDefinition
+    from ecs_scheduler.window import Held
+
+LOOKED_UP_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    share: str
+    family: str
+    demand: Demand
+
+
+class ShareUsage:
+    """Live tasks by share; `decay_s` 0 keeps no memory of what has ended."""
+
+    def __init__(self, around: Around, decay_s: float) -> None:
+        self._around = around
+        self._decay_s = decay_s
+        self._tasks: dict[JobId, _Task] = {}
+        self._history: dict[str, float] = {}
+        self._measured_at: float | None = None
+
+    def starts(self, held: Held) -> None:
+        """This job is being launched."""
+        share = held.claim.job.share
+        self._tasks[held.job_id] = _Task(share, held.definition.family, demand_of(held))
+
+    def keep_only(self, alive: Collection[JobId]) -> None:
+        """Forget what has ended."""
+        for job_id in [each for each in self._tasks if each not in alive]:
+            del self._tasks[job_id]
+
+    async def look_up(self, alive: Collection[JobId]) -> None:
+        """Ask, so many at a time, after what we did not launch ourselves."""
+        unknown = [each for each in alive if each not in self._tasks]
+        for job_id in unknown[:LOOKED_UP_AT_ONCE]:
+            try:
+                job = (await self._around.queue.job(job_id)).job
+                definition = await self._around.definitions.resolve(job.task_definition)
+                if isinstance(definition, JobUnusable):
+                    self._tasks[job_id] = _Task(job.share, "", NOTHING)
+                else:
+                    self._tasks[job_id] = self._task(job, definition)
+            except (UnknownJob, SchedulerError):
+                continue  # it ends soon, or its definition can be had at the next look
+
+    def _task(self, job: Job, definition: TaskDefinition) -> _Task:
+        try:
+            shape = self._around.definitions.shape(definition, job)
+        except JobUnusable:
+            return _Task(job.share, definition.family, NOTHING)
+        return _Task(job.share, definition.family, (shape.cpu_units, shape.memory_mib, shape.gpus))
+
+    def cluster(self, total: Demand, now: float) -> Cluster:
+        """The cluster as fairness sees it; also counts the time since the last call."""
+        running = Counter(task.share for task in self._tasks.values())
+        families = Counter(task.family for task in self._tasks.values())
+        amounts = dict.fromkeys(running, NOTHING)
+        for task in self._tasks.values():
+            cpu, memory, gpus = amounts[task.share]
+            more = task.demand
+            amounts[task.share] = (cpu + more[0], memory + more[1], gpus + more[2])
+        self._remember(amounts, total, now)
+        names = {*running, *self._history}
+        used = {
+            name: Used(running[name], amounts.get(name, NOTHING), self._history.get(name, 0.0))
+            for name in names
+        }
+        return Cluster(total, used, families)
+
+    def _remember(self, amounts: dict[str, Demand], total: Demand, now: float) -> None:
+        if self._decay_s <= 0:
+            return
+        elapsed = 0.0 if self._measured_at is None else max(0.0, now - self._measured_at)
+        self._measured_at = now
+        kept = math.exp(-elapsed / self._decay_s)
+        for name in {*amounts, *self._history}:
+            amount = amounts.get(name, NOTHING)
+            part = max((a / t for a, t in zip(amount, total, strict=True) if t), default=0.0)
+            self._history[name] = self._history.get(name, 0.0) * kept + part * (1 - kept)
+        self._history = {name: value for name, value in self._history.items() if value > 1e-6}
+
+
+def demand_of(held: Held) -> Demand:
+    """What the job takes of the cluster."""
+    return (held.shape.cpu_units, held.shape.memory_mib, held.shape.gpus)

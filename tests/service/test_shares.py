@@ -1,0 +1,115 @@
+"""Shares under a running service: turns, quotas, and capacity that is lent and given back."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from ecs_queue.job import JobId
+from ecs_queue.states import JobState
+from ecs_scheduler.share_settings import FairSharePolicy, FamilySettings, ShareSettings
+from ecs_simulator import InstanceGroup
+
+Run = Callable[..., None]
+ONE = (InstanceGroup(count=1, instance_type="m5.xlarge"),)
+
+
+def sleep(job_id: str, seconds: int, **members: Any) -> dict[str, Any]:
+    command = {"name": "main", "command": ["sleep", str(seconds)]}
+    return {"id": job_id, "overrides": {"containerOverrides": [command]}, **members}
+
+
+async def running(w: Any) -> Counter[str]:
+    return Counter(each.job.share for each in await w.queue.jobs(JobState.RUNNING, limit=500))
+
+
+def test_a_late_share_gets_its_turn(world: Run) -> None:
+    """Share a has filled the cluster and forty more wait; b's four come next, not last."""
+
+    async def story(w: Any) -> None:
+        await w.submit(*(sleep(f"a{i}", 60, share="a") for i in range(40)))
+        await w.until("a0", JobState.RUNNING)
+        await w.submit(*(sleep(f"b{i}", 60, share="b") for i in range(2)))
+        b = [await w.until(f"b{i}") for i in range(2)]
+        waiting = await w.queue.jobs(JobState.RUNNABLE, limit=500)
+        assert len(waiting) >= 20
+        assert {each.state for each in b} == {JobState.SUCCEEDED}
+
+    world(story, fleet=ONE)
+
+
+def test_weights_divide_a_full_cluster(world: Run) -> None:
+    """Three to one, once both have been waiting for a while."""
+
+    async def story(w: Any) -> None:
+        await w.until_ready()
+        await w.submit(
+            *(sleep(f"a{i}", 300, share="a") for i in range(20)),
+            *(sleep(f"b{i}", 300, share="b") for i in range(20)),
+        )
+        await asyncio.sleep(90)
+        assert await running(w) == {"a": 6, "b": 2}
+
+    fleet = (InstanceGroup(count=2, instance_type="m5.xlarge"),)
+    shares = {"a": ShareSettings(weight=3), "b": ShareSettings(weight=1)}
+    world(story, fleet=fleet, shares=shares)
+
+
+def test_a_quota_is_kept_and_explained(world: Run) -> None:
+    """Two at a time, whatever room there is; the third says why it waits, and runs later."""
+
+    async def story(w: Any) -> None:
+        await w.submit(*(sleep(f"a{i}", 100, share="a") for i in range(3)))
+        await asyncio.sleep(60)
+        assert await running(w) == {"a": 2}
+        record = await w.queue.job(JobId("a2"))
+        assert record.reason == "share a runs 2 tasks, the most allowed"
+        await w.submit(sleep("b", 1, share="b"))
+        assert (await w.until("b")).state is JobState.SUCCEEDED
+        assert (await w.until("a2")).state is JobState.SUCCEEDED
+
+    world(story, shares={"a": ShareSettings(max_running=2)})
+
+
+def test_a_quota_holds_after_the_service_was_killed(world: Run) -> None:
+    """The next service learns from the queue what runs already."""
+
+    async def story(w: Any) -> None:
+        await w.submit(*(sleep(f"a{i}", 300, share="a") for i in range(3)))
+        await w.until("a1", JobState.RUNNING)
+        await w.kill()
+        async with w.another_service():
+            await asyncio.sleep(120)
+            assert await running(w) == {"a": 2}
+
+    world(story, shares={"a": ShareSettings(max_running=2)})
+
+
+def test_a_family_is_capped(world: Run) -> None:
+    """One licence, one task, over all shares."""
+
+    async def story(w: Any) -> None:
+        await w.submit(sleep("a", 60, share="a"), sleep("b", 60, share="b"))
+        a, b = await w.until("a"), await w.until("b")
+        assert b.starting_at_ms >= a.ended_at_ms or a.starting_at_ms >= b.ended_at_ms
+
+    world(story, families={"batch": FamilySettings(max_running=1)})
+
+
+def test_memory_of_use_favours_the_newcomer(world: Run) -> None:
+    """Share a had the cluster to itself; then both queue up, and b gets the larger part."""
+
+    async def story(w: Any) -> None:
+        await w.submit(*(sleep(f"old{i}", 200, share="a") for i in range(4)))
+        await w.until("old0", JobState.RUNNING)
+        await w.submit(
+            *(sleep(f"a{i}", 200, share="a") for i in range(8)),
+            *(sleep(f"b{i}", 200, share="b") for i in range(8)),
+        )
+        await w.until("old3")
+        await asyncio.sleep(60)
+        now = await running(w)
+        assert now["b"] > now["a"]
+
+    policy = FairSharePolicy.model_validate({"shareDecaySeconds": 600})
+    world(story, fleet=ONE, fair_share=policy)
