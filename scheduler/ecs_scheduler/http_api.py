@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from ecs_queue import contract
 from ecs_queue.document import parse_job
-from ecs_queue.errors import InvalidJob, QueueError, QueueUnreachable, UnknownJob
+from ecs_queue.errors import InvalidGraph, InvalidJob, QueueError, QueueUnreachable, UnknownJob
 from ecs_queue.job import MAX_DOCUMENT_BYTES, Job, JobId
 from ecs_queue.states import (
     Accepted,
@@ -26,6 +26,7 @@ from ecs_queue.states import (
     Cancellation,
     Cancelled,
     CancelRequested,
+    Circular,
     Conflict,
     JobRecord,
     JobState,
@@ -57,6 +58,9 @@ class JobQueue(Protocol):
 
     async def ping(self) -> None:
         """Return if Redis answers, raise QueueUnreachable if not."""
+
+    async def submit_graph(self, jobs: Sequence[Job]) -> Sequence[Submission]:
+        """Jobs that depend on one another, all or none. Raises InvalidGraph."""
 
     async def submit(self, jobs: Sequence[Job]) -> Sequence[Submission]:
         """One Submission per job, in order."""
@@ -96,6 +100,7 @@ def create_app(backend: Backend) -> FastAPI:
         docs_url=None,  # the page would load its script from the internet
         redoc_url=None,
         exception_handlers={
+            InvalidGraph: _answers(400),
             InvalidJob: _answers(400),
             UnknownJob: _answers(404),
             BodyTooLarge: _answers(413),
@@ -187,11 +192,14 @@ async def submit(request: Request, backend: FromBackend) -> Response:
     """Submit one job document, or an array of them; all of them or, if one is invalid, none.
 
     201 when any is new, 200 when all were there before, 409 when an id holds another document.
+    An array whose jobs depend on one another is a graph: all of it or, with 400, none.
     Without an id the service makes one up: then a repeated request is a second job.
     """
     body = await _body(request)
     if body.lstrip()[:1] == b"[":
-        outcomes = await backend.queue.submit(_parse_array(body, backend.new_id))
+        jobs = _parse_array(body, backend.new_id)
+        depend = any(each.depends_on for each in jobs)
+        outcomes = await (backend.queue.submit_graph if depend else backend.queue.submit)(jobs)
         content: dict[str, Any] = {"jobs": [_submission_as_json(each) for each in outcomes]}
     else:
         outcomes = await backend.queue.submit([parse_job(body, backend.new_id())])
@@ -263,12 +271,14 @@ def _submission_as_json(submission: Submission) -> dict[str, str]:
         answer["error"] = (
             f"another document was submitted as {submission.job_id} before; choose a new id"
         )
+    if isinstance(submission, Circular):
+        answer["error"] = f"it would wait for itself: {' -> '.join(submission.cycle)}"
     return answer
 
 
 def _status_of(submissions: Sequence[Submission]) -> int:
     kinds = {type(each) for each in submissions}
-    if Conflict in kinds:
+    if Conflict in kinds or Circular in kinds:
         return 409
     return 201 if Accepted in kinds else 200
 

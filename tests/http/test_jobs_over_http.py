@@ -52,6 +52,24 @@ async def test_one_bad_document_keeps_the_array_out(site: Any) -> None:
     assert sum((await site.queue.counts()).values()) == 0
 
 
+async def test_jobs_that_depend_on_one_another_are_a_graph(site: Any) -> None:
+    """All of them or none, in any order; a circle is printed."""
+    second = {**JOB, "id": "b", "depends_on": [{"job": "a"}]}
+    code, answer = await site.post("/v1/jobs", [{**JOB, "depends_on": [{"job": "b"}]}, second])
+    assert (code, answer["error"].rpartition(": ")[2]) == (400, "a -> b -> a")
+    assert sum((await site.queue.counts()).values()) == 0
+    assert (await site.post("/v1/jobs", [second, JOB]))[0] == 201
+    assert (await site.queue.counts())[JobState.PENDING] == 1
+
+
+async def test_a_job_that_would_wait_for_itself(site: Any) -> None:
+    """409, and the way round."""
+    await site.post("/v1/jobs", {**JOB, "id": "b", "depends_on": [{"job": "a"}]})
+    code, answer = await site.post("/v1/jobs", {**JOB, "depends_on": [{"job": "b"}]})
+    assert (code, answer["outcome"]) == (409, "circular")
+    assert answer["error"] == "it would wait for itself: a -> b -> a"
+
+
 BAD = {
     "not-json": (b"{", "the document is not JSON"),
     "empty": (b"", "the document is not JSON"),
