@@ -159,6 +159,8 @@ async def measure(client: redis.asyncio.Redis, sizes: Sizes) -> list[Row]:
     rows.append(await admissions(queue, client, jobs[: sizes.enqueued // 5]))
     await client.flushall()
     rows += await graph_rows(queue, sizes.graph)
+    await client.flushall()
+    rows += await array_rows(queue, client)
     return rows
 
 
@@ -195,6 +197,27 @@ async def graph_rows(queue: Queue, size: int) -> list[Row]:
     rate = (size - len(roots)) / await seconds(release)
     rows.append(row("queue.graph_released", rate, "jobs/s", "each by the last of three roots"))
     return rows
+
+
+async def array_rows(queue: Queue, client: redis.asyncio.Redis) -> list[Row]:
+    """An array of a million children: what it takes while they wait, and how fast they come."""
+    size = 1_000_000
+    document = f'{{"id":"array","task_definition":"render:12","array_size":{size}}}'
+    before = await used_bytes(client)
+    await queue.submit([parse_job(document)])
+    waiting = (await used_bytes(client) - before) / 1e6
+    await queue.open_lease(OWNER, lease_ms=600_000)
+
+    async def claim() -> None:
+        for _ in range(20):
+            assert len(await queue.claim(OWNER, 1000)) == 1000
+
+    rate = 20_000 / await seconds(claim)
+    await queue.hand_back(OWNER)
+    return [
+        row("queue.array_waiting", waiting, "MB", f"{size:,} children, none handed out yet"),
+        row("queue.array_claim", rate, "jobs/s", "children handed out, 1000 a claim"),
+    ]
 
 
 async def admissions(queue: Queue, client: redis.asyncio.Redis, jobs: list[Job]) -> Row:

@@ -62,6 +62,7 @@ end
 -- Documents and places are written in bulk at the end; `stored` knows the former until then.
 local stored, documents, places = {}, {}, {}
 local cycles = {}
+local somebody_waits = false  -- for any job of this call
 local MOST_SEARCHED = 10000
 
 -- The way from a job through PENDING jobs back to itself, as text; nil where there is none.
@@ -118,6 +119,7 @@ local function wait_for(id, open)
   for i = 1, #open, 2 do
     call('HSET', after_key(open[i]), id, open[i + 1])
   end
+  somebody_waits = true
   call('HSET', job_key(id), 's', 'PENDING', 'k', int(#open / 2))
   call('ZADD', IN.PENDING, NOW_TEXT, id)
   report(id, 'PENDING', '')
@@ -192,7 +194,7 @@ local function take(entry, id, document, score, fields)
     local reason = 'id: another document was submitted as "' .. id .. '" before; choose another id'
     return refuse('C', entry, id, document, reason)
   end
-  if not before and call('EXISTS', after_key(id)) == 1 then
+  if not before and somebody_waits and call('EXISTS', after_key(id)) == 1 then
     local dependencies = string.match(fields, '> (%S+)')
     local way = dependencies and cycle_through(id, dependencies)
     if way then
@@ -209,15 +211,18 @@ end
 
 -- What is stored under the ids of this call, read a thousand at a time.
 local function look_up()
-  local ids, keys = {}, {}
+  local ids, keys, after = {}, {}, {}
   for i = first_given, #given, STAGED do
     if given[i + 1] == 'J' then
       ids[#ids + 1] = given[i + 2]
       keys[#keys + 1] = doc_key(given[i + 2])
+      after[#after + 1] = after_key(given[i + 2])
     end
   end
   for first = 1, #ids, 1000 do
-    local found = call('MGET', unpack(keys, first, math.min(first + 999, #ids)))
+    local last = math.min(first + 999, #ids)
+    local found = call('MGET', unpack(keys, first, last))
+    somebody_waits = somebody_waits or call('EXISTS', unpack(after, first, last)) > 0
     for i, document in ipairs(found) do
       stored[ids[first + i - 1]] = document
     end
