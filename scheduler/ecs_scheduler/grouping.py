@@ -1,9 +1,7 @@
-"""Fuller calls: when the API budget, not room, limits a pass, equal jobs are dealt over ten
-instances.
+"""Fuller calls: when the API budget limits a pass, equal jobs are dealt over ten instances.
 
-Best fit piles equal jobs onto one instance after the other, but a StartTask call takes each
-instance once. So those jobs are placed again with room for only as many an instance as calls can be
-made: still the fullest instances first, now ten of them side by side.
+Best fit piles equal jobs onto one instance after the other, but a StartTask call takes each once.
+So they are placed again with room for only as many an instance as there are calls.
 """
 
 from __future__ import annotations
