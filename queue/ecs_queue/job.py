@@ -105,13 +105,14 @@ class PlacementConstraint(EcsModel):
 class Dependency(OwnModel):
     """Another job that has to end first: SUCCEEDED, anyhow, or anything but SUCCEEDED.
 
-    SEQUENTIAL names none: each child of the array depends on the one before it.
+    SEQUENTIAL names none: each child of the array depends on the one before it. N_TO_N names an
+    array of the same size: each child depends on the other array's child of its index.
     """
 
     job: JobId = Field(
         default=JobId(""), pattern=JOB_ID_PATTERN, validation_alias=AliasChoices("job", "jobId")
     )
-    type: Literal["afterok", "afterany", "afternotok", "SEQUENTIAL"] = "afterok"
+    type: Literal["afterok", "afterany", "afternotok", "SEQUENTIAL", "N_TO_N"] = "afterok"
 
     @model_validator(mode="after")
     def _names_a_job(self) -> Self:
@@ -216,13 +217,21 @@ class Job(OwnModel):
             raise ValueError(
                 f"id: {len(self.id)} characters; an array's has {MAX_ARRAY_ID_CHARACTERS} at most"
             )
-        if self.sequential and self.array_size is None:
-            raise ValueError("depends_on: SEQUENTIAL is for arrays; array_size is missing")
+        kinds = [each.type for each in self.depends_on if each.type in ("SEQUENTIAL", "N_TO_N")]
+        if kinds and self.array_size is None:
+            raise ValueError(f"depends_on: {kinds[0]} is for arrays; array_size is missing")
+        if len(kinds) > 1:
+            raise ValueError(f"depends_on: only one of {' and '.join(kinds)} is taken")
 
     @property
     def sequential(self) -> bool:
         """Whether the children of this array run one after the other."""
         return any(each.type == "SEQUENTIAL" for each in self.depends_on)
+
+    @property
+    def follows(self) -> JobId | None:
+        """The array that this one depends on child by child."""
+        return next((each.job for each in self.depends_on if each.type == "N_TO_N"), None)
 
     def _check_overrides(self) -> None:
         if not self.overrides.model_fields_set:

@@ -84,12 +84,14 @@ def _fields(job: Job) -> str:
     pairs: list[tuple[str, object]] = []
     if job.array_size is not None:
         pairs.append(("N", job.array_size))
+    if job.follows is not None:
+        pairs.append(("M", job.follows))
     if job.sequential:
         pairs.append(("Q", 1))
     if job.retry.attempts != 1:
         pairs.append(("m", job.retry.attempts))
     marks = {"afterok": "k", "afterany": "a", "afternotok": "n"}
-    if others := [each for each in job.depends_on if each.job]:
+    if others := [each for each in job.depends_on if each.type in marks]:
         pairs.append((">", ",".join(marks[each.type] + each.job for each in others)))
     if job.timeout_s is not None:
         pairs.append(("q", job.timeout_s))

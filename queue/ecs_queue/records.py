@@ -85,11 +85,8 @@ def _reason(job: Job, state: JobState, fields: Fields, *, held: bool) -> str:
     if b"w" in fields:
         return text(fields[b"w"])
     match state:
-        case JobState.PENDING if b"k" in fields:
-            still, total = int(fields[b"k"]), sum(bool(each.job) for each in job.depends_on)
-            reason = f"waits for {still} of {total} dependencies: {text(fields[b'waits'])}"
         case JobState.PENDING:
-            reason = "waits with its array"
+            reason = _waits(job, fields)
         case JobState.RUNNING if (array := _array(fields)) is not None:
             reason = f"{array.alive} children under way, {array.waiting} wait for their turn"
         case JobState.RUNNABLE:
@@ -101,6 +98,16 @@ def _reason(job: Job, state: JobState, fields: Fields, *, held: bool) -> str:
         case _:
             reason = ""
     return reason
+
+
+def _waits(job: Job, fields: Fields) -> str:
+    """Why a job is PENDING; a child without a record of its own has neither of these fields."""
+    if b"k" in fields:
+        total = sum(each.type.startswith("after") for each in job.depends_on)
+        return f"waits for {int(fields[b'k'])} of {total} dependencies: {text(fields[b'waits'])}"
+    if b"M" in fields:
+        return f"waits for children of {text(fields[b'M'])}"
+    return "waits with its array"
 
 
 def _turn(job: Job) -> str:

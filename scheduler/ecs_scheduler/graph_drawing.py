@@ -27,7 +27,7 @@ COLOURS = {
     "FAILED": "#ffc9c9",
     "CANCELLED": "#dee2e6",
 }
-STROKES = {"afterok": "", "afterany": "6 3", "afternotok": "2 3"}
+STROKES = {"afterok": "", "afterany": "6 3", "afternotok": "2 3", "N_TO_N": ""}
 
 
 @dataclass(frozen=True, slots=True)

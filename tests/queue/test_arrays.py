@@ -255,7 +255,10 @@ async def test_a_million_children_cost_next_to_nothing(story: "Story") -> None:
         ({"array_size": 1}, "array_size: .* 2, got 1"),
         ({"array_size": 1_000_001}, "array_size: .* 1000000"),
         ({"array_index": 1}, "array_index: is set by the queue"),
-        ({"depends_on": [{"type": "SEQUENTIAL"}]}, "SEQUENTIAL is for arrays"),
+        (
+            {"depends_on": [{"type": "SEQUENTIAL"}]},
+            "SEQUENTIAL is for arrays; array_size is missing",
+        ),
         ({"array_size": 2, "depends_on": [{"type": "SEQUENTIAL", "job": "a"}]}, "names none"),
         ({"array_size": 2, "id": "x" * 121}, "id: 121 characters"),
     ],

@@ -4,6 +4,8 @@
 -- A parent's hash holds N its size, I the next index to hand out, S | F | C how many children ended
 -- so, Q if one child runs after the other, E the first failure. Only a child that was handed out and
 -- has not ended has keys of its own, with P its parent and J its index; alive:<parent> is their set.
+-- M is the array whose child i has to succeed before this one's child i (N_TO_N); free:<parent> lists
+-- the indexes whose counterpart has, and followers:<id> the arrays that follow this one.
 -- How the others ended say three bitmaps bits:<state>:<parent>, and for the first of those that did
 -- not succeed why:<parent>: index to exit code, tab, reason.
 local WHY_KEPT = 1000
@@ -17,6 +19,14 @@ local function why_key(parent)
   return PREFIX .. 'why:' .. parent
 end
 
+local function free_key(parent)
+  return PREFIX .. 'free:' .. parent
+end
+
+local function followers_key(parent)
+  return PREFIX .. 'followers:' .. parent
+end
+
 local function note_why(parent, index, exit_code, reason, first)
   if call('HLEN', why_key(parent)) < WHY_KEPT then
     call('HSET', why_key(parent), index, exit_code .. '\t' .. reason)
@@ -24,19 +34,21 @@ local function note_why(parent, index, exit_code, reason, first)
   call('HSETNX', job_key(parent), 'E', first)
 end
 
--- Sets the bits from first to last.
-local function set_bits(key, first, last)
-  while first <= last and first % 8 ~= 0 do
-    call('SETBIT', key, first, 1)
-    first = first + 1
+-- A bitmap of the children that have neither ended nor are under way, under a key to be deleted.
+local function unborn(parent)
+  local key, size = PREFIX .. 'bits:unborn:' .. parent, tonumber(call('HGET', job_key(parent), 'N'))
+  call('BITOP', 'OR', key, bits_key(parent, 'SUCCEEDED'), bits_key(parent, 'FAILED'),
+    bits_key(parent, 'CANCELLED'))
+  for _, index in ipairs(call('SMEMBERS', alive_key(parent))) do
+    call('SETBIT', key, index, 1)
   end
-  local bytes = math.floor((last - first + 1) / 8)
-  if bytes > 0 then
-    call('SETRANGE', key, first / 8, string.rep('\255', bytes))
+  local last = math.ceil(size / 8) * 8 - 1
+  call('SETBIT', key, last, call('GETBIT', key, last))  -- as long as the array
+  call('BITOP', 'NOT', key, key)
+  for bit = size, last do
+    call('SETBIT', key, bit, 0)
   end
-  for bit = first + math.max(bytes, 0) * 8, last do
-    call('SETBIT', key, bit, 1)
-  end
+  return key
 end
 
 -- S, F and C of a parent, and their sum.
@@ -57,7 +69,11 @@ local function close(parent, from, why)
     to = 'FAILED'
     why = why or int(f) .. ' of ' .. int(all) .. ' children FAILED; the first: ' .. job[2]
   end
-  call('DEL', alive_key(parent))
+  local led_by = call('HGET', job_key(parent), 'M')
+  if led_by then
+    call('SREM', followers_key(led_by), parent)
+  end
+  call('DEL', alive_key(parent), free_key(parent), followers_key(parent))
   call('SREM', ARRAYS, parent)
   for state in pairs(COUNTER) do
     call('EXPIRE', bits_key(parent, state), RETENTION_S)
@@ -79,23 +95,82 @@ local function park(parent, from)
   report(parent, 'RUNNING', '')
 end
 
+-- An array that follows another one is RUNNABLE while a child of it is free to go.
+wake = function(parent)
+  local job = call('HMGET', job_key(parent), 's', 'k', 'o', 'r')
+  local waits = job[1] == 'RUNNING' or job[1] == 'PENDING' and not job[2]
+  if waits and call('LLEN', free_key(parent)) > 0 then
+    call('HSET', job_key(parent), 's', 'RUNNABLE')
+    call('ZREM', IN[job[1]], parent)
+    to_queue(parent, job[3], math.max(0, tonumber(job[4] or '0') - NOW))
+  end
+end
+
+-- Children of a follower whose counterparts, the bits of `lost`, did not succeed: they never begin.
+local function because(id, to, reason)
+  if string.sub(reason, 1, 11) == 'dependency ' then
+    return reason
+  end
+  return 'dependency ' .. id .. ' ' .. to .. ': ' .. reason
+end
+
+local function lose(parent, lost, index, reason)
+  local key = unborn(parent)
+  call('BITOP', 'AND', key, key, lost)
+  local number = call('BITCOUNT', key)
+  if number > 0 then
+    call('BITOP', 'OR', bits_key(parent, 'FAILED'), bits_key(parent, 'FAILED'), key)
+    call('HINCRBY', job_key(parent), 'F', number)
+    note_why(parent, index, '', reason, reason)
+    for _, follower in ipairs(call('SMEMBERS', followers_key(parent))) do
+      lose(follower, key, index, reason)
+    end
+    local job = call('HMGET', job_key(parent), 's', 'N')
+    local _, _, _, ended = ended_children(parent)
+    if ended == tonumber(job[2]) then
+      take_out(parent)
+      close(parent, job[1])
+    end
+  end
+  call('DEL', key)
+end
+
 -- Ends the children that were not handed out yet. The parent itself waits in no set any more.
 end_rest = function(parent, from, to, reason)
   local key = job_key(parent)
-  local job = call('HMGET', key, 'N', 'I')
-  local size, _, _, _, ended = tonumber(job[1]), ended_children(parent)
+  local size, _, _, _, ended = tonumber(call('HGET', key, 'N')), ended_children(parent)
   local alive = call('SCARD', alive_key(parent))
   local rest = size - ended - alive
   if rest > 0 then
-    set_bits(bits_key(parent, to), tonumber(job[2] or '0'), size - 1)
+    local lost = unborn(parent)
+    call('BITOP', 'OR', bits_key(parent, to), bits_key(parent, to), lost)
     call('HINCRBY', key, COUNTER[to], int(rest))
     note_why(parent, 'rest', '', reason, reason)
+    for _, follower in ipairs(call('SMEMBERS', followers_key(parent))) do
+      lose(follower, lost, 'rest', because(parent, to, reason))
+    end
+    call('DEL', lost)
   end
   call('HSET', key, 'I', int(size))
   if alive == 0 then
     close(parent, from, rest == size and reason or nil)
   elseif from ~= 'RUNNING' then
     park(parent, from)
+  end
+end
+
+-- What the end of one child means to its counterparts.
+local function follow(parent, index, to, reason)
+  for _, follower in ipairs(call('SMEMBERS', followers_key(parent))) do
+    if to == 'SUCCEEDED' then
+      call('RPUSH', free_key(follower), int(index))
+      wake(follower)
+    else
+      local lost = PREFIX .. 'bits:lost:' .. parent
+      call('SETBIT', lost, index, 1)
+      lose(follower, lost, int(index), because(parent .. ':' .. int(index), to, reason))
+      call('DEL', lost)
+    end
   end
 end
 
@@ -108,6 +183,7 @@ child_ended = function(parent, index, to, reason, exit_code)
   if to ~= 'SUCCEEDED' then
     note_why(parent, int(index), exit_code or '', reason, id .. ': ' .. reason)
   end
+  follow(parent, index, to, reason)
   local job = call('HMGET', key, 's', 'N', 'Q', 'c', 'o')
   local _, _, _, ended = ended_children(parent)
   if ended == tonumber(job[2]) then
@@ -172,38 +248,75 @@ end
 -- is left of the parent goes back there, behind its children.
 local function hand_out(parent, most)
   local key = job_key(parent)
-  local job = call('HMGET', key, 'N', 'I', 'o', 't', 'r', 'm', 'q', 'd', 'Q', 'C')
+  local job = call('HMGET', key, 'N', 'I', 'o', 't', 'r', 'm', 'q', 'd', 'Q', 'C', 'M')
   local size, index = tonumber(job[1]), tonumber(job[2] or '0')
   local document = call('GET', doc_key(parent))
   local score = int(tonumber(job[3]) - 1)
   local ids, indexes = {}, {}
   most = job[9] and math.min(1, most) or most
-  while index < size and #ids < most do
-    local id = parent .. ':' .. int(index)
-    if not (job[10] and call('GETBIT', bits_key(parent, 'CANCELLED'), index) == 1) then
-      local values = {'s', 'RUNNABLE', 'o', score, 't', job[4], 'P', parent, 'J', int(index)}
+  local function next_index()
+    if #ids >= most then
+      return nil
+    elseif job[11] then
+      return tonumber(call('LPOP', free_key(parent)) or nil)
+    end
+    index = index + 1
+    return index <= size and index - 1 or nil
+  end
+  local at = next_index()
+  while at do
+    local id = parent .. ':' .. int(at)
+    if not (job[10] and call('GETBIT', bits_key(parent, 'CANCELLED'), at) == 1) then
+      local values = {'s', 'RUNNABLE', 'o', score, 't', job[4], 'P', parent, 'J', int(at)}
       for i, name in ipairs({'r', 'm', 'q', 'd'}) do
         if job[4 + i] then
           values[#values + 1] = name
           values[#values + 1] = job[4 + i]
         end
       end
-      call('SET', doc_key(id), '{"array_index":' .. int(index) .. ',' .. string.sub(document, 2))
+      call('SET', doc_key(id), '{"array_index":' .. int(at) .. ',' .. string.sub(document, 2))
       call('HSET', job_key(id), unpack(values))
       if job[8] then
         watch(id)
       end
       ids[#ids + 1] = id
-      indexes[#indexes + 1] = int(index)
+      indexes[#indexes + 1] = int(at)
     end
-    index = index + 1
+    at = next_index()
   end
   in_bulk('SADD', alive_key(parent), indexes)
-  call('HSET', key, 'I', int(index))
-  if index < size and not (job[9] and #ids > 0) then
+  call('HSET', key, 'I', int(math.min(index, size)))
+  local more = index < size
+  if job[11] then
+    more = call('LLEN', free_key(parent)) > 0
+  end
+  if more and not (job[9] and #ids > 0) then
     call('ZADD', READY, job[3], parent)
   else
     park(parent, 'RUNNABLE')
   end
   return ids
+end
+
+-- An array begins to follow another one, which may have come some way already.
+local function begin_to_follow(parent, leader)
+  if call('SISMEMBER', ARRAYS, leader) == 1 then
+    call('SADD', followers_key(leader), parent)
+  end
+  local free = {}
+  local succeeded = call('GET', bits_key(leader, 'SUCCEEDED')) or ''
+  for byte = 1, #succeeded do
+    local value = string.byte(succeeded, byte)
+    for bit = 0, 7 do
+      if math.floor(value / 2 ^ (7 - bit)) % 2 == 1 then
+        free[#free + 1] = int((byte - 1) * 8 + bit)
+      end
+    end
+  end
+  in_bulk('RPUSH', free_key(parent), free)
+  local lost = PREFIX .. 'bits:lost:' .. leader
+  call('BITOP', 'OR', lost, bits_key(leader, 'FAILED'), bits_key(leader, 'CANCELLED'))
+  lose(parent, lost, 'rest', 'dependency ' .. leader .. ': its child of this index did not succeed')
+  call('DEL', lost)
+  wake(parent)
 end

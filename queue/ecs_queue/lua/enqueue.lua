@@ -154,12 +154,16 @@ local function accept(entry, id, document, score, fields)
   if dependencies then
     open, to, why = judge_dependencies(dependencies)
   end
+  local size, leader = string.match(fields, '^N (%d+) M (%S+)')
+  if leader and call('HGET', job_key(leader), 'N') ~= size then
+    to, why = 'FAILED', 'N_TO_N: ' .. leader .. ' is no array of ' .. size .. ' in the queue'
+  end
   stored[id] = document
   local due, watched = write_job(job_key(id), score, submitted, fields)
   if is_array(fields) then
     call('SADD', ARRAYS, id)
   end
-  if dependencies then
+  if dependencies or leader then
     call('SET', doc_key(id), document)  -- at once, since its end may come within this call
   else
     documents[#documents + 1] = doc_key(id)
@@ -168,8 +172,14 @@ local function accept(entry, id, document, score, fields)
   if to then
     end_job(id, 'PENDING', to, why)
     return 'A'
-  elseif #open > 0 then
+  elseif #open > 0 or leader then
     wait_for(id, open)
+    if #open == 0 then
+      call('HDEL', job_key(id), 'k')
+    end
+    if leader then
+      begin_to_follow(id, leader)
+    end
     return 'A'
   elseif due > NOW then
     call('ZADD', DELAYED, int(due), id)

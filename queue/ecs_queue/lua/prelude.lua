@@ -9,7 +9,7 @@
 --   y ended ms   x exit code
 --   q timeout in s   e timed out: why   d deadline ms   b bound on the wait: ms:action[:priority]
 --   k dependencies that are open (of a PENDING job)
---   N I S F C Q E of the parent of an array, P J of a child: see arrays.lua
+--   N I S F C Q M E of the parent of an array, P J of a child: see arrays.lua
 --   v suspended: ms before which a resumed job is not due
 -- Short names and a separate document keep the hash in its compact encoding. Who holds a job says
 -- claimed:<owner>, a hash of job id to epoch: claiming a hundred jobs is one write, not hundreds.
@@ -162,7 +162,7 @@ local function depends_on(document)
   return ids
 end
 
-local tell_dependents, end_rest, child_ended, look_at
+local tell_dependents, end_rest, child_ended, look_at, wake
 
 local function finish_job(id, from, to, reason, parent)
   local key = job_key(id)
@@ -266,7 +266,7 @@ end
 
 local function tell(id, kind, on, state, reason)
   local key = job_key(id)
-  local job = call('HMGET', key, 's', 'k', 'o', 'r', 'd', 'b')
+  local job = call('HMGET', key, 's', 'k', 'o', 'r', 'd', 'b', 'M')
   if job[1] ~= 'PENDING' then
     return
   end
@@ -275,6 +275,9 @@ local function tell(id, kind, on, state, reason)
     end_job(id, 'PENDING', to, why)
   elseif job[2] ~= '1' then
     call('HINCRBY', key, 'k', -1)
+  elseif job[7] then
+    call('HDEL', key, 'k')
+    wake(id)
   else
     local runnable = math.max(NOW, tonumber(job[4] or '0'))
     call('HDEL', key, 'k')
