@@ -1,4 +1,5 @@
-"""Arrays against a small model: every child in one state, and the parent what they add up to.
+"""Arrays against a small model: every child in one state, and the parent what they add up to; a
+second array follows the first one child by child.
 
 Every script runs twice here, as after a lost reply.
 """
@@ -35,7 +36,7 @@ from ecs_queue.states import (
 )
 
 OWNER = OwnerId("alice")
-P = JobId("p")
+P, Q = JobId("p"), JobId("q")
 TAG = "{q:default}:"
 SUCCEEDED, FAILED, CANCELLED = JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED
 
@@ -49,7 +50,7 @@ class TwiceFakeRedis(fakeredis.FakeAsyncRedis):
 
 
 class ArrayMachine(RuleBasedStateMachine):
-    """One array; `ended` is how its children ended, `running` the tasks of those under way."""
+    """`ended` is how the children of p ended, `running` the tasks of those under way."""
 
     url: str | None = None
 
@@ -84,7 +85,13 @@ class ArrayMachine(RuleBasedStateMachine):
             depends_on=on,
             retry=Retry(attempts=attempts),
         )
-        self.do(self.queue.submit([job]))
+        follower = Job(
+            id=Q,
+            task_definition="t",
+            array_size=size,
+            depends_on=(Dependency(job=P, type="N_TO_N"),),
+        )
+        self.do(self.queue.submit([job, follower]))
 
     @property
     def waiting(self) -> list[int]:
@@ -94,7 +101,8 @@ class ArrayMachine(RuleBasedStateMachine):
     def launch(self, count: int, data: st.DataObject) -> None:
         """Claim some, start one of them, give the others back."""
         self.do(self.queue.open_lease(OWNER, lease_ms=10_000))
-        claims = self.do(self.queue.claim(OWNER, count))
+        both = self.do(self.queue.claim(OWNER, count))
+        claims = [claim for claim in both if claim.job.id.startswith("p:")]
         claimed = [claim.job.array_index for claim in claims]
         if self.sequential:
             assert claimed == ([] if self.running else self.waiting[:1])
@@ -186,6 +194,23 @@ class ArrayMachine(RuleBasedStateMachine):
             failed, cancelled = FAILED in states, CANCELLED in states
             first = CANCELLED if cancelled and (self.whole_cancelled or not failed) else FAILED
             assert record.state is (first if failed or cancelled else SUCCEEDED)
+
+    @invariant()
+    def a_child_of_the_follower_goes_where_its_counterpart_went(self) -> None:
+        """None of them is launched here, so that each waits, is free to go, or has FAILED."""
+        if not hasattr(self, "size"):
+            return
+        succeeded = sum(state is SUCCEEDED for state in self.ended.values())
+        array = self.do(self.queue.job(Q)).array
+        assert array is not None
+        assert (array.succeeded, array.cancelled) == (0, 0)
+        assert array.failed == len(self.ended) - succeeded
+        assert array.alive <= succeeded
+        for index, state in self.ended.items():
+            expected = JobState.RUNNABLE if state is SUCCEEDED else FAILED
+            assert self.do(self.queue.job(JobId(f"q:{index}"))).state is expected
+        free = self.do(self.redis.llen(f"{TAG}free:q"))
+        assert array.alive + free == succeeded
 
     @invariant()
     def only_children_under_way_have_keys(self) -> None:
