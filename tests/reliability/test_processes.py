@@ -1,0 +1,104 @@
+"""Real processes on a real Valkey: frozen, killed, and on a wire that loses answers."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ecs_queue.connection import connect_sync
+from ecs_queue.embedded import EmbeddedValkey
+from ecs_queue.job import Job, JobId
+from ecs_queue.states import JobRecord, JobState
+from ecs_queue.sync import SyncQueue
+
+if TYPE_CHECKING:
+    from tests.reliability.conftest import Wire
+
+JOBS = 60
+DEADLINE_S = 150.0
+Start = Callable[[str, int], "subprocess.Popen[bytes]"]
+
+
+def job(number: int) -> Job:
+    command = ["sleep", str(1 + number % 4)]
+    overrides = {"containerOverrides": [{"name": "main", "command": command}]}
+    document = {"id": f"j{number}", "task_definition": "batch", "overrides": overrides}
+    return Job.model_validate(document)
+
+
+def until_succeeded(queue: SyncQueue, at_least: int) -> None:
+    """Polls, since these processes live in real time."""
+    deadline = time.monotonic() + DEADLINE_S
+    while queue.counts()[JobState.SUCCEEDED] < at_least:
+        assert time.monotonic() < deadline, queue.counts()
+
+
+def records(queue: SyncQueue) -> list[JobRecord]:
+    return [queue.job(JobId(f"j{number}")) for number in range(JOBS)]
+
+
+def strays(ecs: Any, books: list[JobRecord]) -> list[dict[str, Any]]:
+    """Tasks that ECS ran and no job knows."""
+    known = {attempt.task_arn for record in books for attempt in record.attempts}
+    pages = ecs.get_paginator("list_tasks")
+    arns = [
+        arn
+        for status in ("RUNNING", "STOPPED")
+        for page in pages.paginate(cluster="demo", desiredStatus=status)
+        for arn in page["taskArns"]
+        if arn not in known
+    ]
+    return ecs.describe_tasks(cluster="demo", tasks=arns)["tasks"] if arns else []
+
+
+@pytest.mark.slow
+def test_a_frozen_leader_that_wakes_up_does_no_harm(
+    ecs_port: int, ecs: Any, scheduler: Start
+) -> None:
+    """SIGSTOP for longer than the lease in the middle of its launches, then SIGCONT: the other one
+    took over, and each job ran once.
+    """
+    with EmbeddedValkey() as valkey:
+        queue = SyncQueue(connect_sync(valkey.url))
+        first = scheduler(valkey.url, ecs_port)
+        queue.submit([job(number) for number in range(JOBS)])
+        until_succeeded(queue, 5)
+        second = scheduler(valkey.url, ecs_port)
+        first.send_signal(signal.SIGSTOP)
+        until_succeeded(queue, 40)
+        first.send_signal(signal.SIGCONT)
+        until_succeeded(queue, JOBS)
+        for each in (first, second):
+            each.terminate()
+            assert each.wait(timeout=30) == 0
+        books = records(queue)
+        queue.close()
+    assert {record.launches for record in books} == {1}
+    assert [each for each in strays(ecs, books) if each["desiredStatus"] == "RUNNING"] == []
+
+
+@pytest.mark.slow
+def test_answers_get_lost_and_both_schedulers_die_in_turn(
+    ecs: Any, faulty_wire: "Callable[[Wire], int]", scheduler: Start
+) -> None:
+    """One answer in ten is cut off, some stay silent, some come late; SIGKILL twice."""
+    from tests.reliability.conftest import Wire
+
+    port = faulty_wire(Wire(cut=0.1, silent=0.02, slow=0.05))
+    with EmbeddedValkey() as valkey:
+        queue = SyncQueue(connect_sync(valkey.url))
+        first, second = scheduler(valkey.url, port), scheduler(valkey.url, port)
+        queue.submit([job(number) for number in range(JOBS)])
+        until_succeeded(queue, 10)
+        first.kill()
+        until_succeeded(queue, 30)
+        second.kill()
+        scheduler(valkey.url, port)
+        until_succeeded(queue, JOBS)
+        books = records(queue)
+        queue.close()
+    assert {record.launches for record in books} == {1}
+    assert strays(ecs, books) == []
