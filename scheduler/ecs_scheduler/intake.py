@@ -161,10 +161,14 @@ class Intake:
         for claim in claims:
             try:
                 shape = self._around.definitions.shape(definition, claim.job)
+                signature = launch_signature(claim.job, definition.arn, definition.containers)
             except JobUnusable as error:
                 unusable.append((claim, str(error)))
                 continue
-            signature = launch_signature(claim.job, definition.arn, definition.containers)
+            except Exception as error:  # a bug of ours that one document brings out
+                log.exception("job cannot be understood", job=claim.job.id)
+                unusable.append((claim, f"internal error, please report it: {error!r}"))
+                continue
             held = Held(claim, definition, shape, signature)
             held.noted_at = now - NOTE_EVERY_S + FIRST_NOTE_AFTER_S
             self._window.add(held)

@@ -53,6 +53,9 @@ lies in another zone than its subnets: neither changes often.
 REFUSED_AVOIDED_S = 5.0
 """The same for RESOURCE:*, where the next look at the instance tells the truth."""
 
+FALLBACK_DELAY_MS = 30_000
+"""Wait of a job whose fallback ECS refused."""
+
 NOT_MADE_DELAY_MS = 2_000
 """Wait of a job whose call could not be made at all, so that an outage does not spin."""
 
@@ -156,8 +159,7 @@ class Launcher:
             await self._settle(launch, token, _not_made(launch, str(error)))
         except CallRefused as error:
             log.warning("launch refused", token=token, error=str(error))
-            rejected = [Rejected(slot.job_id, str(error)) for slot in launch.slots]
-            await self._settle(launch, token, rejected)
+            await self._settle(launch, token, _refused(launch, str(error)))
         except CallUnknown as error:
             log.warning("launch outcome unknown", token=token, error=str(error))
             self._around.metrics.launched(launch.api, "unknown", len(launch.slots))
@@ -275,6 +277,16 @@ class Launcher:
     def _withdraw(self, slot: Slot) -> None:
         if slot.instance is not None:
             self._around.model.withdraw(slot.instance, slot.job_id)
+
+
+def _refused(launch: Launch, error: str) -> list[LaunchOutcome]:
+    """StartTask would refuse these jobs again. A refused fallback is no reason to give them up:
+    room may come for StartTask, and the setting may be mended.
+    """
+    if launch.target is None:
+        return [Rejected(slot.job_id, error) for slot in launch.slots]
+    text = f"fallback not usable: {error}"
+    return [Refused(slot.job_id, text, FALLBACK_DELAY_MS) for slot in launch.slots]
 
 
 def _not_made(launch: Launch, reason: str) -> list[LaunchOutcome]:

@@ -93,7 +93,7 @@ def decide(plan: Plan, window: Window, snapshot: Snapshot, now: float) -> Decide
     for decision in plan.decisions:
         held = window[JobId(decision.request_id)]
         if isinstance(decision, Start):
-            held.rejected_since = None
+            held.kind, held.reason, held.rejected_since = "", "", None
             fit = f"best fit, {decision.score:.0%} full with it"
             placed.append(Slot(held, InstanceArn(decision.instance_id), fit))
             continue
@@ -165,8 +165,8 @@ def fallback_launches(
     """
     groups: defaultdict[tuple[LaunchSignature, Fallback], list[Held]] = defaultdict(list)
     for held in waiting:
-        if held.kind == SHARE:
-            continue
+        if held.kind in ("", API_BUDGET, SHARE):
+            continue  # it has room, or must not run now wherever there is room
         fallback = _fallback_of(held.claim.job, default)
         if fallback and now_ms - held.claim.runnable_at_ms >= fallback.after_s * 1000:
             groups[held.signature, fallback].append(held)

@@ -10,7 +10,7 @@ import re
 from collections import ChainMap
 from typing import TYPE_CHECKING, Any
 
-from ecs_placement.request import Shape
+from ecs_placement.request import DIMENSIONS, Shape
 from ecs_scheduler.errors import InvalidReservation
 
 if TYPE_CHECKING:
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
     from ecs_queue.job import TaskOverride
 
+MOST = 2**31 - 1
+"""ECS counts resources in 32 bits (API model: Integer)."""
+
 UNITS_PER_VCPU = 1024
 MIB_PER_GB = 1024
-CPU_TEXT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(vcpu)?\s*$", re.IGNORECASE)
-MEMORY_TEXT = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(gb)?\s*$", re.IGNORECASE)
+CPU_TEXT = re.compile(r"^\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(vcpu)?\s*$", re.IGNORECASE)
+MEMORY_TEXT = re.compile(r"^\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(gb)?\s*$", re.IGNORECASE)
+COUNT_TEXT = re.compile(r"^[0-9]{1,6}$")
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64"}
 
 
@@ -32,6 +36,16 @@ def shape_of(definition: Mapping[str, Any], overrides: TaskOverride) -> Shape:
     Raises InvalidReservation when the overrides name a container that does not exist, or ask for
     what ECS cannot count.
     """
+    shape = _shape(definition, overrides)
+    for dimension, amount in zip(DIMENSIONS, shape.demand, strict=True):
+        if amount > MOST:
+            raise InvalidReservation(
+                f"the task would reserve {amount} of {dimension}, more than any instance has"
+            )
+    return shape
+
+
+def _shape(definition: Mapping[str, Any], overrides: TaskOverride) -> Shape:
     containers = list(_overridden(definition, overrides))
     own_interface = definition.get("networkMode") == "awsvpc"
     ports = [] if own_interface else [port for each in containers for port in _host_ports(each)]
@@ -112,7 +126,7 @@ def _gpus(container: Mapping[str, Any]) -> int:
     for requirement in container.get("resourceRequirements") or ():
         if requirement["type"] != "GPU":
             continue
-        if not requirement["value"].isdecimal():
+        if not COUNT_TEXT.match(requirement["value"]):
             raise InvalidReservation(
                 f"container {container['name']!r} asks for {requirement['value']!r} GPUs; "
                 "only a whole number can be placed"

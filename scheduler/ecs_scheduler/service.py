@@ -44,7 +44,7 @@ from ecs_scheduler.tracker import Tracker
 from ecs_scheduler.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from ecs_placement.request import TaskRequest
     from ecs_queue.client import Queue
@@ -69,6 +69,11 @@ CHOICE_PER_CALL = 40
 """Jobs of each lane shown to placement for each call that can be made: four times as many as a call
 takes, so that its ten instances can be picked from many and calls go out full.
 """
+
+
+STEPS_END_S = 2.0
+RESIGN_S = 3.0
+"""Shares of the drain time-out: for steps under way to end, and for handing the claims back."""
 
 
 class Service:
@@ -123,10 +128,11 @@ class Service:
             self._launcher.abandon()
             raise
         await self._resign()
-        await self._launcher.drain(config.drain_timeout_s)
+        await self._launcher.drain(max(1.0, config.drain_timeout_s - STEPS_END_S - RESIGN_S))
 
     async def _run_loops(self) -> None:
         config = self._around.config
+        running: list[asyncio.Task[None]] = []
         async with asyncio.TaskGroup() as loops:
             for name, interval_s, step in (
                 ("pass", config.pass_interval_s, self._pass),
@@ -139,8 +145,8 @@ class Service:
                 ("strays", RECONCILE_INTERVAL_S, self._strays.look),
                 ("observe", OBSERVE_INTERVAL_S, self._observe),
             ):
-                loops.create_task(self._repeat(name, interval_s, step), name=name)
-            loops.create_task(self._stop_together(), name="stop together")
+                running.append(loops.create_task(self._repeat(name, interval_s, step), name=name))
+            loops.create_task(self._stop_together(running), name="stop together")
 
     def stop(self) -> None:
         """Take on nothing more, hand the claims back, let running calls end."""
@@ -188,14 +194,20 @@ class Service:
         """Tasks whose end is waited for."""
         return len(self._tracker) if self._leadership.leading else 0
 
-    async def _stop_together(self) -> None:
-        """Cancelling one loop must end all: asyncio.wait_for of Python 3.11 can swallow the
-        cancellation of a loop whose call has just been answered.
+    async def _stop_together(self, running: Collection[asyncio.Task[None]]) -> None:
+        """End all loops when one is cancelled (asyncio.wait_for of Python 3.11 can swallow the
+        cancellation of a loop whose call has just been answered), and, once we stop, those whose
+        step waits for an ECS or a Redis that does not answer: repeating a step is always safe.
         """
         try:
             await self._stopping.wait()
         finally:
             self.stop()
+        _, late = await asyncio.wait(running, timeout=STEPS_END_S)
+        while late:
+            for loop in late:
+                loop.cancel()
+            _, late = await asyncio.wait(late, timeout=0.1)
 
     async def _repeat(
         self, name: str, interval_s: float, step: Callable[[], Awaitable[None]]
@@ -319,7 +331,8 @@ class Service:
 
     async def _resign(self) -> None:
         try:
-            returned = await self._leadership.resign()
+            async with asyncio.timeout(RESIGN_S):
+                returned = await self._leadership.resign()
             log.info("scheduler stopped", handed_back=returned)
-        except QueueError as error:
-            log.warning("claims not handed back; their lease will run out", error=str(error))
+        except (QueueError, TimeoutError) as error:
+            log.warning("claims not handed back; their lease will run out", error=repr(error))

@@ -66,17 +66,28 @@ def test_jobs_with_other_overrides_are_launched_apart(held: Hold) -> None:
 
 
 def test_higher_priority_is_launched_first_then_the_fuller_call(held: Hold) -> None:
-    """The lone urgent job comes before the call of two."""
+    """The urgent job alone comes before the call of two, and that before the lone one in front."""
     jobs = [
-        held("low-1", order=1, shape=SMALL),
-        held("low-2", order=2, shape=SMALL),
-        held("urgent", order=9, priority=7, shape=SMALL, group="urgent"),
-        held("lone", order=0, shape=SMALL, group="other"),
+        held("lone", order=0, shape=BIG, group="other"),
+        held("pair-1", order=1, shape=BIG),
+        held("pair-2", order=2, shape=BIG),
+        held("urgent", order=9, priority=7, shape=BIG, group="urgent"),
     ]
-    _, decided = planned(jobs, snapshot(20, 20))
-    assert jobs_of(decided.launches[0]) == ["urgent"]
-    sizes = [len(launch.slots) for launch in decided.launches[1:]]
-    assert sizes == sorted(sizes, reverse=True)
+    _, decided = planned(jobs, snapshot(60, 60, 60, 60))
+    launched = [jobs_of(launch) for launch in decided.launches]
+    assert launched == [["urgent"], ["pair-1", "pair-2"], ["lone"]]
+
+
+def test_a_job_that_gets_room_is_not_sent_to_the_fallback_as_well(held: Hold) -> None:
+    """It waited in an earlier pass; now it starts, or has room and waits for the budget."""
+    fallback = {"after_s": 0}
+    window, decided = planned([held("a", shape=BIG, fallback=fallback)], snapshot(10))
+    assert fallback_launches(window.waiting_jobs(), None, now_ms=1) != []
+    decided = decide(place(window.requests(9), snapshot(60)), window, snapshot(60), 9.0)
+    assert decided.start == 1
+    assert fallback_launches(window.waiting_jobs(), None, now_ms=1) == []
+    postpone(decided.launches, rate_per_s=40.0)
+    assert fallback_launches(window.waiting_jobs(), None, now_ms=1) == []
 
 
 def test_waiting_jobs_learn_why(held: Hold) -> None:
@@ -125,6 +136,8 @@ def test_fallback_waits_its_time_and_groups_by_ten(held: Hold) -> None:
     strategy = [{"capacityProvider": "spot", "weight": 2}]
     fallback = {"after_s": 60, "capacity_provider_strategy": strategy}
     jobs = [held(str(order), order=order, fallback=fallback) for order in range(25)]
+    for each in jobs:
+        each.kind = "RESOURCE:CPU"
     assert fallback_launches(jobs, None, now_ms=59_999) == []
     launches = fallback_launches(jobs, None, now_ms=60_000)
     assert [len(launch.slots) for launch in launches] == [10, 10, 5]

@@ -148,3 +148,31 @@ def test_containers_are_essential_unless_they_say_otherwise() -> None:
         container("a"), container("b", essential=False), container("c", essential=True)
     )
     assert essential_containers(document) == {"a", "c"}
+
+
+def test_windows_asks_for_windows() -> None:
+    """Every operating system family but LINUX is one of Windows."""
+    platform = {"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}
+    shape = shape_of(definition(container(), runtimePlatform=platform), NO_OVERRIDES)
+    assert shape.required_attributes == {("ecs.os-type", "windows")}
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"cpu": "9" * 400},
+        {"memory": "9" * 12},
+        {"cpu": "٣"},
+        {"containerDefinitions": [container(memory=2**40)]},
+        {
+            "containerDefinitions": [
+                container(resourceRequirements=[{"type": "GPU", "value": "9" * 5000}])
+            ]
+        },
+    ],
+    ids=["digits without end", "petabytes", "digits of another script", "a container", "GPUs"],
+)
+def test_absurd_amounts_are_refused_and_never_placed(members: dict[str, Any]) -> None:
+    """Placement counts in 64 bits and would refuse the whole batch for one of them."""
+    with pytest.raises(InvalidReservation):
+        shape_of(definition(container()) | members, NO_OVERRIDES)
