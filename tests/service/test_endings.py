@@ -6,7 +6,7 @@ from typing import Any
 
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState
-from ecs_simulator import InstanceGroup
+from ecs_simulator import FEW_CAPABILITIES, InstanceGroup, Lifecycle, Options
 
 Run = Callable[..., None]
 ONE = (InstanceGroup(count=1, instance_type="m5.xlarge"),)
@@ -165,3 +165,17 @@ FARGATE = {
     "memory": "8192",
     "containerDefinitions": [{"name": "main", "image": "busybox", "command": ["sleep", "5"]}],
 }
+
+
+def test_a_task_that_takes_its_time_is_asked_to_stop_once(world: Run) -> None:
+    """Twenty seconds from SIGTERM to the end, many looks, one StopTask: the budget is for others."""
+
+    async def story(w: Any) -> None:
+        await w.submit({"id": "a", "overrides": command("sleep", "9999")})
+        await w.until("a", JobState.RUNNING)
+        await w.queue.cancel([JobId("a")])
+        assert (await w.until("a")).state is JobState.CANCELLED
+        assert w.sim.statistics.calls["StopTask"] == 1
+
+    slow = Options(agent_capabilities=FEW_CAPABILITIES, lifecycle=Lifecycle(sigterm_s=20.0))
+    world(story, options=slow, fleet=ONE)
