@@ -168,7 +168,7 @@ FARGATE = {
 
 
 def test_a_task_that_takes_its_time_is_asked_to_stop_once(world: Run) -> None:
-    """Twenty seconds from SIGTERM to the end, many looks, one StopTask: the budget is for others."""
+    """Twenty seconds from SIGTERM to the end and many looks, but one call of the budget."""
 
     async def story(w: Any) -> None:
         await w.submit({"id": "a", "overrides": command("sleep", "9999")})
