@@ -20,6 +20,14 @@ MAX_DOCUMENT_BYTES = 64 * 1024
 MAX_OVERRIDES_CHARACTERS = 8192
 MAX_ARRAY_ID_CHARACTERS = 120
 JOB_ID_PATTERN = r"^[A-Za-z0-9_.:/-]{1,128}$"
+SHARE_PATTERN = r"^[A-Za-z0-9_.-]{1,255}$"
+TAG_PATTERN = r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$"
+CPU_PATTERN = r"^ *[0-9]{1,12}(\.[0-9]{1,6})? *([vV][cC][pP][uU])? *$"
+MEMORY_PATTERN = r"^ *[0-9]{1,12}(\.[0-9]{1,6})? *([gG][bB])? *$"
+MAX_QUANTITY_CHARACTERS = 20
+MAX_GPU_DIGITS = 4
+MAX_INTEGER = 2**31 - 1
+"""ECS's own integers have 32 bits."""
 
 TRUSTED = object()
 """Validation context of documents that were checked before they were stored."""
@@ -36,12 +44,16 @@ class ResourceRequirement(EcsModel):
     """A GPU (or inference accelerator) request of a container; `value` is a string, as in ECS."""
 
     type: Literal["GPU", "InferenceAccelerator"]
-    value: str
+    value: str = Field(max_length=255)
 
     @model_validator(mode="after")
     def _whole_gpus(self) -> Self:
-        if self.type == "GPU" and not (self.value.isascii() and self.value.isdigit()):
+        if self.type != "GPU" or self.value == "ALL":
+            return self
+        if not (self.value.isascii() and self.value.isdigit()):
             raise ValueError(f'value: a whole number of GPUs such as "1", not "{self.value}"')
+        if len(self.value) > MAX_GPU_DIGITS:
+            raise ValueError(f"value: {self.value} GPUs; more than {MAX_GPU_DIGITS} digits")
         return self
 
 
@@ -51,9 +63,9 @@ class ContainerOverride(EcsModel):
     name: str
     command: tuple[str, ...] | None = None
     environment: tuple[KeyValuePair, ...] | None = None
-    cpu: int | None = Field(default=None, ge=0)
-    memory: int | None = Field(default=None, ge=6)
-    memory_reservation: int | None = Field(default=None, ge=6)
+    cpu: int | None = Field(default=None, ge=0, le=MAX_INTEGER)
+    memory: int | None = Field(default=None, ge=6, le=MAX_INTEGER)
+    memory_reservation: int | None = Field(default=None, ge=6, le=MAX_INTEGER)
     resource_requirements: tuple[ResourceRequirement, ...] | None = None
 
 
@@ -61,8 +73,10 @@ class TaskOverride(EcsModel):
     """ECS's TaskOverride; at most 8192 characters as JSON."""
 
     container_overrides: tuple[ContainerOverride, ...] = ()
-    cpu: str | None = None
-    memory: str | None = None
+    cpu: str | None = Field(default=None, max_length=MAX_QUANTITY_CHARACTERS, pattern=CPU_PATTERN)
+    memory: str | None = Field(
+        default=None, max_length=MAX_QUANTITY_CHARACTERS, pattern=MEMORY_PATTERN
+    )
     execution_role_arn: str | None = None
     task_role_arn: str | None = None
 
@@ -149,9 +163,8 @@ def _tags_in_order(tags: dict[str, str]) -> dict[str, str]:
     return dict(sorted(tags.items()))
 
 
-_TAG_CHARACTERS = r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$"
-TagKey = Annotated[str, Field(min_length=1, max_length=128, pattern=_TAG_CHARACTERS)]
-TagValue = Annotated[str, Field(max_length=256, pattern=_TAG_CHARACTERS)]
+TagKey = Annotated[str, Field(min_length=1, max_length=128, pattern=TAG_PATTERN)]
+TagValue = Annotated[str, Field(max_length=256, pattern=TAG_PATTERN)]
 Tags = Annotated[dict[TagKey, TagValue], Field(max_length=50), AfterValidator(_tags_in_order)]
 """ECS tags, in the order of their keys, so that equal tags are written equally."""
 

@@ -1,6 +1,6 @@
 """The published contract: schema and conformance files say what the code does.
 
-After a change of the contract, docs/job.schema.json is what `ecs-scheduler schema -o json` prints.
+After a change of the contract, docs/job.schema.json is what `ecs-scheduler schema` prints.
 """
 
 import json

@@ -159,6 +159,23 @@ def test_nothing_is_lost_in_the_canonical_form(job: Job) -> None:
     assert job == from_canonical(job.id, canonical(job))
 
 
+@given(st.sampled_from(["cpu", "memory", "memoryReservation"]), st.integers(min_value=2**31))
+def test_no_number_is_taken_that_ecs_could_not_hold(member: str, number: int) -> None:
+    """Absurd amounts never get as far as the arithmetic of placement."""
+    override = {"name": "main", member: number}
+    said = refusal({**SMALLEST, "overrides": {"containerOverrides": [override]}})
+    assert said.startswith(f"overrides.containerOverrides[0].{member}: must be ")
+
+
+@given(st.sampled_from(["cpu", "memory"]), st.text(max_size=30))
+def test_task_sizes_are_short_ascii_numbers(member: str, text: str) -> None:
+    """What is taken as the size of a task is never anything that float() could choke on."""
+    with contextlib.suppress(InvalidJob):
+        parse_job(json.dumps({**SMALLEST, "overrides": {member: text}}))
+        assert len(text) <= 20
+        assert float(text.lower().removesuffix("vcpu").removesuffix("gb")) < 1e12
+
+
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda s: json.dumps({s: s}).encode()))
 def test_no_document_does_worse_than_being_refused(document: bytes) -> None:
     """Never anything but a job or InvalidJob."""
