@@ -87,6 +87,8 @@ def as_problem(free: ArrayLike, demand: ArrayLike, options: Options) -> tuple[Pr
         raise InvalidArray(
             f"demand has {tasks.shape[1]} dimensions, expected {rows.shape[1]} as free has"
         )
+    if rows.shape[1] == 0:
+        raise InvalidArray("free has no dimensions, expected at least one")
     given = options.get("capacity")
     capacity = rows if given is None else _matrix("capacity", given)
     if capacity.shape != rows.shape:

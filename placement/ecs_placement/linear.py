@@ -35,15 +35,21 @@ class Program:
 
     def add(self, gain: Floats, uses: Floats) -> None:
         """Further columns: `gain` [k], `uses` [k, rows]."""
+        rows = self._limit.size
         wide = max(int(np.count_nonzero(uses, axis=1).max(initial=1)), self._index.shape[1])
         index = np.argsort(uses == 0, axis=1, kind="stable")[:, :wide]
         value = np.take_along_axis(uses, index, axis=1)
-        missing = wide - index.shape[1]
-        index = np.pad(np.where(value == 0, self._limit.size, index), ((0, 0), (0, missing)))
-        value = np.pad(value, ((0, 0), (0, missing)))
+        index = np.where(value == 0, rows, index)
+        missing = ((0, 0), (0, wide - index.shape[1]))
         grown = ((0, 0), (0, wide - self._index.shape[1]))
-        self._index = np.vstack([np.pad(self._index, grown), index])
-        self._value = np.vstack([np.pad(self._value, grown), value])
+        # Padding names the row after the last, or it would overwrite an entry of row 0.
+        self._index = np.vstack(
+            [
+                np.pad(self._index, grown, constant_values=rows),
+                np.pad(index, missing, constant_values=rows),
+            ]
+        )
+        self._value = np.vstack([np.pad(self._value, grown), np.pad(value, missing)])
         self._gain = np.concatenate([self._gain, gain])
 
     def solve(self) -> tuple[Floats, Floats]:

@@ -52,6 +52,7 @@ class _Found:
 
 def improve(packing: Packing, rows: Ints, heat: float, steps: Steps) -> None:
     """One round on some of `rows`; at heat 0 the worth placed never falls."""
+    steps.spend(rows.size, 1)  # even a round in vain costs something: no loop is endless
     waiting = np.flatnonzero(packing.pool > 0)
     if not waiting.size or not rows.size:
         return

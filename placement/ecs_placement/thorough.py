@@ -113,7 +113,7 @@ def _anneal(packing: Packing, rows: Ints, share: float, steps: Steps) -> None:
     begin, end = steps.spent_s, share * steps.budget_s
     hot = _HEAT_OPENING if packing.problem.opening else _HEAT_FILLING
     hot *= float(packing.worth[: packing.nothing].mean())
-    while steps.spent_s < end and packing.pool.any():
+    while rows.size and steps.spent_s < end and packing.pool.any():
         progress = (steps.spent_s - begin) / max(end - begin, 1e-12)
         improve(packing, rows, hot * max(0.0, 1.0 - 1.25 * progress) ** 2, steps)
 
@@ -251,6 +251,7 @@ def _reopen(packing: Packing, steps: Steps) -> None:
         if not opened.size:
             return
         trial += 1
+        steps.spend(opened.size, 1)
         most = max(1, int(part * opened.size))
         if trial % 3:
             held = packing.worth[packing.items[opened]].sum(axis=1) / problem.cost[opened]

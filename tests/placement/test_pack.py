@@ -29,6 +29,7 @@ def used(rows: NDArray[np.int64], demand: NDArray[np.generic], count: int) -> ND
         pytest.param([[-1, 4]], [[0, 1]], [0], id="negative free, not asked for"),
         pytest.param([[4], [4]], [[5]], [-1], id="too big"),
         pytest.param([[2**60]], [[2**59 + 1], [2**59 + 1]], [0, -1], id="beyond 2^53, exact"),
+        pytest.param([[-5, -5]] * 3, [[1, 1]], [-1], id="over-subscribed everywhere"),
         pytest.param([[2e-9]], [[1e-9], [1e-9], [1e-9]], [0, 0, -1], id="tiny amounts"),
     ],
 )
@@ -36,6 +37,13 @@ def test_small_cases(free: object, demand: object, expected: list[int]) -> None:
     """Each on both gears."""
     for budget_s in (0.0, None):
         assert pack(free, demand, budget_s=budget_s).tolist() == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("demand", [[[0, 0]] * 3, [[9, 9]] * 3])
+def test_closed_rows_that_hold_nothing_or_everything(demand: list[list[int]]) -> None:
+    """Tasks that ask for nothing open one row; tasks that fit nowhere open none."""
+    rows = pack([[1, 1]] * 4, demand, active=[False] * 4, objective="open", budget_s=0.05)
+    assert len(set(rows.tolist())) == 1
 
 
 @pytest.mark.parametrize(("rows", "tasks"), [(0, 3), (3, 0), (0, 0)])
@@ -52,6 +60,7 @@ def test_nothing_to_pack_or_nowhere(rows: int, tasks: int) -> None:
         ([[1, 1]], [[1, 1], [np.inf, 1]], {}, r"demand\[1, 0\] = inf is not finite"),
         ([[4, 4]], [[1, -1]], {}, r"demand\[0, 1\] = -1 is negative"),
         ([[4, 4]], [[1]], {}, "demand has 1 dimensions, expected 2 as free has"),
+        (np.zeros((2, 0)), np.zeros((2, 0)), {}, "free has no dimensions"),
         ([4, 4], [[1]], {}, "free has 1 axes, expected 2"),
         ([["a"]], [[1]], {}, "free has dtype <U1"),
         ([[4]], [[1]], {"active": [True, False]}, r"active has shape \(2,\), expected \(1,\)"),

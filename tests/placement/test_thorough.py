@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ecs_placement import pack
 from ecs_placement.arrays import Placed, Problem, intern
-from ecs_placement.linear import maximise
+from ecs_placement.linear import Program, maximise
 from ecs_placement.packing import Packing
 from ecs_placement.patterns import Rows, Task, repack
 from ecs_placement.steps import Steps
@@ -120,6 +120,17 @@ def test_the_linear_program_meets_a_known_optimum() -> None:
     x, prices = maximise(gain, uses, np.array([4.0, 12.0, 18.0]))
     assert x == pytest.approx([2.0, 6.0])
     assert prices == pytest.approx([0.0, 1.5, 1.0])
+
+
+def test_columns_added_later_may_be_fuller_than_the_first() -> None:
+    """x alone uses limit 0 only; y, added later, uses all three: the optimum is x = 0, y = 4."""
+    program = Program(np.array([4.0, 4.0, 9.0]))
+    program.add(np.array([1.0]), np.array([[1.0, 0.0, 0.0]]))
+    assert program.solve()[0] == pytest.approx([4.0])
+    program.add(np.array([3.0]), np.array([[1.0, 1.0, 2.0]]))
+    x, prices = program.solve()
+    assert x == pytest.approx([0.0, 4.0])
+    assert prices @ np.array([4.0, 4.0, 9.0]) == pytest.approx(12.0)
 
 
 sizes = st.tuples(st.integers(1, 5), st.integers(1, 6))
