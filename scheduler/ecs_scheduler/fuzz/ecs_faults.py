@@ -31,6 +31,11 @@ READ_TIMEOUT_S = 15.0
 LAUNCHES = ("StartTask", "RunTask")
 LATE_BY_S = (0.5, 40.0)
 VERY_LATE_BY_S = (60.0, 300.0)
+SHOWN_WITHIN_S = 50.0
+"""A task that shows later than this after its call is beyond the bound that a launch is certain
+after; the rest of those 60 s goes by before the call and between two looks.
+"""
+
 HELD_UP_S = 1.0
 """A launch that its process held up this long between deciding and sending may come too late for
 any bound: no check before the call can exclude it.
@@ -157,7 +162,8 @@ class _FaultySession:
         """The request outlives the client that sent it, its process included."""
         endpoint = self.endpoint
         by_s = endpoint.rng.uniform(*(LATE_BY_S if fault == "late" else VERY_LATE_BY_S))
-        endpoint.weather.beyond_bounds += fault == "very_late"
+        shown_after_s = by_s + endpoint.ecs.options.undocumented.missing_after_launch_s
+        endpoint.weather.beyond_bounds += shown_after_s > SHOWN_WITHIN_S
 
         async def arrive() -> None:
             await asyncio.sleep(by_s)
