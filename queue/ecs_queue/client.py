@@ -4,7 +4,7 @@ Every method raises QueueUnreachable where Redis does not answer or refuses. A m
 something may be repeated after that: it has the effect of once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
@@ -264,22 +264,31 @@ class Queue:
         return await self._run(scheduling.reclaim_expired())
 
     async def claim(
-        self, owner: OwnerId, count: int, *, claim_id: str | None = None
+        self,
+        owner: OwnerId,
+        count: int,
+        *,
+        claim_id: str | None = None,
+        enough: Collection[str] = (),
     ) -> tuple[Claim, ...]:
         """Take up to `count` jobs from the head of the queue; due delayed jobs join it first.
 
         The same claim id answers the same jobs, less those that are not held any more. Without
         one, a claim that failed on the way is repeated by the owner's next; an owner claims one
-        at a time.
+        at a time. Jobs of shares that have `enough` are passed by.
 
         Raises:
             LeaseLost: the owner has no live lease.
         """
         word = claim_id or self._unanswered_claims.setdefault(owner, self.new_token())
-        claims = await self._run(scheduling.claim(owner, word, count))
+        claims = await self._run(scheduling.claim(owner, word, count, enough))
         if claim_id is None:
             self._unanswered_claims.pop(owner, None)
         return claims
+
+    async def shares(self) -> frozenset[str]:
+        """Every share that a job was ever submitted for, and `default`."""
+        return await self._run(scheduling.shares())
 
     async def release(self, owner: OwnerId, releases: Sequence[Release]) -> None:
         """Give claimed jobs back, each with the reason why it waits."""

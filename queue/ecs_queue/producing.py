@@ -93,6 +93,14 @@ def _fields(job: Job) -> str:
     marks = {"afterok": "k", "afterany": "a", "afternotok": "n"}
     if others := [each for each in job.depends_on if each.type in marks]:
         pairs.append((">", ",".join(marks[each.type] + each.job for each in others)))
+    if job.share != "default":
+        pairs.append(("T", job.share))
+    pairs += _time_fields(job)
+    return " ".join(f"{name} {value}" for name, value in pairs)
+
+
+def _time_fields(job: Job) -> list[tuple[str, object]]:
+    pairs: list[tuple[str, object]] = []
     if job.timeout_s is not None:
         pairs.append(("q", job.timeout_s))
     if job.not_before is not None:
@@ -103,7 +111,7 @@ def _fields(job: Job) -> str:
         bound = job.max_wait
         action = "C" if bound.action == "cancel" else f"P:{bound.priority}"
         pairs.append(("b", f"{bound.after_s * 1000}:{action}"))
-    return " ".join(f"{name} {value}" for name, value in pairs)
+    return pairs
 
 
 def batches(jobs: Iterable[Job]) -> Iterator[list[Written]]:

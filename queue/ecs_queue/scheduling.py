@@ -1,6 +1,6 @@
 """The commands of schedulers: leases, claims, the launch ledger, and how tasks ended."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ecs_queue.document import from_canonical
@@ -73,8 +73,12 @@ def reclaim_expired() -> Command[int]:
     return Command("reclaim", (), int)
 
 
-def claim(owner: OwnerId, claim_id: str, count: int) -> Command[tuple[Claim, ...]]:
-    """The head of the queue; parsing raises LeaseLost where the owner has no lease."""
+def claim(
+    owner: OwnerId, claim_id: str, count: int, enough: Collection[str] = ()
+) -> Command[tuple[Claim, ...]]:
+    """The head of the queue, less jobs of shares that have `enough`; parsing raises LeaseLost where
+    the owner has no lease.
+    """
     if not claim_id or claim_id.split() != [claim_id]:
         raise ValueError(f"a claim id is one word, not {claim_id!r}")
 
@@ -83,7 +87,12 @@ def claim(owner: OwnerId, claim_id: str, count: int) -> Command[tuple[Claim, ...
             raise _lost(owner)
         return tuple(_claim(each) for each in chunks(reply, 6))
 
-    return Command("claim", (owner, claim_id, count), parse)
+    return Command("claim", (owner, claim_id, count, *sorted(enough)), parse)
+
+
+def shares() -> Command[frozenset[str]]:
+    """Every share that a job was ever submitted for, and `default`."""
+    return Command("shares", (), lambda reply: frozenset(["default", *map(text, reply)]))
 
 
 def release(owner: OwnerId, releases: Sequence[Release]) -> Command[None]:

@@ -88,6 +88,31 @@ class Ranked(Generic[T]):
     held_back: list[tuple[T, str]]
 
 
+class FairParts:
+    """How much of a window of `size` jobs each share may take, by weight, so that all are seen."""
+
+    def __init__(self, rules: Rules, size: int) -> None:
+        self._rules = rules
+        self._size = size
+        self._shares: frozenset[str] = frozenset()
+
+    def know(self, shares: frozenset[str]) -> None:
+        """These shares have or had jobs."""
+        self._shares = shares
+
+    def parts(self) -> dict[str, int]:
+        """Each share's part, at least 1; nothing while there is but one share."""
+        if len(self._shares) < 2:
+            return {}
+        weights = {name: self._rules.of(name).weight for name in self._shares}
+        whole = sum(weights.values())
+        return {name: max(1, int(self._size * each / whole)) for name, each in weights.items()}
+
+    def enough(self, held: Mapping[str, int]) -> list[str]:
+        """The shares that have their part of the window."""
+        return [name for name, part in self.parts().items() if held.get(name, 0) >= part]
+
+
 def rank(waiting: Mapping[str, Sequence[Waiting[T]]], cluster: Cluster, rules: Rules) -> Ranked[T]:
     """Fill the cluster share by share; each share's jobs keep the order they are given in."""
     filling = _Filling(cluster, rules)

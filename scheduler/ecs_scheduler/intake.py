@@ -12,6 +12,7 @@ import structlog
 
 from ecs_queue.states import Claim, Failure, Note, Release
 from ecs_scheduler.errors import JobUnusable, SchedulerError
+from ecs_scheduler.fairness import FairParts
 from ecs_scheduler.launch_signature import launch_signature
 from ecs_scheduler.task_definitions import TaskDefinition
 from ecs_scheduler.window import NOTE_EVERY_S, Held, Window
@@ -37,6 +38,7 @@ EXPIRE_EVERY_S = 1.0
 FIRST_NOTE_AFTER_S = 2.0
 """Most jobs start sooner than this and never need a reason."""
 
+SHARES_EVERY_S = 2.0
 ROTATE_EVERY_S = 5.0
 ROTATED_SHARE = 10
 ROTATED_FOR_MS = 15_000
@@ -56,6 +58,10 @@ class Intake:
         self._claims_checked_at = float("-inf")
         self._rotated_at = float("-inf")
         self._expired_at = float("-inf")
+        self._shares_seen_at = float("-inf")
+        config = around.config
+        rules = config.fair_share.rules(config.shares, config.families)
+        self._fair_parts = FairParts(rules, config.window)
 
     async def gather(self) -> None:
         """Inbox → RUNNABLE → window."""
@@ -66,10 +72,12 @@ class Intake:
             log.warning("documents went to the dead letters", documents=admission.dead)
         await self._expire()
         await self._check_claims()
+        await self._make_room_for_shares()
         await self._rotate()
         for _ in range(CLAIMED_IN_A_PASS // CLAIMED_AT_ONCE):
             count = min(self._window.room, CLAIMED_AT_ONCE)
-            claims = await around.queue.claim(around.owner, count) if count else ()
+            enough = self._fair_parts.enough(self._window.held_by_share())
+            claims = await around.queue.claim(around.owner, count, enough=enough) if count else ()
             await self._take_in(claims)
             if len(claims) < CLAIMED_AT_ONCE:
                 return
@@ -121,6 +129,18 @@ class Intake:
         self._window.keep_only(held)
         lost = [each for each in held if each not in self._window and each not in launching]
         await around.queue.put_back(around.owner, sorted(lost))
+
+    async def _make_room_for_shares(self) -> None:
+        """No share fills the window so that others are not even seen."""
+        around, now = self._around, self._around.clock.monotonic_s()
+        if now - self._shares_seen_at < SHARES_EVERY_S:
+            return
+        self._shares_seen_at = now
+        self._fair_parts.know(await around.queue.shares())
+        spare = self._window.beyond(self._fair_parts.parts())
+        self._window.remove(held.job_id for held in spare)
+        releases = [Release(held.job_id, held.claim.epoch, held.reason) for held in spare]
+        await around.queue.release(around.owner, releases)
 
     async def _rotate(self) -> None:
         """A full window gives part of its longest lanes back, so that no shape keeps the others

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ecs_placement.request import RequestId, Shape, TaskRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from ecs_queue.job import JobId
     from ecs_queue.states import Claim
@@ -125,6 +125,13 @@ class Window:
         for members in shares.values():
             members.sort(key=lambda held: held.rank)
         return dict(shares)
+
+    def beyond(self, parts: Mapping[str, int]) -> list[Held]:
+        """The last jobs of each share that has more than its part."""
+        if not parts:
+            return []
+        shares = self.by_share(self._size)
+        return [held for name, part in parts.items() for held in shares.get(name, ())[part:]]
 
     def held_by_share(self) -> Counter[str]:
         """How many jobs of each share are here."""

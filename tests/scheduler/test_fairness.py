@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecs_scheduler.fairness import Cluster, Demand, Rules, ShareRule, Used, Waiting, rank
+from ecs_scheduler.fairness import Cluster, Demand, FairParts, Rules, ShareRule, Used, Waiting, rank
 from ecs_scheduler.share_settings import FairSharePolicy, FamilySettings, ShareSettings
 
 TOTAL: Demand = (10_000, 10_000, 10)
@@ -188,3 +188,13 @@ def test_fifty_thousand_jobs_are_ranked_quickly() -> None:
     ranked = rank(waiting, used, Rules())
     assert len(ranked.order) == 50_000
     assert time.perf_counter() - began < 2
+
+
+def test_the_window_is_divided_by_weight() -> None:
+    """So that each share is seen; one share alone has all of it."""
+    parts = FairParts(Rules({"a": ShareRule(3.0)}), 100)
+    parts.know(frozenset({"a"}))
+    assert (parts.parts(), parts.enough({"a": 100})) == ({}, [])
+    parts.know(frozenset({"a", "b"}))
+    assert parts.parts() == {"a": 75, "b": 25}
+    assert parts.enough({"a": 75, "b": 24}) == ["a"]

@@ -113,3 +113,16 @@ def test_memory_of_use_favours_the_newcomer(world: Run) -> None:
 
     policy = FairSharePolicy.model_validate({"shareDecaySeconds": 600})
     world(story, fleet=ONE, fair_share=policy)
+
+
+def test_a_backlog_larger_than_the_window_hides_no_share(world: Run) -> None:
+    """Two hundred of a before b, and room to look at twenty."""
+
+    async def story(w: Any) -> None:
+        await w.submit(*(sleep(f"a{i}", 100, share="a") for i in range(200)))
+        await w.until("a0", JobState.RUNNING)
+        await w.submit(sleep("b", 1, share="b"))
+        record = await w.until("b")
+        assert record.starting_at_ms - record.submitted_at_ms <= 150_000
+
+    world(story, fleet=ONE, window=20)

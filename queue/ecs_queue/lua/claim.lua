@@ -1,10 +1,10 @@
--- ARGV: 5 owner, 6 claim id, 7 how many.
+-- ARGV: 5 owner, 6 claim id, 7 how many, then shares that have enough: their jobs are passed by.
 -- Answers nil without a lease, nothing while the queue is suspended, else six values a job: id,
 -- document, epoch, score, launches, runnable ms.
 --
 -- claims holds, per owner, the epoch of the last claim and then the latest claim ids, newest first:
 -- the newest one repeated answers as before; an older one is a straggler that nobody reads.
-local REMEMBERED, PROMOTED = 64, 500
+local REMEMBERED, PROMOTED, PARKED_AT_ONCE = 64, 500, 2000
 local owner, claim_id, count = ARGV[5], ARGV[6], ARGV[7]
 if not has_lease(owner) then
   return false
@@ -69,19 +69,61 @@ for _, id in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', NOW_TEXT, 'LIMIT', 0,
 end
 
 local ids, holdings, epoch = {}, {}, int(call('INCR', EPOCH))
-local popped, most = call('ZPOPMIN', READY, count), tonumber(count)
+local most = tonumber(count)
 local arrays = call('SCARD', ARRAYS) > 0
-for i = 1, #popped, 2 do
-  if #ids >= most then
-    call('ZADD', READY, popped[i + 1], popped[i])  -- children took its place
-  elseif arrays and call('SISMEMBER', ARRAYS, popped[i]) == 1 then
-    for _, child in ipairs(hand_out(popped[i], most - #ids)) do
-      ids[#ids + 1] = child
+local enough, parked = {}, 0
+for i = 8, #ARGV do
+  enough[ARGV[i]] = true
+end
+
+-- What was parked comes back in good time, once its share has not enough any more.
+for _, share in ipairs(call('SMEMBERS', PARKED)) do
+  if not enough[share] then
+    local heads = call('ZPOPMIN', parked_key(share), most)
+    for i = 1, #heads, 2 do
+      call('ZADD', READY, heads[i + 1], heads[i])
     end
-  else
-    ids[#ids + 1] = popped[i]
+    if #heads == 0 then
+      call('SREM', PARKED, share)
+    end
   end
 end
+
+-- Whether a job was passed by, for the sake of other shares.
+local function park(id, score)
+  if #ARGV < 8 then
+    return false
+  end
+  local share = call('HGET', job_key(id), 'T') or 'default'
+  if not enough[share] then
+    return false
+  end
+  call('SADD', PARKED, share)
+  call('ZADD', parked_key(share), score, id)
+  parked = parked + 1
+  return true
+end
+
+local function take(popped)
+  for i = 1, #popped, 2 do
+    if #ids >= most then
+      call('ZADD', READY, popped[i + 1], popped[i])  -- children took its place
+    elseif park(popped[i], popped[i + 1]) then
+      -- it waits until its share has less
+    elseif arrays and call('SISMEMBER', ARRAYS, popped[i]) == 1 then
+      for _, child in ipairs(hand_out(popped[i], most - #ids)) do
+        ids[#ids + 1] = child
+      end
+    else
+      ids[#ids + 1] = popped[i]
+    end
+  end
+end
+
+repeat
+  local before = parked
+  take(call('ZPOPMIN', READY, most - #ids))
+until parked == before or #ids >= most or parked >= PARKED_AT_ONCE
 for _, id in ipairs(ids) do
   holdings[#holdings + 1] = id
   holdings[#holdings + 1] = epoch

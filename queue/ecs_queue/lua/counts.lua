@@ -1,5 +1,8 @@
 -- Answers pairs: state, number of jobs. Counted from the sets themselves, so nothing can drift.
 local runnable = call('ZCARD', READY) + call('ZCARD', DELAYED) + call('ZCARD', SUSPENDED)
+for _, share in ipairs(call('SMEMBERS', PARKED)) do
+  runnable = runnable + call('ZCARD', parked_key(share))
+end
 for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
   runnable = runnable + call('HLEN', claimed_key(owner))
 end

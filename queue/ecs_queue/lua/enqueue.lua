@@ -135,6 +135,9 @@ local function write_job(key, score, submitted, fields)
     elseif name ~= '>' then
       values[#values + 1] = name
       values[#values + 1] = value
+      if name == 'T' then
+        call('SADD', SHARES, value)
+      end
       watched = watched or name == 'd' or name == 'b'
     end
   end

@@ -58,6 +58,9 @@ for _, each in ipairs({
     if each == 'RUNNABLE' then
       claimed()
       zset(READY, false)
+      for _, share in ipairs(call('SMEMBERS', PARKED)) do
+        zset(parked_key(share), false)
+      end
       zset(DELAYED, false)
       zset(SUSPENDED, false)
     else

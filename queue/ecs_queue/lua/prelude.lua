@@ -10,6 +10,7 @@
 --   q timeout in s   e timed out: why   d deadline ms   b bound on the wait: ms:action[:priority]
 --   k dependencies that are open (of a PENDING job)
 --   N I S F C Q M E of the parent of an array, P J of a child: see arrays.lua
+--   T share (tenant), if not default
 --   v suspended: ms before which a resumed job is not due
 -- Short names and a separate document keep the hash in its compact encoding. Who holds a job says
 -- claimed:<owner>, a hash of job id to epoch: claiming a hundred jobs is one write, not hundreds.
@@ -54,6 +55,13 @@ end
 
 local function alive_key(parent)
   return PREFIX .. 'alive:' .. parent
+end
+
+-- parked:<share> holds what a claim came across while that share had its fair part already; `parked`
+-- names these shares, `shares` all that were ever seen beside `default`.
+local PARKED, SHARES = PREFIX .. 'parked', PREFIX .. 'shares'
+local function parked_key(share)
+  return PREFIX .. 'parked:' .. share
 end
 
 local function claimed_key(owner)
@@ -131,6 +139,9 @@ end
 -- Takes a RUNNABLE job out of wherever it waits; whoever holds it holds it no more.
 local function take_out(id)
   call('ZREM', READY, id)
+  for _, share in ipairs(call('SMEMBERS', PARKED)) do
+    call('ZREM', parked_key(share), id)
+  end
   call('ZREM', DELAYED, id)
   call('ZREM', SUSPENDED, id)
   for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do

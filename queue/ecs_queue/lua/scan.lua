@@ -1,4 +1,4 @@
--- ARGV: 5 claimed | ready | delayed | suspended | a state, 6 cursor, 7 about how many.
+-- ARGV: 5 claimed | ready | parked | delayed | suspended | a state, 6 cursor, 7 about how many.
 -- Answers the next cursor, and pairs: id, document.
 local source, ids, cursor = ARGV[5], {}, '0'
 if source == 'claimed' then
@@ -6,6 +6,19 @@ if source == 'claimed' then
     for _, id in ipairs(call('HKEYS', claimed_key(owner))) do
       ids[#ids + 1] = id
     end
+  end
+elseif source == 'parked' then
+  local shares = call('SMEMBERS', PARKED)
+  table.sort(shares)
+  local at, within = string.match(ARGV[6], '^(%d+):(%d+)$')
+  at = tonumber(at or 1)
+  if shares[at] then
+    local page = call('ZSCAN', parked_key(shares[at]), within or 0, 'COUNT', ARGV[7])
+    for i = 1, #page[2], 2 do
+      ids[#ids + 1] = page[2][i]
+    end
+    at = page[1] == '0' and at + 1 or at
+    cursor = shares[at] and at .. ':' .. page[1] or '0'
   end
 else
   local sets = {ready = READY, delayed = DELAYED, suspended = SUSPENDED}

@@ -1,0 +1,2 @@
+-- Answers the shares that were seen beside `default`.
+return call('SMEMBERS', SHARES)
