@@ -5,6 +5,7 @@ canonical forms, so comparing two of them tells a duplicate from a conflict.
 """
 
 import difflib
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
@@ -12,8 +13,28 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
 
 from ecs_queue.errors import InvalidJob
-from ecs_queue.job import MAX_DOCUMENT_BYTES, TRUSTED, Job, JobId
+from ecs_queue.job import (
+    CPU_PATTERN,
+    JOB_ID_PATTERN,
+    MAX_DOCUMENT_BYTES,
+    MEMORY_PATTERN,
+    SHARE_PATTERN,
+    TAG_PATTERN,
+    TRUSTED,
+    Job,
+    JobId,
+)
+from ecs_queue.retrying import EXIT_CODE_PATTERN, REASON_PATTERN
 
+_IN_WORDS = {
+    JOB_ID_PATTERN: "must have 1 to 128 letters, digits, _ . : / or -",
+    SHARE_PATTERN: "must have 1 to 255 letters, digits, _ . or -",
+    TAG_PATTERN: "must have letters, digits, spaces and _ . : / = + - @ only",
+    CPU_PATTERN: 'must be CPU units such as "1024", or "1 vCPU"',
+    MEMORY_PATTERN: 'must be MiB such as "2048", or "2 GB"',
+    REASON_PATTERN: "must be one line that has * at its end only",
+    EXIT_CODE_PATTERN: "must be digits, then perhaps *",
+}
 _SHOWN_PROBLEMS = 10
 _SHOWN_CHARACTERS = 60
 
@@ -32,10 +53,7 @@ def parse_job(document: bytes | str, default_id: str | None = None) -> Job:
             f"the document has {len(raw)} bytes; at most {MAX_DOCUMENT_BYTES} are taken:"
             " keep large data elsewhere and pass a reference to it"
         )
-    try:
-        value = from_json(raw)
-    except ValueError as error:
-        raise InvalidJob(f"the document is not JSON: {error}") from None
+    value = read_json(raw, "the document")
     if not isinstance(value, dict):
         raise InvalidJob(
             f"a job is a JSON object with at least task_definition, this is {_kind(value)}"
@@ -43,6 +61,28 @@ def parse_job(document: bytes | str, default_id: str | None = None) -> Job:
     if "id" not in value and default_id is not None:
         raw = to_json({"id": default_id, **value})
     return job_from_json(raw)
+
+
+def read_json(raw: bytes, what: str) -> Any:
+    """JSON in which no object has a member twice: readers differ on which of the two counts.
+
+    Raises:
+        InvalidJob: it is none; `what` says what the user calls it.
+    """
+    try:
+        value = from_json(raw)
+    except ValueError as error:
+        raise InvalidJob(f"{what} is not JSON: {error}") from None
+    # Numbers stay text: their values are not looked at, and int() refuses very long ones.
+    json.loads(raw, object_pairs_hook=_refuse_repetition, parse_int=str, parse_float=str)
+    return value
+
+
+def _refuse_repetition(members: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in members]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidJob(f"{_shown(twice)}: stands twice in one object")
 
 
 def job_from_json(raw: bytes) -> Job:
@@ -84,6 +124,8 @@ def _problem(details: ErrorDetails) -> str:
             return f"{path}: {message}" if path else message
         case "literal_error":
             return f"{path}: expected {context['expected']}, got {_shown(details['input'])}"
+        case "string_pattern_mismatch" if context.get("pattern") in _IN_WORDS:
+            return f"{path}: {_IN_WORDS[context['pattern']]}, got {_shown(details['input'])}"
         case _:
             message = details["msg"].removeprefix("Input ").replace("should", "must", 1)
             return f"{path}: {message}, got {_shown(details['input'])}"

@@ -182,7 +182,7 @@ class Job(OwnModel):
     overrides: TaskOverride = TaskOverride()
     group: str | None = Field(default=None, min_length=1, max_length=255)
     priority: int = Field(default=0, ge=0, le=1000)
-    share: str = Field(default="default", pattern=r"^[A-Za-z0-9_.-]{1,255}$")
+    share: str = Field(default="default", pattern=SHARE_PATTERN)
     retry: Retry = Field(default=Retry(), validation_alias=AliasChoices("retry", "retryStrategy"))
     timeout_s: int | None = Field(default=None, ge=1, le=30 * 86_400)
     not_before: Moment | None = None
@@ -249,6 +249,12 @@ class Job(OwnModel):
     def _check_overrides(self) -> None:
         if not self.overrides.model_fields_set:
             return
+        names = [each.name for each in self.overrides.container_overrides]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(
+                f'overrides.containerOverrides: container "{twice}" stands there twice'
+            )
         size = len(self.overrides.model_dump_json(by_alias=True, exclude_defaults=True))
         if size > MAX_OVERRIDES_CHARACTERS:
             raise ValueError(

@@ -20,8 +20,9 @@ def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
-ReasonGlob = Annotated[str, Field(max_length=512, pattern=r"^[^*\n]*\*?$")]
-ExitCodeGlob = Annotated[str, Field(max_length=512, pattern=r"^[0-9]*\*?$")]
+REASON_PATTERN, EXIT_CODE_PATTERN = r"^[^*\n]*\*?$", r"^[0-9]*\*?$"
+ReasonGlob = Annotated[str, Field(max_length=512, pattern=REASON_PATTERN)]
+ExitCodeGlob = Annotated[str, Field(max_length=512, pattern=EXIT_CODE_PATTERN)]
 Action = Annotated[
     Literal["RETRY", "EXIT"],
     BeforeValidator(_upper),

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 
 from ecs_queue import contract
-from ecs_queue.document import parse_job
+from ecs_queue.document import parse_job, read_json
 from ecs_queue.errors import InvalidGraph, InvalidJob, QueueError, QueueUnreachable, UnknownJob
 from ecs_queue.job import MAX_DOCUMENT_BYTES, Job, JobId
 from ecs_queue.states import (
@@ -247,10 +247,7 @@ async def _body(request: Request) -> bytes:
 
 
 def _parse_array(body: bytes, new_id: Callable[[], str]) -> list[Job]:
-    try:
-        documents = from_json(body)
-    except ValueError as error:
-        raise InvalidJob(f"the body is not JSON: {error}") from None
+    documents = read_json(body, "the body")
     if len(documents) > MAX_JOBS:
         raise InvalidJob(f"{len(documents)} jobs in one request; at most {MAX_JOBS} are taken")
     jobs, problems = [], []

@@ -121,7 +121,7 @@ UNUSABLE = {
     "missing.jsonl": (None, "--file: cannot read missing.jsonl: No such file or directory"),
     ".": (None, "--file: cannot read .: Is a directory"),
     "empty.jsonl": ("\n \n", "--file: empty.jsonl holds no jobs"),
-    "bad.json": ("[1,", "bad.json: is not JSON: "),
+    "bad.json": ("[1,", "bad.json: it is not JSON: "),
     "list.json": ("[1]", "list.json, item 0: a job is a JSON object"),
 }
 

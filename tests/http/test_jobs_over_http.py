@@ -75,6 +75,10 @@ BAD = {
     "empty": (b"", "the document is not JSON"),
     "number": (b"3", "a job is a JSON object"),
     "array-not-json": (b"[1,", "the body is not JSON"),
+    "array-repeats-member": (
+        b'[{"task_definition": "t", "priority": 1, "priority": 2}]',
+        '"priority": stands twice in one object',
+    ),
     "missing": (b"{}", "task_definition: required, but missing"),
     "unknown": (b'{"task_definition": "a", "prio": 1}', "prio: unknown field"),
     "type": (b'{"task_definition": "a", "priority": "1"}', "priority: must be a valid integer"),

@@ -55,7 +55,7 @@ def test_pasted_run_task_overrides() -> None:
         ([], "a job is a JSON object with at least task_definition, this is a list"),
         (None, "this is null"),
         ({"id": "a"}, "task_definition: required, but missing"),
-        ({**SMALLEST, "id": "a b"}, 'id: String must match pattern'),
+        ({**SMALLEST, "id": "a b"}, 'id: must have 1 to 128 letters, digits, _ . : / or -, got "a b"'),
         ({**SMALLEST, "id": "a" * 129}, "(131 characters)"),
         ({**SMALLEST, "prority": 1}, "prority: unknown field; did you mean priority?"),
         ({**SMALLEST, "zzz": 1}, "zzz: unknown field; known here: id, task_definition,"),
@@ -66,7 +66,19 @@ def test_pasted_run_task_overrides() -> None:
         ({**SMALLEST, "retry": {"attempts": 11}}, "retry.attempts: must be less than or equal"),
         ({**SMALLEST, "group": "g" * 256}, "group: String must have at most 255 characters"),
         ({**SMALLEST, "tags": {"aws:a": "1"}}, 'tags: "aws:a": tag keys beginning with aws:'),
-        ({**SMALLEST, "tags": {"a!": "1"}}, "tags.a!: String must match pattern"),
+        ({**SMALLEST, "tags": {"a!": "1"}}, "tags.a!: must have letters, digits, spaces and"),
+        ({**SMALLEST, "share": "a b"}, "share: must have 1 to 255 letters"),
+        ({**SMALLEST, "overrides": {"cpu": "much"}}, 'overrides.cpu: must be CPU units such as "1024"'),
+        ({**SMALLEST, "overrides": {"memory": "1 PB"}}, 'overrides.memory: must be MiB such as "2048"'),
+        (b'{"id": "a", "task_definition": "t", "id": "b"}', '"id": stands twice in one object'),
+        (
+            b'{"id": "a", "task_definition": "t", "tags": {"a": "1", "a": "2"}}',
+            '"a": stands twice in one object',
+        ),
+        (
+            {**SMALLEST, "overrides": {"containerOverrides": [{"name": "c"}, {"name": "c"}]}},
+            'overrides.containerOverrides: container "c" stands there twice',
+        ),
         ({**SMALLEST, "propagate_tags": "SERVICE"}, "expected 'TASK_DEFINITION' or 'NONE'"),
         (
             {**SMALLEST, "overrides": {"containerOverrides": [{"name": "c", "enviroment": []}]}},
@@ -146,7 +158,8 @@ jobs = st.builds(
     priority=st.integers(0, 1000),
     overrides=st.fixed_dictionaries(
         {"containerOverrides": st.lists(st.builds(lambda n, c: {"name": n, "command": c}, texts,
-                                                  st.lists(texts, max_size=3)), max_size=3)}
+                                                  st.lists(texts, max_size=3)),
+                                        max_size=3, unique_by=lambda each: each["name"])}
     ),
     tags=st.dictionaries(st.from_regex(r"[b-z]{1,9}", fullmatch=True), st.just("ä 1"), max_size=4),
     retry=st.fixed_dictionaries({"attempts": st.integers(1, 10)}),

@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from pydantic_core import from_json
-
 from ecs_queue.batch import job_from_submit_job
-from ecs_queue.document import canonical
+from ecs_queue.document import canonical, read_json
 from ecs_queue.errors import InvalidJob
 from ecs_scheduler.cli.failures import InvalidInput
 from ecs_scheduler.cli.job_files import SHOWN_PROBLEMS, entries, shown
@@ -40,10 +38,7 @@ def converted(file: IO[bytes], name: str, container: str, unique: str) -> Iterat
 
 
 def _request(document: bytes) -> dict[str, object]:
-    try:
-        value = from_json(document)
-    except ValueError as error:
-        raise InvalidJob(f"the request is not JSON: {error}") from None
+    value = read_json(document, "the request")
     if not isinstance(value, dict):
         raise InvalidJob("a SubmitJob request is a JSON object")
     return value

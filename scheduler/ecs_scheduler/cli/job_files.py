@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
-from ecs_queue.document import canonical, parse_job
+from ecs_queue.document import canonical, parse_job, read_json
 from ecs_queue.errors import InvalidJob
 from ecs_queue.job import MAX_DOCUMENT_BYTES, Job
 from ecs_scheduler.cli.failures import InvalidInput
@@ -143,9 +143,9 @@ def _items(file: IO[bytes], name: str) -> Iterator[Entry]:
             f"{shown(name)}: more than {MAX_ARRAY_BYTES} bytes; put one job per line instead"
         )
     try:
-        value = from_json(raw)
-    except ValueError as error:
-        raise InvalidInput(f"{shown(name)}: is not JSON: {error}") from None
+        value = read_json(raw, "it")
+    except InvalidJob as error:
+        raise InvalidInput(f"{shown(name)}: {error}") from None
     for index, item in enumerate(value if isinstance(value, list) else [value]):
         yield Entry(f"item {index}", to_json(item))
 
@@ -155,8 +155,8 @@ def _document(raw: bytes) -> bytes:
     if b'"job"' not in raw or len(raw) > MAX_LINE_BYTES:
         return raw
     try:
-        value = from_json(raw)
-    except ValueError:
+        value = read_json(raw, "the document")
+    except InvalidJob:
         return raw  # parse_job says what is wrong with it
     if isinstance(value, dict) and "job" in value and "task_definition" not in value:
         return to_json(value["job"])
