@@ -26,6 +26,7 @@ from botocore.exceptions import (
 )
 
 from ecs_queue.states import InstanceArn, LaunchToken, TaskArn
+from ecs_scheduler import timestamps
 from ecs_scheduler.budget import Budget, ReadPurpose, TokenBucket
 from ecs_scheduler.container_instances import ContainerInstance, parse_container_instance
 from ecs_scheduler.errors import (
@@ -132,6 +133,8 @@ async def connect(
     async with AsyncExitStack() as stack:
         try:
             session = AioSession(profile=config.profile)
+            parsers = session.get_component("response_parser_factory")
+            parsers.set_parser_defaults(timestamp_parser=timestamps.parsed)
             if http_session_cls is None and await session.get_credentials() is None:
                 raise AwsRefused(
                     "no AWS credentials found; set AWS_PROFILE (or --profile), "
