@@ -18,6 +18,7 @@ from ecs_queue.states import JobState
 from ecs_scheduler import ecs
 from ecs_scheduler.clock import SystemClock
 from ecs_scheduler.config import Config
+from ecs_scheduler.logs import configure_logging
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.service import Service
 from ecs_simulator import FEW_CAPABILITIES, InstanceGroup, Lifecycle, Options, SimulatedEcs
@@ -36,6 +37,7 @@ BATCH = {
 
 def run(quick: bool = False) -> list[Row]:
     """Jobs/s with equal jobs (ten to a call) and with jobs that all differ (one to a call)."""
+    configure_logging("json", "error")
     count = 500 if quick else 5_000
     return [
         asyncio.run(_jobs_per_s("equal jobs", count, distinct=False)),

@@ -1,5 +1,5 @@
-"""Times in AWS answers. ECS sends seconds since the epoch; the SDK's own parser takes a fifth of the
-time of describing tasks, because it goes through a time zone database for each of them.
+"""Times in AWS answers. ECS sends seconds since the epoch; the SDK's own parser takes a fifth of
+the time of describing tasks, because it goes through a time zone database for each of them.
 """
 
 from datetime import UTC, datetime
