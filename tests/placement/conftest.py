@@ -3,11 +3,16 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
 from ecs_placement.request import RequestId, Shape, TaskRequest
 from ecs_placement.snapshot import Instance, InstanceId
 
 Vector = tuple[int, int, int, int]
+
+# A shared machine is no reason to fail: the time of one example says nothing about the code.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture
