@@ -6,7 +6,7 @@ from importlib import import_module
 
 from benchmarks.report import Row, show
 
-BENCHMARKS = ("placement", "queue", "simulator", "service", "reliability")
+BENCHMARKS = ("placement", "queue", "simulator", "service", "reliability", "fairness")
 
 
 def main() -> None:

@@ -11,8 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy.typing as npt
 
 T = TypeVar("T")
 
@@ -116,6 +120,8 @@ class FairParts:
 def rank(waiting: Mapping[str, Sequence[Waiting[T]]], cluster: Cluster, rules: Rules) -> Ranked[T]:
     """Fill the cluster share by share; each share's jobs keep the order they are given in."""
     filling = _Filling(cluster, rules)
+    if not filling.coupled:
+        return _merged(waiting, filling)
     lanes = {name: filling.lane(name, jobs) for name, jobs in waiting.items() if jobs}
     heap = [(lane.level, name) for name, lane in lanes.items()]
     heapq.heapify(heap)
@@ -135,6 +141,26 @@ def rank(waiting: Mapping[str, Sequence[Waiting[T]]], cluster: Cluster, rules: R
         order.append(job.job)
         heapq.heapreplace(heap, (lane.level, lane.name))
     return Ranked(order, held_back)
+
+
+def _merged(waiting: Mapping[str, Sequence[Waiting[T]]], filling: _Filling) -> Ranked[T]:
+    """The same where no bound spans shares, many times as fast: a share's level only rises, so
+    filling job by job comes to sorting all jobs by the level of their share before them.
+    """
+    held_back: list[tuple[T, str]] = []
+    jobs: list[T] = []
+    levels = [np.empty(0)]
+    for name in sorted(waiting):
+        lane: _Lane[T] = filling.lane(name, ())
+        allowed = filling.allowed(lane, waiting[name], held_back)
+        if not allowed:
+            continue
+        demands = np.array([each.demand for each in allowed], dtype=np.int64)
+        levels.append(filling.levels(name, demands))
+        jobs.extend(each.job for each in allowed)
+    # Stable, so that equal levels keep the order of names and, within a share, that of its jobs.
+    order = np.argsort(np.concatenate(levels), kind="stable")
+    return Ranked([jobs[i] for i in order.tolist()], held_back)
 
 
 @dataclass(slots=True)
@@ -166,6 +192,35 @@ class _Filling:
         kept = rules.reservation**active if rules.reservation and active else 0.0
         self._lent = [amount * (1 - kept) for amount in cluster.total] if kept else None
         self._all = [sum(each.amount[i] for each in cluster.used.values()) for i in range(3)]
+
+    @property
+    def coupled(self) -> bool:
+        """Whether what one share gets may hold another back."""
+        return self._lent is not None or bool(self._rules.families)
+
+    def allowed(
+        self, lane: _Lane[T], jobs: Sequence[Waiting[T]], held_back: list[tuple[T, str]]
+    ) -> Sequence[Waiting[T]]:
+        """The jobs within the share's own quotas; the others go to `held_back`."""
+        if not lane.bounded:
+            return jobs
+        taken = []
+        for job in jobs:
+            reason = self.refusal(lane, job)
+            if reason:
+                held_back.append((job.job, reason))
+            else:
+                self.take(lane, job)
+                taken.append(job)
+        return taken
+
+    def levels(self, name: str, demands: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """The share's level before each of these is added to what it uses."""
+        used = self._used.get(name, Used())
+        before = np.array(used.amount) + demands.cumsum(axis=0) - demands
+        dominant = (before * np.array(self._parts)).max(axis=1)
+        levels: npt.NDArray[np.float64] = (dominant + used.history) / self._rules.of(name).weight
+        return levels
 
     def lane(self, name: str, jobs: Sequence[Waiting[T]]) -> _Lane[T]:
         """The share as it stands before anything is added."""
