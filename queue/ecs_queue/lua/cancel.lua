@@ -27,9 +27,9 @@ end
 local function cancel_one(id, state)
   local key = job_key(id)
   if state == 'RUNNABLE' or state == 'PENDING' then
-    take_out(id)
     call('HSET', key, 'c', REASON)
     end_job(id, state, 'CANCELLED', REASON)
+    take_out(id)  -- last: a script that fails half-way leaves no job that waits nowhere
     return 'CANCELLED'
   elseif state == 'STARTING' or state == 'RUNNING' then
     call('HSETNX', key, 'c', REASON)

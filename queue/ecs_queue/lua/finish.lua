@@ -10,52 +10,60 @@ if not id then
 end
 local key = job_key(id)
 
-local function remember_attempt()
-  local job = call('HMGET', key, 'h', 'z', 'u')
+-- Redis takes nothing back when a script fails half-way, so everything is read and decided before
+-- the first write, and the task is forgotten last: whoever asks again starts from what is there.
+local job = call('HMGET', key, 's', 'c', 'm', 'e', 'f', 'i', 'h', 'z', 'u')
+local from = job[1]
+
+local function history()
   local attempt = table.concat(
-    {task, job[2] or '', job[3] or '', NOW_TEXT, exit_code, reason}, '\t')
-  local past = job[1] and job[1] .. '\n' .. attempt or attempt
+    {task, job[8] or '', job[9] or '', NOW_TEXT, exit_code, reason}, '\t')
+  local past = job[7] and job[7] .. '\n' .. attempt or attempt
   local _, breaks = string.gsub(past, '\n', '')
   if breaks >= ATTEMPTS_KEPT then
     past = string.sub(past, string.find(past, '\n', 1, true) + 1)
   end
-  call('HSET', key, 'h', past)
+  return past
 end
 
--- The state to go to, and why.
+-- The state to go to, why, and which count of failures goes up to what.
 local function decide()
-  local job = call('HMGET', key, 'c', 'm', 'e')
+  local failed, broken = tonumber(job[5] or '0') + 1, tonumber(job[6] or '0') + 1
   if verdict == 'S' then
     return 'SUCCEEDED', reason
-  elseif job[1] then
-    return 'CANCELLED', job[1]
-  elseif job[3] or verdict == 'X' then
-    call('HINCRBY', key, 'f', 1)
-    return 'FAILED', job[3] or reason
+  elseif job[2] then
+    return 'CANCELLED', job[2]
+  elseif job[4] or verdict == 'X' then
+    return 'FAILED', job[4] or reason, 'f', failed
   elseif verdict == 'F' then
-    local attempts, failed = tonumber(job[2] or '1'), call('HINCRBY', key, 'f', 1)
+    local attempts = tonumber(job[3] or '1')
     local which = ' (attempt ' .. int(failed) .. ' of ' .. int(attempts) .. ')'
-    return failed < attempts and 'RUNNABLE' or 'FAILED', reason .. (attempts > 1 and which or '')
+    local to = failed < attempts and 'RUNNABLE' or 'FAILED'
+    return to, reason .. (attempts > 1 and which or ''), 'f', failed
+  elseif broken <= tonumber(ARGV[10]) then
+    return 'RUNNABLE', reason, 'i', broken
   end
-  local failed = call('HINCRBY', key, 'i', 1)
-  if failed <= tonumber(ARGV[10]) then
-    return 'RUNNABLE', reason
-  end
-  return 'FAILED', reason .. ' (more infrastructure failures than the ' .. ARGV[10] .. ' allowed)'
+  local why = ' (more infrastructure failures than the ' .. ARGV[10] .. ' allowed)'
+  return 'FAILED', reason .. why, 'i', broken
 end
 
-local from = call('HGET', key, 's')
-remember_attempt()
-call('HDEL', LIVE, task)
-local to, why = decide()
-if to == 'RUNNABLE' then
-  call('HSET', key, 'r', NOW_TEXT)
-  run_again(id, from, why, tonumber(ARGV[9]))
-else
-  if exit_code ~= '' then
-    call('HSET', key, 'x', exit_code)
+local to, why, count, number = decide()
+local delay_ms, past = tonumber(ARGV[9]), history()
+if from then
+  call('HSET', key, 'h', past)
+  if count then
+    call('HSET', key, count, int(number))
   end
-  end_job(id, from, to, why)
+  if to == 'RUNNABLE' then
+    call('HSET', key, 'r', NOW_TEXT)
+    run_again(id, from, why, delay_ms)
+  else
+    if exit_code ~= '' then
+      call('HSET', key, 'x', exit_code)
+    end
+    end_job(id, from, to, why)
+  end
 end
 call('SET', ended_key, to, 'EX', REMEMBERED_S)
+call('HDEL', LIVE, task)
 return to

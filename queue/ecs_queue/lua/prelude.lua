@@ -177,6 +177,7 @@ local tell_dependents, end_rest, child_ended, look_at, wake
 
 local function finish_job(id, from, to, reason, parent)
   local key = job_key(id)
+  local waited_for = from == 'PENDING' and depends_on(call('GET', doc_key(id))) or {}
   call('HSET', key, 's', to, 'w', reason, 'y', NOW_TEXT)
   call('SREM', CANCELS, id)
   call('ZREM', DUE, id)
@@ -192,10 +193,8 @@ local function finish_job(id, from, to, reason, parent)
     call('EXPIRE', key, RETENTION_S)
     call('EXPIRE', doc_key(id), RETENTION_S)
   end
-  if from == 'PENDING' then
-    for _, on in ipairs(depends_on(call('GET', doc_key(id)))) do
-      call('HDEL', after_key(on), id)
-    end
+  for _, on in ipairs(waited_for) do
+    call('HDEL', after_key(on), id)
   end
   report(id, to, reason)
 end
@@ -225,11 +224,13 @@ end
 -- STARTING or RUNNING back to RUNNABLE; what belonged to the launch is forgotten.
 local function run_again(id, from, reason, delay_ms)
   local key = job_key(id)
+  to_queue(id, call('HGET', key, 'o'), delay_ms)
   call('HSET', key, 's', 'RUNNABLE', 'w', reason)
   call('HDEL', key, 'l', 'a', 'z', 'g', 'u', 'x')
-  call('ZREM', IN[from], id)
+  if IN[from] then
+    call('ZREM', IN[from], id)
+  end
   call('ZREM', TIMEOUTS, id)
-  to_queue(id, call('HGET', key, 'o'), delay_ms)
   watch(id)
   report(id, 'RUNNABLE', reason)
 end

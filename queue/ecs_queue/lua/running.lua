@@ -3,14 +3,16 @@ for i = 5, #ARGV, 3 do
   local id, instance = call('HGET', LIVE, ARGV[i]), ARGV[i + 2]
   if id then
     local key = job_key(id)
+    local job = call('HMGET', key, 's', 'q')
+    -- Before the first write: Redis takes nothing back when a script fails half-way.
+    local due = job[2] and int(tonumber(ARGV[i + 1]) + tonumber(job[2]) * 1000)
     if instance ~= '' then
       call('HSET', key, 'z', instance)
     end
-    if call('HGET', key, 's') == 'STARTING' then
+    if job[1] == 'STARTING' then
       call('HSET', key, 's', 'RUNNING', 'u', ARGV[i + 1])
-      local timeout_s = call('HGET', key, 'q')
-      if timeout_s then
-        call('ZADD', TIMEOUTS, int(tonumber(ARGV[i + 1]) + tonumber(timeout_s) * 1000), id)
+      if due then
+        call('ZADD', TIMEOUTS, due, id)
       end
       call('ZREM', IN.STARTING, id)
       call('ZADD', IN.RUNNING, NOW_TEXT, id)

@@ -1,17 +1,18 @@
 -- ARGV: 5 token, then four a job: S | R | A | F, id,
 --   S: task ARN, instance ARN ('' = not known)     R: reason, delay in ms     A, F: reason, 0
 -- A is R by absence: the token stays doubted. A task that some job has is no other job's.
--- Whatever the ledger entry no longer names was settled before.
+-- Whatever the ledger entry no longer names was settled before; a name is struck out last, since
+-- Redis takes nothing back when a script fails half-way.
 local token = ARGV[5]
 local launch_key = PREFIX .. 'launch:' .. token
 
 local function started(id, task, instance)
   local key = job_key(id)
-  call('HSET', key, 'a', task)
+  local launches = tonumber(call('HGET', key, 'n') or '0') + 1
+  call('HSET', key, 'a', task, 'n', int(launches))
   if instance ~= '' then
     call('HSET', key, 'z', instance)
   end
-  call('HINCRBY', key, 'n', 1)
   call('HSET', LIVE, task, id)
 end
 
@@ -30,7 +31,7 @@ end
 for i = 6, #ARGV, 4 do
   local kind, id = ARGV[i], ARGV[i + 1]
   local taken = kind == 'S' and is_known_task(ARGV[i + 2])
-  if not taken and call('HDEL', launch_key, 'job:' .. id) == 1 then
+  if not taken and call('HEXISTS', launch_key, 'job:' .. id) == 1 then
     if kind == 'S' then
       started(id, ARGV[i + 2], ARGV[i + 3])
     else
@@ -39,6 +40,7 @@ for i = 6, #ARGV, 4 do
       end
       not_started(kind, id, ARGV[i + 2], tonumber(ARGV[i + 3]))
     end
+    call('HDEL', launch_key, 'job:' .. id)
   end
 end
 if call('HLEN', launch_key) <= 2 then
