@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic_core import to_json
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from ecs_queue import contract
@@ -34,6 +35,7 @@ from ecs_queue.states import (
     Submission,
 )
 from ecs_queue.steering import Steering
+from ecs_scheduler.http_body import BODY_TIMEOUT_S, BodyTooSlow, in_time
 from ecs_scheduler.http_steering import steering_router
 from ecs_scheduler.metrics import CONTENT_TYPE, Metrics
 from ecs_scheduler.presentation import outcome_name, record_as_json
@@ -45,8 +47,12 @@ MAX_JOBS = 10_000
 
 PING_TIMEOUT_S = 2.0
 
-# After a 413 the rest of the body may still be on its way; nobody will read it.
-EXTRA_HEADERS = {413: {"Connection": "close"}, 503: {"Retry-After": "2"}}
+# After a 408 or 413 the rest of the body may still be on its way; nobody will read it.
+EXTRA_HEADERS = {
+    408: {"Connection": "close"},
+    413: {"Connection": "close"},
+    503: {"Retry-After": "2"},
+}
 
 
 class JobQueue(Protocol):
@@ -84,6 +90,7 @@ class Backend:
     metrics: Metrics
     new_id: Callable[[], str]
     stale_after_s: float = 120.0
+    body_timeout_s: float = BODY_TIMEOUT_S
 
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
@@ -103,7 +110,9 @@ def create_app(backend: Backend) -> FastAPI:
             InvalidGraph: _answers(400),
             InvalidJob: _answers(400),
             UnknownJob: _answers(404),
+            BodyTooSlow: _answers(408),
             BodyTooLarge: _answers(413),
+            HTTPException: _no_such_route,
             QueueUnreachable: _answers(503),
             QueueError: _answers(500),
             ClientDisconnect: _answers(400),
@@ -195,7 +204,7 @@ async def submit(request: Request, backend: FromBackend) -> Response:
     An array whose jobs depend on one another is a graph: all of it or, with 400, none.
     Without an id the service makes one up: then a repeated request is a second job.
     """
-    body = await _body(request)
+    body = await in_time(_body(request), backend.body_timeout_s)
     if body.lstrip()[:1] == b"[":
         jobs = _parse_array(body, backend.new_id)
         depend = any(each.depends_on for each in jobs)
@@ -285,6 +294,13 @@ def _answers(status_code: int) -> Handler:
         return JSONResponse({"error": str(error)}, status_code, EXTRA_HEADERS.get(status_code))
 
     return handler
+
+
+async def _no_such_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    what = {404: "there is nothing here", 405: "this is not the method for it"}
+    message = f"{request.method} {request.url.path}: {what.get(error.status_code, error.detail)}"
+    return JSONResponse({"error": message}, error.status_code, error.headers)
 
 
 async def _refuse_foreign_pages(request: Request, call_next: Any) -> Response:

@@ -11,6 +11,9 @@ from fastapi import FastAPI
 
 from ecs_scheduler.errors import HttpSideUnavailable
 
+MAX_CONNECTIONS = 500
+"""Beyond these, and as many requests, the answer is 503: sockets are what we run out of first."""
+
 GRACE_S = 2
 """How long a stopping server waits for requests under way."""
 
@@ -29,7 +32,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, listener: socket.socket) -> AsyncIterator[str]:
+async def serving(
+    app: FastAPI, listener: socket.socket, *, max_connections: int = MAX_CONNECTIONS
+) -> AsyncIterator[str]:
     """Serve `app` on `listener` while the context is open; gives the base URL."""
     config = uvicorn.Config(
         app,
@@ -37,6 +42,7 @@ async def serving(app: FastAPI, listener: socket.socket) -> AsyncIterator[str]:
         log_config=None,
         access_log=False,
         server_header=False,
+        limit_concurrency=max_connections,
         timeout_graceful_shutdown=GRACE_S,
     )
     server = _Server(config)

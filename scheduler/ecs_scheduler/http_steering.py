@@ -20,6 +20,7 @@ from ecs_queue.steering import (
     Suspended,
     SuspendedLater,
 )
+from ecs_scheduler.http_body import in_time
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -99,14 +100,19 @@ def _action(
             raise UnknownJob(f"{action}: is no action; there are suspend, resume, reprioritise")
 
 
-async def _body(request: Request) -> Wish:
+async def _raw(request: Request) -> bytes:
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > MAX_BODY_BYTES:
             raise InvalidJob(f"the body exceeds {MAX_BODY_BYTES} bytes")
+    return bytes(raw)
+
+
+async def _body(request: Request) -> Wish:
+    raw = await in_time(_raw(request), request.app.state.backend.body_timeout_s)
     try:
-        return Wish.model_validate_json(bytes(raw) or b"{}")
+        return Wish.model_validate_json(raw or b"{}")
     except ValidationError as error:
         problems = (
             f"{'.'.join(map(str, each['loc'])) or 'the body'}: {each['msg']}"

@@ -98,6 +98,7 @@ async def sites(redis_url: str) -> AsyncIterator[Site]:
             metrics=made.metrics,
             new_id=lambda: f"made-up-{next(ids)}",
             stale_after_s=60.0,
+            body_timeout_s=1.0,
         )
         with listen("127.0.0.1", 0) as listener:
             async with serving(create_app(backend), listener) as url:
