@@ -12,8 +12,8 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as NoConnection
-from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from ecs_queue.errors import InvalidRedisUrl, QueueError, QueueUnreachable
@@ -24,19 +24,18 @@ _CONNECT_S = 3.0
 _MAX_CONNECTIONS = 16
 _SETTING = "check REDIS_URL / --redis-url"
 _FORMS = "redis://host:6379/0, rediss://host:6379/0 or unix:///path/to/socket"
+_CREDENTIALS = ("NOAUTH", "WRONGPASS", "Authentication required", "invalid username-password")
 _REFUSALS = (
     "BUSY",
     "CLUSTERDOWN",
     "LOADING",
     "MASTERDOWN",
     "MISCONF",
-    "NOAUTH",
     "NOPERM",
     "NOREPLICAS",
     "OOM",
     "READONLY",
     "TRYAGAIN",
-    "WRONGPASS",
 )
 
 Pool = TypeVar("Pool", redis.BlockingConnectionPool, redis.asyncio.BlockingConnectionPool)
@@ -82,6 +81,12 @@ def require_bytes(client: Any) -> None:
 def explained(client: Any, error: Exception) -> QueueError:
     """What to raise for an error of redis-py: it names the server and the setting to look at."""
     server = _server(client)
+    if isinstance(error, AuthenticationError) or str(error).startswith(_CREDENTIALS):
+        return QueueUnreachable(f"Redis at {server} refused the credentials ({error}); {_SETTING}")
+    if "DB index is out of range" in str(error):
+        return QueueUnreachable(
+            f"Redis at {server} has no database of that number, which ends the URL; {_SETTING}"
+        )
     if not isinstance(error, ResponseError):
         return QueueUnreachable(f"Redis at {server} does not answer ({error}); {_SETTING}")
     if str(error).startswith(_REFUSALS) or type(error) is not ResponseError:
@@ -132,7 +137,8 @@ def _server(client: Any) -> str:
         return "the cluster"
     kwargs = pool.connection_kwargs
     if kwargs.get("path"):
-        return f"unix://{kwargs['path']}"
+        database = f", database {kwargs['db']}," if kwargs.get("db") else ""
+        return f"unix://{kwargs['path']}{database}"
     scheme = "rediss" if "SSL" in pool.connection_class.__name__ else "redis"
     user = f"{kwargs['username']}:***@" if kwargs.get("username") else ""
     where = f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}"

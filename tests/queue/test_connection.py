@@ -67,12 +67,24 @@ async def test_wrong_password() -> None:
     """A server that wants a password says so."""
     with EmbeddedValkey(options=["--requirepass", "right"]) as server:
         queue = Queue(connect(server.url))
-        with pytest.raises(QueueUnreachable, match=r"Authentication required.*check REDIS_URL"):
+        with pytest.raises(QueueUnreachable, match=r"refused the credentials .*required.*check"):
+            await queue.ping()
+        await queue.aclose()
+        queue = Queue(connect(f"{server.url}?password=wrong"))
+        with pytest.raises(QueueUnreachable, match=r"refused the credentials.*check REDIS_URL"):
             await queue.ping()
         await queue.aclose()
         queue = Queue(connect(f"{server.url}?password=right"))
         await queue.ping()
         await queue.aclose()
+
+
+async def test_a_database_that_is_not_there(valkey: EmbeddedValkey) -> None:
+    """The message names the part of the URL; the server is there, but of no use."""
+    queue = Queue(connect(f"{valkey.url}?db=99"))
+    with pytest.raises(QueueUnreachable, match=r"database 99, has no database of that number"):
+        await queue.ping()
+    await queue.aclose()
 
 
 async def test_a_full_server() -> None:
