@@ -11,6 +11,7 @@ import pytest
 
 from ecs_queue import errors as queue_errors
 from ecs_scheduler import errors as scheduler_errors
+from ecs_scheduler.cli import main
 from ecs_scheduler.cli.failures import exit_code_of
 
 HEAVY = ("pydantic", "redis", "fastapi", "aiobotocore", "botocore", "numpy", "uvicorn", "structlog")
@@ -146,3 +147,12 @@ def test_every_error_of_ours_has_an_exit_code() -> None:
     assert codes["InvalidJob"] == codes["InvalidRedisUrl"] == codes["ConfigurationError"] == 2
     assert codes["UnknownJob"] == codes["HttpSideUnavailable"] == 1
     assert exit_code_of(ZeroDivisionError()) is None
+
+
+def test_a_scheduler_that_is_not_there_is_said_in_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Exit code 1 from `health`, without the system's numbers."""
+    assert main(["health", "--url", "http://127.0.0.1:1"]) == 1
+    told = capsys.readouterr().err
+    assert told.endswith("http://127.0.0.1:1/healthz does not answer: Connection refused\n")

@@ -41,7 +41,8 @@ def health(
         raise Failed(f"{asked} answers {error.code}: {_missing(error)}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise Failed(f"{asked} does not answer: {reason}") from error
+        words = getattr(reason, "strerror", None) or reason
+        raise Failed(f"{asked} does not answer: {words}") from error
 
 
 def _missing(error: urllib.error.HTTPError) -> str:
