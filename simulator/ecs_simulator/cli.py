@@ -1,6 +1,7 @@
 """`ecs-simulator`: a local ECS on the command line. Exit codes: 0 ended well, 1 failed, 2 usage."""
 
 import asyncio
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,8 @@ def serve(*, options: Serve = Serve()) -> int:
     """Serve a simulated ECS over HTTP until SIGTERM or Ctrl-C."""
     fleet: Fleet = ()
     faults = FaultOptions()
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,255}", options.cluster):
+        return _fail(f"--cluster: 1 to 255 letters, digits, _ or -, not {options.cluster!r}", USAGE)
     try:
         if options.faults is not None:
             faults = load_faults(options.faults)

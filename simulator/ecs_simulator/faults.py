@@ -189,7 +189,8 @@ def load_faults(path: Path) -> FaultOptions:
     try:
         return faults_from(tomllib.loads(path.read_text("utf-8")), path.name)
     except (OSError, UnicodeDecodeError) as error:
-        raise FaultError(f"{path}: cannot be read: {error}") from error
+        words = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise FaultError(f"{path}: cannot be read: {words}") from error
     except tomllib.TOMLDecodeError as error:
         raise FaultError(f"{path.name}: not TOML: {error}") from error
 

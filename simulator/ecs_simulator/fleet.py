@@ -206,7 +206,8 @@ def load_fleet(path: Path) -> Fleet:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise FleetError(f"{path}: cannot be read: {error}") from error
+        words = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise FleetError(f"{path}: cannot be read: {words}") from error
     fleet = (
         _from_toml(text, path.name)
         if path.suffix == ".toml"

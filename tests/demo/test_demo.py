@@ -50,7 +50,8 @@ def test_every_job_ends_as_its_container_does(
     [
         (["--jobs", "0"], 'Invalid value "0" for --jobs'),
         (["--minutes", "0"], 'Invalid value "0.0" for --minutes'),
-        (["--trace", "missing.jsonl"], "missing.jsonl"),
+        (["--trace", "missing.jsonl"], "--trace: missing.jsonl: No such file or directory"),
+        (["--fleet", "nope"], "--fleet: nope: cannot be read: No such file or directory\n"),
         (["--redis-url", "http://x"], "no Redis URL"),
     ],
 )

@@ -13,6 +13,7 @@ name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time
 whole,1000,512,1,1000,,LS,Running,0,9,0
 share,1000,512,1,500,,LS,Failed,5,9,
 """
+HEADER_ONLY = PODS.splitlines()[0].encode() + b"\n"
 NODES = "sn,cpu_milli,memory_mib,gpu,model\nnode-0,8000,32768,2,T4\n"
 
 
@@ -68,6 +69,27 @@ def test_bad_rows_are_refused_unless_skipped(
         "  1 bad rows were skipped:",
         f"    {problem}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "pods.csv: No such file or directory"),
+        (b"\xff\xfe\x00", "pods.csv: is not UTF-8 text"),
+        (HEADER_ONLY, "pods.csv: no pods in it"),
+    ],
+)
+def test_tables_that_hold_nothing_are_refused(
+    folder: Path, content: bytes | None, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, in words, and no trace is written."""
+    (folder / "pods.csv").unlink()
+    if content is not None:
+        (folder / "pods.csv").write_bytes(content)
+    assert import_openb(folder) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert "Errno" not in told
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,9 @@ def test_a_taken_port_is_said_clearly() -> None:
         (["--speed", "0"], "--speed"),
         (["--bogus"], "--bogus"),
         (["--instance-type", "x9.huge"], "x9.huge"),
-        (["--fleet", "/nowhere.toml"], "/nowhere.toml"),
+        (["--fleet", "/nowhere.toml"], "/nowhere.toml: cannot be read: No such file"),
+        (["--faults", "/nowhere.toml"], "/nowhere.toml: cannot be read: No such file"),
+        (["--cluster", "a b"], "--cluster: 1 to 255 letters, digits, _ or -, not 'a b'"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str], words: str) -> None:

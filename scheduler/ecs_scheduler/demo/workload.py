@@ -65,17 +65,19 @@ class Workload:
 
 def prepare(wanted: Wanted) -> Workload:
     """Read or generate jobs and instances. Raises InvalidInput."""
+    flag = "" if wanted.trace is None else "--trace: "
     try:
         if wanted.trace is None:
             arrivals = generate(wanted.seed, wanted.jobs, SMALL)
         else:
             arrivals = read_trace(wanted.trace)
+        flag = "" if wanted.fleet is None else "--fleet: "
         if wanted.fleet is None:
             fleet = scaled_fleet(SMALL.machines, wanted.instances)
         else:
             fleet = load_fleet(wanted.fleet)
     except SimulatorError as error:
-        raise InvalidInput(str(error)) from error
+        raise InvalidInput(f"{flag}{error}") from error
     if not arrivals:
         raise InvalidInput(f"--trace: no jobs in {wanted.trace}")
     remarks: list[str] = []

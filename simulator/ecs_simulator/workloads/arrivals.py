@@ -40,7 +40,7 @@ def read_trace(path: Path) -> tuple[Arrival, ...]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UnreadableFile(f"{path}: {error}") from error
+        raise UnreadableFile.of(path, error) from error
     lines = enumerate(text.splitlines(), start=1)
     return in_order(_arrival(path, number, line) for number, line in lines if line.strip())
 

@@ -20,6 +20,13 @@ class WorkloadError(SimulatorError):
 class UnreadableFile(WorkloadError):
     """The file is not there, or is not text."""
 
+    @classmethod
+    def of(cls, file: Path, error: Exception) -> "UnreadableFile":
+        """The error for a file whose reading ended so."""
+        if isinstance(error, UnicodeDecodeError):
+            return cls(f"{file}: is not UTF-8 text (byte {error.start})")
+        return cls(f"{file}: {getattr(error, 'strerror', None) or error}")
+
 
 class InvalidTrace(WorkloadError):
     """A line of a trace file is not an arrival; the message names file, line and field."""

@@ -113,6 +113,8 @@ def import_openb(
     nodes = list(_read(nodes_csv, NODE_COLUMNS, _node, bad_rows))
     if bad_rows and not skip_bad_rows:
         raise InvalidTable.of_rows(bad_rows)
+    if not pods:
+        raise InvalidTable(f"{pods_csv}: no pods in it")
     if not nodes:
         raise InvalidTable(f"{nodes_csv}: no nodes in it")
     kept = [pod for pod in pods if gpu_shares == "round-up" or not pod.shares_gpu]
@@ -202,7 +204,7 @@ def _read(
                 except _BadCell as bad:
                     bad_rows.append(BadRow(str(path), table.line_num, bad.field, bad.problem))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UnreadableFile(f"{path}: {error}") from error
+        raise UnreadableFile.of(path, error) from error
 
 
 def _pod(cells: _Cells) -> _Pod:
