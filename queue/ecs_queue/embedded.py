@@ -2,10 +2,12 @@
 
 It listens on a unix socket in a private folder (and on a loopback port if asked) and ends with
 the process that started it, however that ends. On Linux the kernel sees to that
-(PR_SET_PDEATHSIG); elsewhere only an orderly exit does.
+(PR_SET_PDEATHSIG); elsewhere only an orderly exit does. What a killed process left behind is
+removed at the next start.
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import socket
@@ -17,13 +19,15 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from ecs_queue.errors import EmbeddedServerFailed
 
 _READY_TRIES, _READY_PAUSE_S = 1000, 0.01
 _STOP_WITHIN_S = 5.0
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
+
+_PREFIX, _OWNER = "ecs-scheduler-", "owner.pid"
 
 # Runs between fork and exec of the server, in a process of its own: code between fork and exec
 # of a threaded parent could deadlock. The parent may be gone before prctl takes effect; then
@@ -82,8 +86,15 @@ class EmbeddedValkey:
         """Start the server and wait until it answers."""
         binary = server_binary()
         self._folder = _private_folder()
-        self._process = _spawn(self._command(binary), self._folder / "valkey.log")
-        self._clean_up = weakref.finalize(self, _end, self._process, self._folder, os.getpid())
+        _remove_left_behind(self._folder.parent)
+        owner = _owned(self._folder)
+        try:
+            self._process = _spawn(self._command(binary), self._folder / "valkey.log")
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            owner.close()
+            raise
+        self._clean_up = weakref.finalize(self, _end, self._process, owner, os.getpid())
         try:
             self._wait_until_ready(self._process)
         except BaseException:
@@ -160,11 +171,44 @@ def server_binary() -> Path:
 
 
 def _private_folder() -> Path:
-    folder = tempfile.mkdtemp(prefix="ecs-scheduler-")
+    folder = tempfile.mkdtemp(prefix=_PREFIX)
     if len(folder) + len("/valkey.sock") > _LONGEST_SOCKET_PATH:
         os.rmdir(folder)
-        folder = tempfile.mkdtemp(prefix="ecs-scheduler-", dir="/tmp")
+        folder = tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp")
     return Path(folder)
+
+
+def _owned(folder: Path) -> IO[str]:
+    """The folder's pid file, locked for as long as it is open: the kernel unlocks for the dead.
+
+    A pid alone would not do: it is used again, and means nothing in another container. The file
+    gets its name when it is locked, so that nobody finds it unlocked before.
+    """
+    unnamed = folder / f"{_OWNER}.new"
+    owner = unnamed.open("w")
+    fcntl.flock(owner, fcntl.LOCK_EX)
+    owner.write(f"{os.getpid()}\n")
+    owner.flush()
+    unnamed.rename(folder / _OWNER)
+    return owner
+
+
+def _remove_left_behind(parent: Path) -> None:
+    """Remove our folders whose owner was killed; what cannot be told for sure stays."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        try:
+            descriptor = os.open(folder / _OWNER, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:
+            continue  # no server's folder, somebody else's, or just going
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue  # its owner lives
+        else:
+            if not _answers(folder / "valkey.sock"):
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(descriptor)
 
 
 def _spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -217,7 +261,7 @@ def _answers(path: Path) -> bool:
             return False
 
 
-def _end(process: subprocess.Popen[bytes], folder: Path, started_by: int) -> None:
+def _end(process: subprocess.Popen[bytes], owner: IO[str], started_by: int) -> None:
     if os.getpid() != started_by:
         return  # a forked child's exit is not the server's end
     process.terminate()
@@ -226,4 +270,5 @@ def _end(process: subprocess.Popen[bytes], folder: Path, started_by: int) -> Non
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(Path(owner.name).parent, ignore_errors=True)
+    owner.close()

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -51,6 +52,31 @@ def test_no_orphan_survives(how: signal.Signals) -> None:
         parent.send_signal(how)
         parent.wait(10)
         assert gone_within_10_s(pid)
+
+
+@LINUX
+def test_what_a_killed_process_left_is_removed_at_the_next_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only folders of ours whose owner is dead: not a living one's, nor what merely looks alike."""
+    with tempfile.TemporaryDirectory(prefix="left-", dir="/tmp") as place:
+        monkeypatch.setenv("TMPDIR", place)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        alike = Path(place) / "ecs-scheduler-of-the-user"
+        alike.mkdir()
+        with EmbeddedValkey() as living:
+            with subprocess.Popen(
+                [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ) as parent:
+                assert parent.stdout is not None
+                pid, socket_path = parent.stdout.readline().decode().split()
+                parent.kill()
+            assert gone_within_10_s(int(pid))
+            left = Path(socket_path).parent
+            assert (left / "owner.pid").read_text() == f"{parent.pid}\n"
+            with EmbeddedValkey() as another:
+                kept = {alike, living.socket_path.parent, another.socket_path.parent}
+                assert set(Path(place).iterdir()) == kept
 
 
 def test_an_orderly_exit_leaves_nothing() -> None:
