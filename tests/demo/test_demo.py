@@ -21,8 +21,12 @@ from ecs_scheduler.cli import main
 from ecs_scheduler.clock import SystemClock
 from ecs_scheduler.demo.run import Performance
 from ecs_scheduler.demo.stage import built, served
+from ecs_scheduler.demo.stillness import GIVE_UP_AFTER_S
 from ecs_scheduler.demo.workload import Wanted, Workload, prepare
+from ecs_simulator.workloads.arrivals import Arrival, write_trace
+from ecs_simulator.workloads.batch import Run, Size, job_document
 
+LAST_WORD = "stopped after [0-9]+ s; nothing is left behind\n"
 RUN_MAIN = "import sys; from ecs_scheduler.cli import main; sys.exit(main())"
 
 
@@ -98,6 +102,16 @@ async def test_a_job_that_does_not_end_in_time_is_found(short_trace: Path) -> No
     assert all("is still " in problem or "is lost" in problem for problem in problems)
 
 
+async def test_a_job_that_is_stuck_is_given_up(tmp_path: Path) -> None:
+    """A minute after the last job should have ended, here at once, nobody waits any longer."""
+    path = tmp_path / "long.jsonl"
+    write_trace([Arrival(0.0, job_document("long", Size(512, 256), Run(3600.0)))], path)
+    workload = replace(prepare(Wanted(trace=path, minutes=90)), longest_run_s=1 - GIVE_UP_AFTER_S)
+    assert workload.limit_s > 3600
+    (problem,) = await problems_of(workload)
+    assert problem.startswith("long is still ")
+
+
 async def problems_of(workload: Workload) -> tuple[str, ...]:
     clock = SystemClock()
     async with built(workload, None, 1, clock) as stage, served(stage.service) as service:
@@ -120,7 +134,7 @@ def test_a_signal_ends_everything(folder: Path, number: signal.Signals, code: in
     """Whatever ends the demo ends its Valkey; an orderly end leaves no files behind either."""
     with started(folder, "--jobs", "100") as demo:
         wait_for(demo, "launched 1")
-        assert ended_by(demo, number, folder) == code
+        assert ended_by(demo, number, folder, "" if code < 0 else LAST_WORD) == code
     if number is not signal.SIGKILL:
         assert list(folder.iterdir()) == []
 
@@ -141,7 +155,7 @@ def test_keep_running_leaves_the_doors_open(folder: Path, short_trace: Path) -> 
         endpoint = re.findall(r"--endpoint-url (http://\S+)", offered)[0]
         with urllib.request.urlopen(f"{endpoint}/healthz") as answer:
             assert answer.status == 200
-        assert ended_by(demo, signal.SIGINT, folder) == 130
+        assert ended_by(demo, signal.SIGINT, folder, LAST_WORD) == 130
     assert list(folder.iterdir()) == []
 
 
@@ -172,13 +186,16 @@ def wait_for(demo: subprocess.Popen[str], words: str) -> str:
     raise AssertionError(f"ended without saying {words!r}:\n{said}")
 
 
-def ended_by(demo: subprocess.Popen[str], number: signal.Signals, folder: Path) -> int:
+def ended_by(
+    demo: subprocess.Popen[str], number: signal.Signals, folder: Path, last_word: str
+) -> int:
     """The exit code after this signal; its Valkey ended as well, and nobody complained."""
     servers = [os.pidfd_open(pid) for pid in processes_naming(folder)]
     assert len(servers) == 1
     demo.send_signal(number)
-    _, complaints = demo.communicate(timeout=20)
+    said, complaints = demo.communicate(timeout=20)
     assert complaints == ""
+    assert re.search(rf"{last_word}\Z", said)
     ended, _, _ = select.select(servers, [], [], 5)
     assert ended == servers
     os.close(servers[0])

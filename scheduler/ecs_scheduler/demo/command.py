@@ -76,6 +76,8 @@ async def demo(*, flags: DemoFlags = DemoFlags()) -> int:
                 if flags.keep_running:
                     await kept_running(stage, service, lambda line: _say(out, line))
         except asyncio.CancelledError:
+            elapsed_s = clock.monotonic_s() - started_s
+            _say(out, f"stopped after {elapsed_s:.0f} s; nothing is left behind")
             if terminated:
                 return TERMINATED
             raise

@@ -4,14 +4,19 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import structlog
+
 from ecs_queue.states import JobRecord, JobState
 from ecs_scheduler.demo.account import Books, Ran, Told, problems
 from ecs_scheduler.demo.feed import Feed
 from ecs_scheduler.demo.report import Ending
 from ecs_scheduler.demo.stage import Stage
+from ecs_scheduler.demo.stillness import Stillness
 from ecs_scheduler.demo.view import Frame
 from ecs_scheduler.demo.workload import Workload
 from ecs_simulator import InvariantBroken, TaskRecord
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 0.25
 CHECKS_SHARE = 0.05
@@ -61,6 +66,7 @@ class Performance:
     async def run(self, service: asyncio.Task[None]) -> Ending:
         """Until every job has ended or the time is up; raises what ended `service` or the feed."""
         feed, recount = Feed(self.stage, self.workload), Recount(self.stage)
+        still = Stillness(self.workload.dues[-1].at_s, self.workload.longest_run_s)
         feeding = asyncio.create_task(feed.run(), name="feed")
         try:
             while self.elapsed_s < self.workload.limit_s:
@@ -70,12 +76,23 @@ class Performance:
                 ended = sum(counts[state] for state in JobState if state.terminal)
                 if feeding.done() and ended >= feed.total:
                     break
+                if await self._stuck(still, counts):
+                    break
                 await self._pause(service, feeding)
         finally:
             feeding.cancel()
             await asyncio.wait((feeding,))
         recount.look(now=True)
         return await self._ending(recount.broken)
+
+    async def _stuck(self, still: Stillness, counts: Mapping[JobState, int]) -> bool:
+        """Whether there is no hope left; on the way there the user is told what stands still."""
+        now_s = self.elapsed_s
+        still.look(now_s, counts, self.stage.service.status().launched)
+        if still.worth_saying(now_s):
+            jobs = [Told.by(job) for job in await all_jobs(self.stage) if not job.state.terminal]
+            log.warning(still.told(now_s, jobs))
+        return still.hopeless(now_s)
 
     def _look(self, feed: Feed, counts: Mapping[JobState, int]) -> None:
         status, elapsed_s = self.stage.service.status(), self.elapsed_s

@@ -52,7 +52,8 @@ class Due:
 class Workload:
     """Everything a demo has to know beforehand.
 
-    `limit_s` is a generous time for the whole: whoever needs longer is stuck. `remarks` are for the
+    `limit_s` is a generous time for the whole: whoever needs longer is stuck. `longest_run_s` is
+    what the longest job takes. `remarks` are for the
     user.
     """
 
@@ -60,6 +61,7 @@ class Workload:
     asked: tuple[Asked, ...]
     fleet: Fleet
     limit_s: float
+    longest_run_s: float
     remarks: tuple[str, ...]
 
 
@@ -101,6 +103,7 @@ def prepare(wanted: Wanted) -> Workload:
         ),
         fleet=fleet,
         limit_s=_limit_s(arrivals, fleet),
+        longest_run_s=max(run.run_time_s for each in arrivals if (run := run_of(each.job))),
         remarks=tuple(remarks),
     )
 
