@@ -15,7 +15,7 @@ demo: $(RUNTIME)
 	$(BIN)/ecs-scheduler demo $(ARGS)
 
 test: $(DEVELOPMENT)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(DEVELOPMENT)
 	$(BIN)/ruff check .
