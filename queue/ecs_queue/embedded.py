@@ -1,9 +1,8 @@
 """A real Valkey server of our own, for the demo, tests and benchmarks: nothing to install.
 
-It listens on a unix socket in a private folder (and on a loopback port if asked) and ends with
-the process that started it, however that ends. On Linux the kernel sees to that
-(PR_SET_PDEATHSIG); elsewhere only an orderly exit does. What a killed process left behind is
-removed at the next start.
+It listens on a unix socket in a private folder (and on a loopback port if asked) and ends with its
+starter: on Linux the kernel sees to that (PR_SET_PDEATHSIG), elsewhere only an orderly exit does.
+What a killed process left behind is removed at the next start.
 """
 
 import contextlib

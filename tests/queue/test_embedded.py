@@ -1,5 +1,6 @@
 """Stories of the embedded server: it lives exactly as long as whoever started it."""
 
+import contextlib
 import os
 import select
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,29 +56,34 @@ def test_no_orphan_survives(how: signal.Signals) -> None:
         assert gone_within_10_s(pid)
 
 
+@contextlib.contextmanager
+def elsewhere(place: str) -> Iterator[tuple[subprocess.Popen[str], int, Path]]:
+    """A process with a server that keeps its temporary files in `place`: its pid, its folder."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        env=os.environ | {"TMPDIR": place},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        pid, socket_path = parent.stdout.readline().split()
+        yield parent, int(pid), Path(socket_path).parent
+
+
 @LINUX
-def test_what_a_killed_process_left_is_removed_at_the_next_start(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_a_killed_process_left_is_removed_at_the_next_start() -> None:
     """Only folders of ours whose owner is dead: not a living one's, nor what merely looks alike."""
     with tempfile.TemporaryDirectory(prefix="left-", dir="/tmp") as place:
-        monkeypatch.setenv("TMPDIR", place)
-        monkeypatch.setattr(tempfile, "tempdir", None)
         alike = Path(place) / "ecs-scheduler-of-the-user"
         alike.mkdir()
-        with EmbeddedValkey() as living:
-            with subprocess.Popen(
-                [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            ) as parent:
-                assert parent.stdout is not None
-                pid, socket_path = parent.stdout.readline().decode().split()
-                parent.kill()
-            assert gone_within_10_s(int(pid))
-            left = Path(socket_path).parent
-            assert (left / "owner.pid").read_text() == f"{parent.pid}\n"
-            with EmbeddedValkey() as another:
-                kept = {alike, living.socket_path.parent, another.socket_path.parent}
-                assert set(Path(place).iterdir()) == kept
+        with elsewhere(place) as (_, _, living):
+            with elsewhere(place) as (killed, pid, left):
+                killed.kill()
+            assert gone_within_10_s(pid)
+            assert (left / "owner.pid").read_text() == f"{killed.pid}\n"
+            with elsewhere(place) as (_, _, another):
+                assert set(Path(place).iterdir()) == {alike, living, another}
 
 
 def test_an_orderly_exit_leaves_nothing() -> None:
