@@ -5,7 +5,7 @@ from statistics import median
 
 from benchmarks.report import Row, main
 
-from ecs_scheduler.fairness import Cluster, Demand, Rules, ShareRule, Used, Waiting, rank
+from ecs_scheduler.sharing.fairness import Cluster, Demand, Rules, ShareRule, Used, Waiting, rank
 
 SHARES, RUNNING = 100, 10_000
 ONE: Demand = (256, 512, 0)

@@ -15,12 +15,12 @@ from ecs_queue.connection import connect as connect_redis
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Job
 from ecs_queue.states import JobState
-from ecs_scheduler import ecs
 from ecs_scheduler.clock import SystemClock
 from ecs_scheduler.config import Config
+from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.logs import configure_logging
 from ecs_scheduler.metrics import Metrics
-from ecs_scheduler.service import Service
+from ecs_scheduler.passes.service import Service
 from ecs_simulator import FEW_CAPABILITIES, InstanceGroup, Lifecycle, Options, SimulatedEcs
 
 INSTANCES = 200

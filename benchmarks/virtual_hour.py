@@ -13,11 +13,11 @@ from fakeredis import FakeAsyncRedis, FakeServer
 from ecs_queue.client import Queue
 from ecs_queue.job import Job
 from ecs_queue.states import JobState
-from ecs_scheduler import ecs
 from ecs_scheduler.clock import LoopClock
 from ecs_scheduler.config import Config
+from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.metrics import Metrics
-from ecs_scheduler.service import Service
+from ecs_scheduler.passes.service import Service
 from ecs_simulator import (
     FEW_CAPABILITIES,
     InstanceGroup,

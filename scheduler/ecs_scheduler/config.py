@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from ecs_placement.policy import DEFAULT_POLICY, Policy
 from ecs_queue.job import Fallback
-from ecs_scheduler.share_settings import FairSharePolicy, FamilySettings, ShareSettings
+from ecs_scheduler.sharing.settings import FairSharePolicy, FamilySettings, ShareSettings
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379"
 

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ecs_queue.states import JobState
-from ecs_scheduler.status import ServiceStatus
+from ecs_scheduler.passes.status import ServiceStatus
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 

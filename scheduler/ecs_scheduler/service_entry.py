@@ -6,15 +6,15 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from ecs_scheduler import ecs
 from ecs_scheduler.clock import SystemClock
 from ecs_scheduler.config import Config
-from ecs_scheduler.http_api import Backend, create_app
-from ecs_scheduler.http_server import listen, serving
+from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.metrics import Metrics
+from ecs_scheduler.passes.service import Service
 from ecs_scheduler.queue_connection import open_queue
-from ecs_scheduler.service import Service
 from ecs_scheduler.signals import stop_on_signals
+from ecs_scheduler.web.api import Backend, create_app
+from ecs_scheduler.web.server import listen, serving
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ import pytest
 
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState
-from ecs_scheduler.status import BudgetStatus, Placement, ServiceStatus
+from ecs_scheduler.passes.status import BudgetStatus, Placement, ServiceStatus
 from ecs_simulator.workloads.arrivals import Arrival, write_trace
 from ecs_simulator.workloads.batch import Run, Size, job_document
 

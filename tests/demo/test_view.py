@@ -11,7 +11,7 @@ from ecs_scheduler.demo.account import Asked
 from ecs_scheduler.demo.report import Ending, lines
 from ecs_scheduler.demo.show import screen
 from ecs_scheduler.demo.view import Frame, live, plain
-from ecs_scheduler.status import ServiceStatus
+from ecs_scheduler.passes.status import ServiceStatus
 
 JOBS = {JobState.RUNNABLE: 14, JobState.RUNNING: 7, JobState.SUCCEEDED: 19}
 

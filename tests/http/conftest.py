@@ -14,10 +14,10 @@ from ecs_queue.client import Queue
 from ecs_queue.connection import connect
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.states import JobState, QueueName
-from ecs_scheduler.http_api import Backend, create_app
-from ecs_scheduler.http_server import listen, serving
 from ecs_scheduler.metrics import Metrics
-from ecs_scheduler.status import BudgetStatus, ServiceStatus
+from ecs_scheduler.passes.status import BudgetStatus, ServiceStatus
+from ecs_scheduler.web.api import Backend, create_app
+from ecs_scheduler.web.server import listen, serving
 
 READY = ServiceStatus(
     at_ms=1_800_000_000_000,

@@ -6,8 +6,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ecs_scheduler.errors import HttpSideUnavailable
-from ecs_scheduler.http_server import listen
 from ecs_scheduler.metrics import Metrics
+from ecs_scheduler.web.server import listen
 
 
 async def samples(site: Any) -> dict[tuple[str, str], float]:

@@ -8,7 +8,7 @@ import pytest
 
 from ecs_queue.job import JobId
 from ecs_queue.states import InstanceArn, Intent, JobState, LaunchToken, OwnerId
-from ecs_scheduler.http_api import MAX_BODY_BYTES
+from ecs_scheduler.web.api import MAX_BODY_BYTES
 
 JOB = {"id": "a", "task_definition": "etl"}
 

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ecs_scheduler.http_api import Backend, create_app
-from ecs_scheduler.http_body import BODY_TIMEOUT_S
-from ecs_scheduler.http_server import listen, serving
+from ecs_scheduler.web.api import Backend, create_app
+from ecs_scheduler.web.body import BODY_TIMEOUT_S
+from ecs_scheduler.web.server import listen, serving
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/queue/suspend"])

@@ -1,7 +1,7 @@
 """Why ECS refuses is news: about an instance and a task definition, or about a bad instance."""
 
 from ecs_queue.states import InstanceArn
-from ecs_scheduler.blame import HALF_LIFE_S, Blame
+from ecs_scheduler.cluster.blame import HALF_LIFE_S, Blame
 
 INSTANCES = [InstanceArn(f"i/{n:02d}") for n in range(10)]
 

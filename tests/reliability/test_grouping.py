@@ -7,7 +7,7 @@ from ecs_placement.plan import Start
 from ecs_placement.policy import DEFAULT_POLICY
 from ecs_placement.request import RequestId, Shape, TaskRequest
 from ecs_placement.snapshot import Instance, InstanceId, Snapshot
-from ecs_scheduler.grouping import Regrouped, regrouped
+from ecs_scheduler.launching.grouping import Regrouped, regrouped
 
 SMALL = Shape(cpu_units=64, memory_mib=64)
 BIG = Shape(cpu_units=8192, memory_mib=1024)

@@ -8,9 +8,9 @@ import pytest
 from ecs_placement.request import Shape
 from ecs_queue.job import Job
 from ecs_queue.states import Claim
-from ecs_scheduler.launch_signature import launch_signature
-from ecs_scheduler.task_definitions import TaskDefinition
-from ecs_scheduler.window import Held
+from ecs_scheduler.ecs.task_definitions import TaskDefinition
+from ecs_scheduler.launching.launch_signature import launch_signature
+from ecs_scheduler.passes.window import Held
 
 SMALL = Shape(cpu_units=1)
 DEFINITION = TaskDefinition(arn="arn:task-definition/batch:1", family="batch", document={})

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ecs_scheduler.budget import TokenBucket
+from ecs_scheduler.ecs.budget import TokenBucket
 
 
 class Watch:

@@ -7,7 +7,7 @@ import pytest
 
 from ecs_placement.request import Shape
 from ecs_queue.job import Job
-from ecs_scheduler.constraints import constrained
+from ecs_scheduler.ecs.constraints import constrained
 from ecs_scheduler.errors import InvalidReservation
 
 SHAPE = Shape(cpu_units=1)

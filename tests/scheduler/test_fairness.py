@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecs_scheduler.fairness import Cluster, Demand, FairParts, Rules, ShareRule, Used, Waiting, rank
-from ecs_scheduler.share_settings import FairSharePolicy, FamilySettings, ShareSettings
+from ecs_scheduler.sharing.fairness import (
+    Cluster,
+    Demand,
+    FairParts,
+    Rules,
+    ShareRule,
+    Used,
+    Waiting,
+    rank,
+)
+from ecs_scheduler.sharing.settings import FairSharePolicy, FamilySettings, ShareSettings
 
 TOTAL: Demand = (10_000, 10_000, 10)
 ONE: Demand = (100, 100, 0)

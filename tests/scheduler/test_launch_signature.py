@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecs_queue.job import Job
-from ecs_scheduler.launch_signature import batches, launch_signature
+from ecs_scheduler.launching.launch_signature import batches, launch_signature
 
 ARN = "arn:aws:ecs:us-east-1:123456789012:task-definition/batch:1"
 

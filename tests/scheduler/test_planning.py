@@ -8,9 +8,10 @@ from ecs_placement.request import Shape
 from ecs_placement.snapshot import Instance, InstanceId, Snapshot
 from ecs_queue.job import JobId
 from ecs_queue.states import InstanceArn
-from ecs_scheduler.ecs import LaunchAnswer, LaunchFailure, RunTarget
-from ecs_scheduler.launch import Launch, Slot, match
-from ecs_scheduler.planning import (
+from ecs_scheduler.ecs.client import LaunchAnswer, LaunchFailure, RunTarget
+from ecs_scheduler.ecs.tasks import Task, parse_task
+from ecs_scheduler.launching.launch import Launch, Slot, match
+from ecs_scheduler.passes.planning import (
     API_BUDGET,
     NO_INSTANCES,
     UNPLACEABLE,
@@ -19,8 +20,7 @@ from ecs_scheduler.planning import (
     fallback_launches,
     postpone,
 )
-from ecs_scheduler.tasks import Task, parse_task
-from ecs_scheduler.window import Held, Window
+from ecs_scheduler.passes.window import Held, Window
 
 Hold = Callable[..., Held]
 

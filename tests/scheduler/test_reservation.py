@@ -6,8 +6,8 @@ import pytest
 
 from ecs_placement.request import Shape
 from ecs_queue.job import TaskOverride
+from ecs_scheduler.ecs.reservation import essential_containers, shape_of
 from ecs_scheduler.errors import InvalidReservation
-from ecs_scheduler.reservation import essential_containers, shape_of
 
 NO_OVERRIDES = TaskOverride()
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ecs_queue.states import InfrastructureFailed, Succeeded, TaskFailed
-from ecs_scheduler.tasks import Task, parse_task, verdict
+from ecs_scheduler.ecs.tasks import Task, parse_task, verdict
 
 ESSENTIAL = frozenset({"main"})
 

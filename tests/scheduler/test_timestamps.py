@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from botocore.utils import parse_timestamp
 
-from ecs_scheduler.timestamps import parsed
+from ecs_scheduler.ecs.timestamps import parsed
 
 
 @pytest.mark.parametrize("value", [0, 1_767_225_600, 1_767_225_600.123, "2026-01-01T00:00:00Z"])

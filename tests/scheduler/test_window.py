@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from ecs_placement.request import Shape
 from ecs_queue.job import JobId
-from ecs_scheduler.window import NOTE_EVERY_S, Held, Lane, Window
+from ecs_scheduler.passes.window import NOTE_EVERY_S, Held, Lane, Window
 
 Hold = Callable[..., Held]
 

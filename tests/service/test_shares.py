@@ -7,7 +7,7 @@ from typing import Any
 
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState
-from ecs_scheduler.share_settings import FairSharePolicy, FamilySettings, ShareSettings
+from ecs_scheduler.sharing.settings import FairSharePolicy, FamilySettings, ShareSettings
 from ecs_simulator import InstanceGroup
 
 Run = Callable[..., None]

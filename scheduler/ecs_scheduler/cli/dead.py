@@ -11,7 +11,7 @@ from ecs_queue.states import Conflict, DeadLetter, Duplicate, NoSuchLetter, Repl
 from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
 from ecs_scheduler.cli.failures import FAILED, OK, Failed, InvalidInput
 from ecs_scheduler.cli.output import one_line, print_json, print_lines, report, time_shown
-from ecs_scheduler.presentation import dead_letter_as_json
+from ecs_scheduler.web.presentation import dead_letter_as_json
 
 SHOWN_CHARACTERS = 200
 

@@ -13,8 +13,8 @@ from ecs_queue.states import JobState
 from ecs_scheduler.cli import job_files
 from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
 from ecs_scheduler.cli.failures import OK, InvalidInput
+from ecs_scheduler.cli.graph_drawing import Drawing, as_svg, as_text
 from ecs_scheduler.cli.output import print_json, print_lines, report
-from ecs_scheduler.graph_drawing import Drawing, as_svg, as_text
 
 MOST_JOBS = 10_000
 

@@ -12,7 +12,7 @@ from ecs_queue.states import ArraySummary, JobRecord, JobState
 from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
 from ecs_scheduler.cli.failures import JOB_FAILED, OK, Failed, InvalidInput
 from ecs_scheduler.cli.output import print_json, print_lines, print_table, report, time_shown
-from ecs_scheduler.presentation import record_as_json
+from ecs_scheduler.web.presentation import record_as_json
 
 POLL_S = 0.5
 

@@ -14,7 +14,7 @@ from ecs_queue.states import Event
 from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
 from ecs_scheduler.cli.failures import OK
 from ecs_scheduler.cli.output import one_line, print_lines, time_shown
-from ecs_scheduler.presentation import event_as_json
+from ecs_scheduler.web.presentation import event_as_json
 
 POLL_S = 0.5
 PAGE = 5000

@@ -21,7 +21,7 @@ from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
 from ecs_scheduler.cli.failures import FAILED, OK, Failed, InvalidInput
 from ecs_scheduler.cli.job_flags import JobFlags, job_from_flags
 from ecs_scheduler.cli.output import print_json, print_lines, report
-from ecs_scheduler.presentation import outcome_name
+from ecs_scheduler.web.presentation import outcome_name
 
 BATCH = 500
 SHOWN_CONFLICTS = 20

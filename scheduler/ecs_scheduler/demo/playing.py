@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 
 from ecs_scheduler.demo.stage import REGION, Stage
-from ecs_scheduler.http_api import Backend, create_app
-from ecs_scheduler.http_server import listen, serving
+from ecs_scheduler.web.api import Backend, create_app
+from ecs_scheduler.web.server import listen, serving
 from ecs_simulator.server import start as start_simulator
 
 LOOPBACK = "127.0.0.1"

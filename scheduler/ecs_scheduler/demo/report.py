@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ecs_queue.states import JobState
 from ecs_scheduler.demo.account import Asked, Told, times
-from ecs_scheduler.status import ServiceStatus
+from ecs_scheduler.passes.status import ServiceStatus
 
 PROBLEMS_SHOWN = 20
 LAUNCHES = ("StartTask", "RunTask")

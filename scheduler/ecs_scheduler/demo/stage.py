@@ -13,13 +13,13 @@ from redis.exceptions import RedisError
 from ecs_queue import connection
 from ecs_queue.client import Queue
 from ecs_queue.embedded import EmbeddedValkey
-from ecs_scheduler import ecs
 from ecs_scheduler.clock import Clock
 from ecs_scheduler.config import Config
 from ecs_scheduler.demo.workload import Workload
+from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.metrics import Metrics
+from ecs_scheduler.passes.service import Service
 from ecs_scheduler.queue_connection import open_queue
-from ecs_scheduler.service import Service
 from ecs_simulator import Lifecycle, Options, SimulatedEcs
 from ecs_simulator.workloads.batch import task_definition_document
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ecs_queue.states import JobState
-from ecs_scheduler.status import BudgetStatus, ServiceStatus
+from ecs_scheduler.passes.status import BudgetStatus, ServiceStatus
 
 REASONS_SHOWN = 4
 FEWEST_LATEST, MOST_LATEST = 3, 10

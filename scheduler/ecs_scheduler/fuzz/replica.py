@@ -10,14 +10,14 @@ import structlog
 
 from ecs_queue.client import Queue
 from ecs_queue.errors import QueueError
-from ecs_scheduler import ecs
 from ecs_scheduler.clock import LoopClock
+from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.errors import SchedulerError
 from ecs_scheduler.fuzz.ecs_faults import EcsWeather, Endpoint
 from ecs_scheduler.fuzz.gate import Gate
 from ecs_scheduler.fuzz.redis_faults import FaultyRedis, RedisWeather, Surroundings
 from ecs_scheduler.metrics import Metrics
-from ecs_scheduler.service import Service
+from ecs_scheduler.passes.service import Service
 
 if TYPE_CHECKING:
     from fakeredis import FakeServer

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from ecs_queue.client import Queue
     from ecs_queue.states import OwnerId
     from ecs_scheduler.clock import Clock
+    from ecs_scheduler.cluster.model import ClusterModel
     from ecs_scheduler.config import Config
-    from ecs_scheduler.ecs import Ecs
+    from ecs_scheduler.ecs.client import Ecs
+    from ecs_scheduler.ecs.task_definitions import TaskDefinitions
     from ecs_scheduler.metrics import Metrics
-    from ecs_scheduler.model import ClusterModel
-    from ecs_scheduler.task_definitions import TaskDefinitions
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import numpy as np
 from ecs_placement import place
 from ecs_placement.plan import Decision, Plan, Start
 from ecs_placement.snapshot import Snapshot
-from ecs_scheduler.launch_signature import MAX_TASKS_PER_CALL
+from ecs_scheduler.launching.launch_signature import MAX_TASKS_PER_CALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence

@@ -14,7 +14,7 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ecs_scheduler.around import Around
+    from ecs_scheduler.passes.around import Around
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from ecs_placement.request import DIMENSIONS, Shape
 from ecs_placement.snapshot import Availability, Facts, Instance, InstanceId, Snapshot
-from ecs_scheduler.blame import Blame
+from ecs_scheduler.cluster.blame import Blame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ecs_queue.job import JobId
     from ecs_queue.states import InstanceArn, TaskArn
-    from ecs_scheduler.container_instances import ContainerInstance
+    from ecs_scheduler.ecs.container_instances import ContainerInstance
 
 NEVER = float("inf")
 SHOWN_AFTER_S = 30.0

@@ -7,16 +7,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ecs_scheduler.constraints import constrained
+from ecs_scheduler.ecs.constraints import constrained
+from ecs_scheduler.ecs.reservation import essential_containers, shape_of
 from ecs_scheduler.errors import JobUnusable
-from ecs_scheduler.reservation import essential_containers, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ecs_placement.request import Shape
     from ecs_queue.job import Job
-    from ecs_scheduler.ecs import Ecs
+    from ecs_scheduler.ecs.client import Ecs
 
 FAMILY_KEPT_S = 60.0
 """How long a bare family stands for the same revision."""

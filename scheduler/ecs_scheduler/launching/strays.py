@@ -14,7 +14,7 @@ from ecs_scheduler.errors import SchedulerError
 
 if TYPE_CHECKING:
     from ecs_queue.states import LaunchToken
-    from ecs_scheduler.around import Around
+    from ecs_scheduler.passes.around import Around
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -15,7 +15,8 @@ import structlog
 
 from ecs_queue.errors import QueueError, QueueUnreachable
 from ecs_queue.states import Intent, LaunchOutcome, LaunchToken, Refused, Rejected, Started
-from ecs_scheduler.ecs import LaunchFailure
+from ecs_scheduler.cluster.model import SHOWN_AFTER_S
+from ecs_scheduler.ecs.client import LaunchFailure
 from ecs_scheduler.errors import (
     AwsRefused,
     CallNotSent,
@@ -24,18 +25,17 @@ from ecs_scheduler.errors import (
     ClusterNotFound,
     Throttled,
 )
-from ecs_scheduler.launch import Launch, Slot, match
-from ecs_scheduler.model import SHOWN_AFTER_S
-from ecs_scheduler.status import Placement
+from ecs_scheduler.launching.launch import Launch, Slot, match
+from ecs_scheduler.passes.status import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ecs_queue.job import JobId
-    from ecs_scheduler.around import Around
-    from ecs_scheduler.ecs import LaunchAnswer
-    from ecs_scheduler.tasks import Task
-    from ecs_scheduler.tracker import Tracker
+    from ecs_scheduler.ecs.client import LaunchAnswer
+    from ecs_scheduler.ecs.tasks import Task
+    from ecs_scheduler.launching.tracker import Tracker
+    from ecs_scheduler.passes.around import Around
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ecs_queue.states import Claim, Failure, Note, Release
+from ecs_scheduler.ecs.task_definitions import TaskDefinition
 from ecs_scheduler.errors import JobUnusable, SchedulerError
-from ecs_scheduler.fairness import FairParts
-from ecs_scheduler.launch_signature import launch_signature
-from ecs_scheduler.task_definitions import TaskDefinition
-from ecs_scheduler.window import NOTE_EVERY_S, Held, Window
+from ecs_scheduler.launching.launch_signature import launch_signature
+from ecs_scheduler.passes.window import NOTE_EVERY_S, Held, Window
+from ecs_scheduler.sharing.fairness import FairParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from ecs_queue.job import JobId
-    from ecs_scheduler.around import Around
+    from ecs_scheduler.passes.around import Around
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

@@ -35,11 +35,11 @@ from ecs_queue.states import (
     Submission,
 )
 from ecs_queue.steering import Steering
-from ecs_scheduler.http_body import BODY_TIMEOUT_S, BodyTooSlow, in_time
-from ecs_scheduler.http_steering import steering_router
 from ecs_scheduler.metrics import CONTENT_TYPE, Metrics
-from ecs_scheduler.presentation import outcome_name, record_as_json
-from ecs_scheduler.status import ServiceStatus
+from ecs_scheduler.passes.status import ServiceStatus
+from ecs_scheduler.web.body import BODY_TIMEOUT_S, BodyTooSlow, in_time
+from ecs_scheduler.web.presentation import outcome_name, record_as_json
+from ecs_scheduler.web.steering import steering_router
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_JOBS = 10_000

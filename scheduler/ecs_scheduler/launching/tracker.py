@@ -21,17 +21,17 @@ from ecs_queue.states import (
     TaskFailed,
     Verdict,
 )
+from ecs_scheduler.ecs.tasks import verdict
 from ecs_scheduler.errors import EcsCallError
-from ecs_scheduler.retries import jitter_of, next_step
-from ecs_scheduler.tasks import verdict
+from ecs_scheduler.launching.retries import jitter_of, next_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ecs_queue.job import JobId
     from ecs_queue.states import TaskArn
-    from ecs_scheduler.around import Around
-    from ecs_scheduler.tasks import Task
+    from ecs_scheduler.ecs.tasks import Task
+    from ecs_scheduler.passes.around import Around
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

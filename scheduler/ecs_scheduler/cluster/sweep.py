@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ecs_queue.states import InstanceArn
-    from ecs_scheduler.around import Around
+    from ecs_scheduler.passes.around import Around
 
 DESCRIBED_AT_ONCE = 100
 REFRESHED_AT_ONCE = 500

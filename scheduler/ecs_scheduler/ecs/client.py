@@ -26,9 +26,10 @@ from botocore.exceptions import (
 )
 
 from ecs_queue.states import InstanceArn, LaunchToken, TaskArn
-from ecs_scheduler import timestamps
-from ecs_scheduler.budget import Budget, ReadPurpose, TokenBucket
-from ecs_scheduler.container_instances import ContainerInstance, parse_container_instance
+from ecs_scheduler.ecs import timestamps
+from ecs_scheduler.ecs.budget import Budget, ReadPurpose, TokenBucket
+from ecs_scheduler.ecs.container_instances import ContainerInstance, parse_container_instance
+from ecs_scheduler.ecs.tasks import Task, parse_task
 from ecs_scheduler.errors import (
     AwsRefused,
     AwsUnreachable,
@@ -40,7 +41,6 @@ from ecs_scheduler.errors import (
     TaskDefinitionNotFound,
     Throttled,
 )
-from ecs_scheduler.tasks import Task, parse_task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from ecs_scheduler.clock import Clock
     from ecs_scheduler.config import Config
-    from ecs_scheduler.launch_signature import LaunchSignature
+    from ecs_scheduler.launching.launch_signature import LaunchSignature
 
 PAGE = 100
 

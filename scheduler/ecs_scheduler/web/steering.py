@@ -20,7 +20,7 @@ from ecs_queue.steering import (
     Suspended,
     SuspendedLater,
 )
-from ecs_scheduler.http_body import in_time
+from ecs_scheduler.web.body import in_time
 
 MAX_BODY_BYTES = 64 * 1024
 

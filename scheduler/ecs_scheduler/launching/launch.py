@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ecs_scheduler.ecs import LaunchAnswer, LaunchFailure, RunTarget
-from ecs_scheduler.tasks import Task
+from ecs_scheduler.ecs.client import LaunchAnswer, LaunchFailure, RunTarget
+from ecs_scheduler.ecs.tasks import Task
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from ecs_queue.job import JobId
     from ecs_queue.states import InstanceArn
-    from ecs_scheduler.launch_signature import LaunchSignature
-    from ecs_scheduler.window import Held
+    from ecs_scheduler.launching.launch_signature import LaunchSignature
+    from ecs_scheduler.passes.window import Held
 
 
 @dataclass(frozen=True, slots=True)

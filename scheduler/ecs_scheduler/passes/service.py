@@ -17,15 +17,19 @@ from ecs_placement.check import check
 from ecs_queue.errors import LeaseLost, QueueError
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState, OwnerId
-from ecs_scheduler.around import Around
+from ecs_scheduler.cluster.model import ClusterModel
+from ecs_scheduler.cluster.sweep import Sweep
+from ecs_scheduler.ecs.task_definitions import TaskDefinitions
 from ecs_scheduler.errors import SchedulerError
-from ecs_scheduler.fairness import Rules
-from ecs_scheduler.grouping import regrouped
-from ecs_scheduler.intake import Intake
-from ecs_scheduler.launcher import Launcher
-from ecs_scheduler.leadership import Leadership
-from ecs_scheduler.model import ClusterModel
-from ecs_scheduler.planning import (
+from ecs_scheduler.launching.grouping import regrouped
+from ecs_scheduler.launching.launcher import Launcher
+from ecs_scheduler.launching.reconciler import Reconciler
+from ecs_scheduler.launching.strays import Strays
+from ecs_scheduler.launching.tracker import Tracker
+from ecs_scheduler.passes.around import Around
+from ecs_scheduler.passes.intake import Intake
+from ecs_scheduler.passes.leadership import Leadership
+from ecs_scheduler.passes.planning import (
     Decided,
     decide,
     fair_order,
@@ -34,14 +38,10 @@ from ecs_scheduler.planning import (
     postpone,
     wait_for_budget,
 )
-from ecs_scheduler.reconciler import Reconciler
-from ecs_scheduler.share_usage import ShareUsage
-from ecs_scheduler.status import ServiceStatus
-from ecs_scheduler.strays import Strays
-from ecs_scheduler.sweep import Sweep
-from ecs_scheduler.task_definitions import TaskDefinitions
-from ecs_scheduler.tracker import Tracker
-from ecs_scheduler.window import Window
+from ecs_scheduler.passes.status import ServiceStatus
+from ecs_scheduler.passes.window import Window
+from ecs_scheduler.sharing.fairness import Rules
+from ecs_scheduler.sharing.usage import ShareUsage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from ecs_queue.client import Queue
     from ecs_scheduler.clock import Clock
     from ecs_scheduler.config import Config
-    from ecs_scheduler.ecs import Ecs
+    from ecs_scheduler.ecs.client import Ecs
     from ecs_scheduler.metrics import Metrics
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

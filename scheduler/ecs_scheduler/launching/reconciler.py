@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from ecs_queue.job import JobId
     from ecs_queue.states import InstanceArn, LaunchToken, PendingLaunch, TaskArn
-    from ecs_scheduler.around import Around
-    from ecs_scheduler.launcher import Launcher
-    from ecs_scheduler.tasks import Task
-    from ecs_scheduler.tracker import Tracker
+    from ecs_scheduler.ecs.tasks import Task
+    from ecs_scheduler.launching.launcher import Launcher
+    from ecs_scheduler.launching.tracker import Tracker
+    from ecs_scheduler.passes.around import Around
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 

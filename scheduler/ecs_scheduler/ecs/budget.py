@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from ecs_scheduler.status import BudgetStatus
+from ecs_scheduler.passes.status import BudgetStatus
 
 RECOVERY_PER_S = 0.05
 """Share of the full rate that a slowed bucket wins back per second: 20 s from nothing to full."""

@@ -13,12 +13,12 @@ from ecs_placement.plan import Reject, Start, Wait
 from ecs_placement.request import RequestId, TaskRequest
 from ecs_queue.job import Fallback, JobId
 from ecs_queue.states import InstanceArn
-from ecs_scheduler.ecs import RunTarget
-from ecs_scheduler.fairness import Waiting, rank
-from ecs_scheduler.launch import Launch, Slot
-from ecs_scheduler.launch_signature import MAX_TASKS_PER_CALL, LaunchSignature, batches
-from ecs_scheduler.model import not_refused
-from ecs_scheduler.share_usage import demand_of
+from ecs_scheduler.cluster.model import not_refused
+from ecs_scheduler.ecs.client import RunTarget
+from ecs_scheduler.launching.launch import Launch, Slot
+from ecs_scheduler.launching.launch_signature import MAX_TASKS_PER_CALL, LaunchSignature, batches
+from ecs_scheduler.sharing.fairness import Waiting, rank
+from ecs_scheduler.sharing.usage import demand_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ecs_placement.plan import Plan
     from ecs_placement.snapshot import Snapshot
     from ecs_queue.job import Job
-    from ecs_scheduler.fairness import Cluster, Rules
-    from ecs_scheduler.window import Held, Lane, Window
+    from ecs_scheduler.passes.window import Held, Lane, Window
+    from ecs_scheduler.sharing.fairness import Cluster, Rules
 
 NO_INSTANCES = "NO INSTANCES"
 UNPLACEABLE = "UNPLACEABLE"

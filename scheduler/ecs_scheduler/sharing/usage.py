@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 from ecs_queue.errors import UnknownJob
 from ecs_scheduler.errors import JobUnusable, SchedulerError
-from ecs_scheduler.fairness import NOTHING, Cluster, Demand, Used
+from ecs_scheduler.sharing.fairness import NOTHING, Cluster, Demand, Used
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from ecs_queue.job import Job, JobId
-    from ecs_scheduler.around import Around
-    from ecs_scheduler.task_definitions import TaskDefinition
-    from ecs_scheduler.window import Held
+    from ecs_scheduler.ecs.task_definitions import TaskDefinition
+    from ecs_scheduler.passes.around import Around
+    from ecs_scheduler.passes.window import Held
 
 LOOKED_UP_AT_ONCE = 200
 

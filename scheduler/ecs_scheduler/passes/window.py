@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from ecs_queue.job import JobId
     from ecs_queue.states import Claim
-    from ecs_scheduler.launch_signature import LaunchSignature
-    from ecs_scheduler.task_definitions import TaskDefinition
+    from ecs_scheduler.ecs.task_definitions import TaskDefinition
+    from ecs_scheduler.launching.launch_signature import LaunchSignature
 
 NOTE_EVERY_S = 10.0
 """A waiting job's reason is written down at most this often; tallies change with every task that

@@ -1,0 +1,1 @@
+"""Everything that speaks ECS: the calls and their budget, and what the answers mean."""
