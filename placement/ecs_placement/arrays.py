@@ -4,17 +4,15 @@
 to the fast gear (`greedy`) or, with a budget, to the thorough one (`thorough`).
 """
 
-from dataclasses import dataclass
 from typing import Literal, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecs_placement.errors import InvalidArray
+from ecs_placement.problem import Floats, Ints, Placed, Problem
+from ecs_placement.thorough import solve
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Objective = Literal["fit", "open"]
 
 _EXACT = 2**53  # floats hold every integer up to here
@@ -41,28 +39,6 @@ class Options(TypedDict, total=False):
     seed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Integer arrays: `free` and `capacity` [n, d], `shapes` [s, d] asked `counts` [s] times."""
-
-    free: Ints
-    capacity: Ints
-    active: Bools
-    cost: Floats
-    shapes: Ints
-    counts: Ints
-    opening: bool  # the objective is the cost of rows opened, not the amount placed
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A packing: `count[i]` tasks of shape `shape[i]` on row `row[i]`; a pair may come twice."""
-
-    shape: Ints
-    row: Ints
-    count: Ints
-
-
 def pack(free: ArrayLike, demand: ArrayLike, **options: Unpack[Options]) -> Ints:
     """Choose a row for every task: int64[m], the row of `free` [n, d] or -1; raises InvalidArray.
 
@@ -70,8 +46,6 @@ def pack(free: ArrayLike, demand: ArrayLike, **options: Unpack[Options]) -> Ints
     its `free` in a dimension (fractional amounts: by more than 1e-9 of it); a dimension of which
     a task needs nothing does not concern it. Same arguments, same answer; inputs are not changed.
     """
-    from ecs_placement.thorough import solve
-
     problem, shape_of = as_problem(free, demand, options)
     budget_s = options.get("budget_s")
     if budget_s is not None and not budget_s >= 0:

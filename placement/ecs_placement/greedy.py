@@ -1,13 +1,9 @@
 """The fast gear on arrays: best-fit decreasing over groups of equal demands."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecs_placement.arrays import Placed, Problem
+from ecs_placement.problem import Floats, Ints, Placed, Problem
 from ecs_placement.room import Room
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 def best_fit(problem: Problem, weights: Floats | None = None) -> Placed:

@@ -3,13 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecs_placement.arrays import Placed, Problem
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from ecs_placement.problem import Bools, Floats, Ints, Placed, Problem
 
 
 @dataclass(frozen=True, slots=True)

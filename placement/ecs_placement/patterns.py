@@ -8,14 +8,10 @@ the most used patterns and solves again for the rest, until all is placed.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecs_placement.linear import Program
+from ecs_placement.problem import Bools, Floats, Ints
 from ecs_placement.steps import Steps
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 _BEAM_WORK = 1.5e6  # entries (pattern, shape, dimension) looked at per level of the beam
 _DEEPEST = 60

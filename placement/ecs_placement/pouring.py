@@ -5,14 +5,10 @@ al. 2011): dimensions fill evenly, where best fit strands the rest of one behind
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecs_placement.packing import Packing
+from ecs_placement.problem import Bools, Floats, Ints
 from ecs_placement.steps import Steps
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 _CANDIDATES = 40  # shapes looked at in one round
 _HAND = 16  # tasks dealt to each row where most shapes come once

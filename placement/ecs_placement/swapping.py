@@ -10,14 +10,10 @@ from functools import cache
 from itertools import combinations, combinations_with_replacement
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecs_placement.packing import Packing
+from ecs_placement.problem import Bools, Floats, Ints
 from ecs_placement.steps import Steps
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 _ROWS = 300  # per round; more rows only compete for the same drawn shapes
 _DRAWN = 8  # shapes drawn per round: 165 combinations of up to three

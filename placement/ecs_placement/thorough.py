@@ -4,20 +4,15 @@
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecs_placement.arrays import Placed, Problem
 from ecs_placement.greedy import best_fit
 from ecs_placement.packing import Packing
 from ecs_placement.patterns import Rows, Task, repack
 from ecs_placement.pouring import pour
+from ecs_placement.problem import Floats, Ints, Placed, Problem
 from ecs_placement.steps import Steps
 from ecs_placement.swapping import improve
 from ecs_placement.volume import VolumePlan, classify, volume_plan
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 _DETAIL = 16  # classes of rows in use
 _FEW_SHAPES = 64

@@ -7,14 +7,9 @@ a unit of each resource of each class is worth. Its value bounds what any packin
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecs_placement.arrays import Problem
 from ecs_placement.linear import maximise
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from ecs_placement.problem import Bools, Floats, Ints, Problem
 
 MOST_GROUPS = (
     48  # clusters of shapes in the program; beyond that its time grows faster than its use

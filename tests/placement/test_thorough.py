@@ -10,10 +10,11 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from ecs_placement import pack
-from ecs_placement.arrays import Placed, Problem, intern
+from ecs_placement.arrays import intern
 from ecs_placement.linear import Program, maximise
 from ecs_placement.packing import Packing
 from ecs_placement.patterns import Rows, Task, repack
+from ecs_placement.problem import Placed, Problem
 from ecs_placement.steps import Steps
 from ecs_placement.swapping import improve
 from ecs_placement.thorough import default_budget_s, solve
