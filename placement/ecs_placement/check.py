@@ -6,7 +6,7 @@ the plan is sound.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ecs_placement.columns import Columns
 from ecs_placement.plan import Decision, Plan, Reject, Start, Wait
 from ecs_placement.query import parse
-from ecs_placement.request import DIMENSIONS, Shape, TaskRequest
+from ecs_placement.request import DIMENSIONS, Gang, Shape, TaskRequest
 from ecs_placement.snapshot import Availability, Instance, Snapshot
 
 
@@ -32,6 +32,7 @@ class Broken(StrEnum):
     OVERCOMMIT = "more is started on an instance than it has room for"
     PORT = "a host port is taken twice"
     INVERTED = "a request waits for room that a request of lower priority, or none, takes"
+    GANG_SPLIT = "some members of a gang start and others do not"
     WRONG_REJECT = "a request is rejected although an empty instance could take it"
     WRONG_WAIT = "a request waits although no instance could ever take it"
 
@@ -64,6 +65,7 @@ def check(plan: Plan, requests: Sequence[TaskRequest], snapshot: Snapshot) -> tu
     found += _not_distinct(known, snapshot)
     found += _overcommitted(known, snapshot)
     found += _ports_twice(known, snapshot)
+    found += _gangs_split(decided)
     found += _wrongly_unplaced(decided, snapshot)
     found += _inverted(decided, known, snapshot)
     return tuple(found)
@@ -177,61 +179,105 @@ def _ports_in_use(instance: Instance, protocol: str) -> frozenset[int]:
     return instance.ports_tcp_used if protocol == "tcp" else instance.ports_udp_used
 
 
+def _gangs_split(decided: list[tuple[TaskRequest, Decision]]) -> Iterator[Violation]:
+    started = Counter(
+        request.gang
+        for request, decision in decided
+        if request.gang is not None and isinstance(decision, Start)
+    )
+    for gang, starting in started.items():
+        if starting != gang.size:
+            yield Violation(Broken.GANG_SPLIT, gang.id, f"{starting} of {gang.size} start")
+
+
 def _wrongly_unplaced(
     decided: list[tuple[TaskRequest, Decision]], snapshot: Snapshot
 ) -> Iterator[Violation]:
     could: dict[Shape, bool] = {}
-    for request, decision in decided:
-        if isinstance(decision, Start):
-            continue
+    for request, _ in decided:
         if request.shape not in could:
-            inside = _member_of(request.shape, snapshot)
-            could[request.shape] = any(
-                inside[row]
-                and _has_attributes(request.shape, instance)
-                and all(
-                    asked <= max(total, free)
-                    for asked, total, free in zip(
-                        request.shape.demand, instance.total, instance.free, strict=True
-                    )
-                    if asked
-                )
-                for row, instance in enumerate(snapshot.instances)
-            )
-        ever = could[request.shape] or not len(snapshot)
+            could[request.shape] = not len(snapshot) or _ever(request.shape, snapshot)
+    hopeless = {r.gang for r, _ in decided if r.gang is not None and not could[r.shape]}
+    for request, decision in decided:
+        ever = could[request.shape] and request.gang not in hopeless
         if isinstance(decision, Reject) and ever:
             yield Violation(Broken.WRONG_REJECT, request.id)
         if isinstance(decision, Wait) and not ever:
             yield Violation(Broken.WRONG_WAIT, request.id)
 
 
+def _ever(shape: Shape, snapshot: Snapshot) -> bool:
+    """Whether an instance could take the shape if it were empty."""
+    inside = _member_of(shape, snapshot)
+    return any(
+        inside[row]
+        and _has_attributes(shape, instance)
+        and all(
+            asked <= max(total, free)
+            for asked, total, free in zip(shape.demand, instance.total, instance.free, strict=True)
+            if asked
+        )
+        for row, instance in enumerate(snapshot.instances)
+    )
+
+
 def _inverted(
     decided: list[tuple[TaskRequest, Decision]], started: _Started, snapshot: Snapshot
 ) -> Iterator[Violation]:
-    """A waiting request must not fit beside what was started at its own priority and above.
+    """A waiting request must not fit beside what was started at its own priority and above, nor a
+    gang of equal members whole. A gang counts at the lowest priority of its members.
 
     Expressions about task groups change as tasks are placed: such requests are left out.
     """
-    waiting: dict[tuple[int, Shape], str] = {}
-    for request, decision in decided:
-        if isinstance(decision, Wait) and not any(
-            parse(text).watches_groups for text in request.shape.member_of
-        ):
-            waiting.setdefault((request.priority, request.shape), request.id)
-    for priority in sorted({priority for priority, _ in waiting}, reverse=True):
-        above = [(request, row) for request, row in started if request.priority >= priority]
+    lowest = _lowest(request for request, _ in decided)
+    waiting = _waiting(decided, lowest)
+    for priority in sorted({priority for priority, _, _ in waiting}, reverse=True):
+        above = [(r, row) for r, row in started if _level(r, lowest) >= priority]
         beside = _Beside(
             snapshot,
             snapshot.free - _used(above, len(snapshot)),
             {(row, port) for request, row in above for port in _ports(request.shape)},
             _groups(above, snapshot),
         )
-        for (level, shape), request_id in waiting.items():
-            row = beside.first_fit(shape) if level == priority else None
-            if row is not None:
-                yield Violation(
-                    Broken.INVERTED, request_id, f"fits on {snapshot.instances[row].id}"
-                )
+        for (level, shape, size), about in waiting.items():
+            rows = beside.first_fits(shape, size) if level == priority else None
+            if rows is not None:
+                on = ", ".join(snapshot.instances[row].id for row in rows)
+                yield Violation(Broken.INVERTED, about, f"fits on {on}")
+
+
+def _lowest(requests: Iterable[TaskRequest]) -> dict[Gang, int]:
+    lowest: dict[Gang, int] = {}
+    for request in requests:
+        if request.gang is not None:
+            before = lowest.get(request.gang, request.priority)
+            lowest[request.gang] = min(before, request.priority)
+    return lowest
+
+
+def _level(request: TaskRequest, lowest: dict[Gang, int]) -> int:
+    return request.priority if request.gang is None else lowest[request.gang]
+
+
+def _waiting(
+    decided: list[tuple[TaskRequest, Decision]], lowest: dict[Gang, int]
+) -> dict[tuple[int, Shape, int], str]:
+    """By priority, shape and number that must start together: the id of what waits."""
+    waiting: dict[tuple[int, Shape, int], str] = {}
+    members: dict[Gang, list[Shape]] = {}
+    for request, decision in decided:
+        if not isinstance(decision, Wait) or any(
+            parse(text).watches_groups for text in request.shape.member_of
+        ):
+            continue
+        if request.gang is None:
+            waiting.setdefault((request.priority, request.shape, 1), request.id)
+        else:
+            members.setdefault(request.gang, []).append(request.shape)
+    for gang, shapes in members.items():
+        if len(shapes) == gang.size and len(set(shapes)) == 1:
+            waiting.setdefault((lowest[gang], shapes[0], gang.size), gang.id)
+    return waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +289,11 @@ class _Beside:
     ports: set[tuple[int, tuple[str, int]]]
     groups: Counter[tuple[int, str]]
 
-    def first_fit(self, shape: Shape) -> int | None:
-        """The first row that could take one more task of the shape."""
+    def first_fits(self, shape: Shape, size: int) -> list[int] | None:
+        """The first rows that could together take `size` more tasks of the shape."""
         demand = np.array(shape.demand)
         roomy = ((self.free >= demand) | (demand == 0)).all(axis=1)
+        rows: list[int] = []
         for row in np.flatnonzero(roomy & _member_of(shape, self.snapshot)).tolist():
             instance = self.snapshot.instances[row]
             if (
@@ -255,8 +302,19 @@ class _Beside:
                 and not (shape.distinct_instance and self.groups[row, shape.group or ""])
                 and not any(self._taken(row, port) for port in _ports(shape))
             ):
-                return row
+                size -= self._times(shape, row, size)
+                rows.append(row)
+                if size <= 0:
+                    return rows
         return None
+
+    def _times(self, shape: Shape, row: int, most: int) -> int:
+        """How many of the shape the row has room for, if it has room for one."""
+        if shape.distinct_instance or any(_ports(shape)):
+            return 1
+        free: list[int] = self.free[row].tolist()
+        room = zip(shape.demand, free, strict=True)
+        return min([most, *(left // asked for asked, left in room if asked)])
 
     def _taken(self, row: int, port: tuple[str, int]) -> bool:
         in_use = _ports_in_use(self.snapshot.instances[row], port[0])

@@ -1,6 +1,6 @@
 """A decision in one sentence for a person. Pure and cheap: callers keep the sentence per shape."""
 
-from ecs_placement.plan import Decision, Reason, Reject, Start, Tally
+from ecs_placement.plan import Decision, GangWait, Reason, Reject, Start, Tally, Wait
 from ecs_placement.request import Shape
 from ecs_placement.snapshot import Snapshot
 
@@ -28,10 +28,27 @@ def sentence(decision: Decision, shape: Shape, snapshot: Snapshot | None = None)
         return f"starts on {decision.instance_id}, then {decision.score:.0%} full"
     if isinstance(decision, Reject):
         return _rejected(decision, shape)
+    if decision.gang is not None and (snapshot is None or len(snapshot)):
+        return _gang_waits(decision.gang, _no_room(decision, shape, snapshot))
     if not decision.reasons:
         return _unexplained(snapshot)
+    return _no_room(decision, shape, snapshot)
+
+
+def _no_room(decision: Wait, shape: Shape, snapshot: Snapshot | None) -> str:
+    if not decision.reasons:
+        return ""
     where = "" if snapshot is None else f" on {_instances(len(snapshot))}"
     return f"no room{where}: " + ", ".join(_why(tally, shape) for tally in decision.reasons)
+
+
+def _gang_waits(gang: GangWait, no_room: str) -> str:
+    if gang.present < gang.size:
+        return (
+            f"gang {gang.id} waits for {gang.size - gang.present} more of its {gang.size} members"
+        )
+    fit = f"gang {gang.id} starts whole or not at all: {gang.fit} of its {gang.size} members fit"
+    return f"{fit}; for the next there is {no_room}" if no_room else fit
 
 
 def _unexplained(snapshot: Snapshot | None) -> str:
@@ -56,6 +73,8 @@ def _why(tally: Tally, shape: Shape) -> str:
 
 
 def _rejected(decision: Reject, shape: Shape) -> str:
+    if decision.because_of is not None:
+        return f"its gang can never start: no registered instance could take {decision.because_of}"
     demand = dict(
         zip((Reason.CPU, Reason.MEMORY, Reason.GPU, Reason.ENI), shape.demand, strict=True)
     )

@@ -87,6 +87,13 @@ class Constraints:
         if shape.group is not None:
             self.columns.tasks_of(shape.group)[rows] += counts
 
+    def release(self, shape: Shape, rows: Ints, counts: Ints) -> None:
+        """Take an `occupy` back. Its ports were free before, or it had not been made."""
+        for port in ports_of(shape):
+            self.port_taken(port)[rows] = False
+        if shape.group is not None:
+            self.columns.tasks_of(shape.group)[rows] -= counts
+
     def member_of(self, shape: Shape, *, ever: bool = False) -> Bools | None:
         """bool[n]: rows for which every expression holds; None when there is none.
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ecs_placement.request import RequestId
+from ecs_placement.request import GangId, RequestId
 from ecs_placement.snapshot import InstanceId
 
 
@@ -48,21 +48,38 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class GangWait:
+    """Of `size` members `present` were in the batch; `fit` of them had room at the same time."""
+
+    id: GangId
+    size: int
+    present: int
+    fit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """No instance has room now, but at least one could once tasks end, or the cluster has no
     instances at all.
+
+    With `gang` set, it is the gang that waits: the reasons are those of the request's shape beside
+    the members that had room, and there are none if all members of its shape had.
     """
 
     request_id: RequestId
     reasons: tuple[Tally, ...]
+    gang: GangWait | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """No registered instance could take the request even if it were empty."""
+    """No registered instance could take the request even if it were empty; or, where `because_of`
+    names one, that member of its gang.
+    """
 
     request_id: RequestId
     reasons: tuple[Tally, ...]
+    because_of: RequestId | None = None
 
 
 Decision = Start | Wait | Reject

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NewType
 
 RequestId = NewType("RequestId", str)
+GangId = NewType("GangId", str)
 
 CPU, MEMORY, GPU, ENI = range(4)
 DIMENSIONS = ("CPU", "MEMORY", "GPU", "ENI")
@@ -47,6 +48,18 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class Gang:
+    """Requests that start together or not at all: every one of the `size` members names it.
+
+    Members may differ in shape. The gang is served at the lowest of their priorities, and waits
+    while fewer than `size` of them are in the batch.
+    """
+
+    id: GangId
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRequest:
     """One task to place; higher `priority` first, then lower `order` (the order of submission)."""
 
@@ -54,3 +67,4 @@ class TaskRequest:
     shape: Shape
     priority: int = 0
     order: int = field(default=0)
+    gang: Gang | None = None

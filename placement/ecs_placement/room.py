@@ -44,9 +44,7 @@ class Room:
     """
 
     def __init__(self, free: Ints, weights: Floats, penalty: Floats | None = None) -> None:
-        self.free: Ints = np.ascontiguousarray(free.T)
-        if self.free is free or np.shares_memory(self.free, free):
-            self.free = self.free.copy()
+        self.free: Ints = np.array(free.T, order="C")
         self.weights = weights
         self.penalty = None if penalty is None else penalty.copy()
         self.score = self._scores(slice(None))
@@ -124,4 +122,11 @@ class Room:
                 free[filled.rows] -= asked * filled.counts
         if self.penalty is not None:
             self.penalty[filled.rows] = 0.0
+        self.score[filled.rows] = self._scores(filled.rows)
+
+    def release(self, filled: Filled, demand: tuple[int, ...]) -> None:
+        """Give the room of `filled` back; what opening a row cost stays paid."""
+        for asked, free in zip(demand, self.free, strict=True):
+            if asked:
+                free[filled.rows] += asked * filled.counts
         self.score[filled.rows] = self._scores(filled.rows)

@@ -33,6 +33,7 @@ NO_INSTANCES = "NO INSTANCES"
 UNPLACEABLE = "UNPLACEABLE"
 API_BUDGET = "API BUDGET"
 SHARE = "SHARE"
+GANG = "GANG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ def decide(plan: Plan, window: Window, snapshot: Snapshot, now: float) -> Decide
 def _kind(decision: Wait | Reject) -> str:
     if isinstance(decision, Reject):
         return UNPLACEABLE
+    if decision.gang is not None:
+        return GANG
     if not decision.reasons:
         return NO_INSTANCES
     return max(decision.reasons, key=lambda tally: tally.instances).reason.value
