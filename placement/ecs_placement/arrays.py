@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecs_placement.errors import InvalidArray
-from ecs_placement.problem import Floats, Ints, Placed, Problem
+from ecs_placement.problem import Floats, Ints, Placed, Problem, shares_of
 from ecs_placement.thorough import solve
 
 Objective = Literal["fit", "open"]
@@ -78,9 +78,8 @@ def as_problem(free: ArrayLike, demand: ArrayLike, options: Options) -> tuple[Pr
         raise InvalidArray("cost: every entry must be a finite number, 0 or more")
     rows, capacity, tasks = _as_integers(rows, capacity, tasks)
     shapes, counts, shape_of = intern(tasks)
-    problem = Problem(
-        rows, capacity, active.astype(np.bool_), cost, shapes, counts, objective == "open"
-    )
+    opening, worth = objective == "open", shares_of(shapes, rows)
+    problem = Problem(rows, capacity, active.astype(np.bool_), cost, shapes, counts, opening, worth)
     return problem, shape_of
 
 

@@ -4,15 +4,17 @@ Order: higher priority strictly first; within a priority larger shapes first (be
 then earlier `order`. Pure: the same requests, snapshot and policy give the same Plan.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecs_placement.chains import Chain
+from ecs_placement.contest import Field, contest
+from ecs_placement.errors import InvalidPolicy
 from ecs_placement.feasible import Constraints
-from ecs_placement.grouping import Group, Team, grouped, watches_groups, weighted
+from ecs_placement.grouping import Group, Team, by_priority, grouped, watches_groups, weighted
 from ecs_placement.plan import Decision, GangWait, Plan, Reject, Start, Tally, Wait
 from ecs_placement.policy import DEFAULT_POLICY, Policy
 from ecs_placement.request import GangId, Shape, TaskRequest
@@ -21,6 +23,7 @@ from ecs_placement.snapshot import Snapshot
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,11 @@ class _Placed:
 
 
 def place(
-    requests: Sequence[TaskRequest], snapshot: Snapshot, policy: Policy = DEFAULT_POLICY
+    requests: Sequence[TaskRequest],
+    snapshot: Snapshot,
+    policy: Policy = DEFAULT_POLICY,
+    *,
+    budget_s: float = 0.0,
 ) -> Plan:
     """Decide every request: exactly one Start, Wait or Reject each, in the order given; raises
     InvalidRequest.
@@ -40,7 +47,13 @@ def place(
     A request is rejected only when no registered instance, whatever its availability, could take
     it even when empty. The reasons of a Wait describe what is left once everything this plan
     starts is running.
+
+    With a budget the thorough gear packs each priority anew and is taken where it places more, or
+    as much on fewer idle instances; never under ECS's strategies, which say where each task goes.
+    `budget_s` is counted in steps of known cost, so that the same arguments give the same plan.
     """
+    if not budget_s >= 0:
+        raise InvalidPolicy(f"budget_s is {budget_s!r}, expected seconds, 0 or more")
     weights = _weights(snapshot, policy)
     units = grouped(requests, weights)
     constraints = Constraints(snapshot)
@@ -49,11 +62,14 @@ def place(
     largest = np.maximum(np.maximum(snapshot.total, snapshot.free) @ weights, 1e-12)
     work = _Work(room, constraints, Chain(policy, constraints.columns), placed, largest)
     gangs = _Gangs(work, chained=bool(policy.strategies))
-    for unit in units:
-        if isinstance(unit, Team):
-            gangs.place(unit)
-        else:
-            _place_group(unit, work, chained=bool(policy.strategies))
+    field = Field(snapshot, constraints, room, largest)
+    for members in by_priority(units, requests):
+        idle = field.idle()
+        packed = _place_units(members, work, gangs, chained=bool(policy.strategies))
+        if budget_s > 0 and not policy.strategies:
+            share = sum(group.members.size for group, _ in packed) / len(requests)
+            if _packed_better(packed, work, _Effort(field, idle, share * budget_s, policy.seed)):
+                gangs.retry(unit for unit in members if isinstance(unit, Team))
     unplaced = _Unplaced(requests, work, gangs)
     decisions: list[Decision] = []
     ids = [instance.id for instance in snapshot.instances]
@@ -85,6 +101,79 @@ class _Work:
     chain: Chain
     placed: _Placed
     largest: Floats
+
+
+def _place_units(
+    units: Sequence[Group | Team], work: _Work, gangs: "_Gangs", *, chained: bool
+) -> list[tuple[Group, Filled]]:
+    """Place units of one priority in their order; the groups that are no gangs, and their rows."""
+    packed = []
+    for unit in units:
+        if isinstance(unit, Team):
+            gangs.place(unit)
+        else:
+            packed.append((unit, _place_group(unit, work, chained=chained)))
+    return packed
+
+
+@dataclass(frozen=True, slots=True)
+class _Effort:
+    """What the thorough gear may spend, and the instances that were `idle` before the fast one."""
+
+    field: Field
+    idle: Bools
+    budget_s: float
+    seed: int
+
+
+def _packed_better(packed: Sequence[tuple[Group, Filled]], work: _Work, effort: _Effort) -> bool:
+    """Pack the groups of one priority anew by the thorough gear; False, and all as it was, where
+    that gains nothing. Gangs stay where they are.
+    """
+    groups, fast = [group for group, _ in packed], [filled for _, filled in packed]
+    counts = np.array([group.members.size for group in groups], dtype=np.int64)
+    placed = sum(filled.placed for filled in fast)
+    opens = any(effort.idle[filled.rows].any() for filled in fast)
+    if placed < 2 or (placed == counts.sum() and not opens):
+        return False
+    kept = work.placed.rows.copy(), work.placed.scores.copy()
+    _take_all_back(groups, fast, work)
+    every = np.arange(counts.size)
+    competing = contest(effort.field, [group.shape for group in groups], counts)
+    better = False
+    if competing is not None:
+        best = competing.best(bool(placed == counts.sum()), effort.budget_s, effort.seed)
+        fills = dict(zip(competing.entrants.tolist(), best, strict=True))
+        for number, filled in fills.items():
+            _put(groups[number], filled, work)
+        for number in every.tolist():
+            if number not in fills:
+                fills[number] = _place_group(groups[number], work, chained=False)
+        thorough = [fills[number] for number in every.tolist()]
+        merit = competing.merit(every, counts, thorough)
+        better = merit < competing.merit(every, counts, fast)
+    if not better:
+        if competing is not None:
+            _take_all_back(groups, thorough, work)
+        for group, filled in packed:
+            _put(group, filled, work)
+        work.placed.rows[:], work.placed.scores[:] = kept
+    return better
+
+
+def _put(group: Group, filled: Filled, work: _Work) -> None:
+    """Start the group's first requests on rows chosen elsewhere."""
+    room, placed = work.room, work.placed
+    room.occupy(filled, group.shape.demand)
+    work.constraints.occupy(group.shape, filled.rows, filled.counts)
+    members, rows = group.members[: filled.placed], np.repeat(filled.rows, filled.counts)
+    placed.rows[members] = rows
+    placed.scores[members] = 1.0 - room.score[rows] / work.largest[rows]
+
+
+def _take_all_back(groups: Sequence[Group], fills: Sequence[Filled], work: _Work) -> None:
+    for group, filled in zip(groups, fills, strict=True):
+        _take_back(group, filled, work)
 
 
 def _place_group(group: Group, work: _Work, *, chained: bool) -> Filled:
@@ -163,6 +252,13 @@ class _Gangs:
         self.waiting[gang.id] = waiting
         if alike is not None:
             self._failed[alike] = waiting
+
+    def retry(self, teams: Iterable[Team]) -> None:
+        """Try those that waited again, once others have been packed anew."""
+        self._failed.clear()
+        for team in teams:
+            if self.waiting.pop(team.gang.id, None) is not None:
+                self.place(team)
 
     def _alike(self, team: Team) -> tuple[Shape, int] | None:
         """Room only shrinks: what one gang of equal members lacked, the next like it lacks too."""

@@ -43,7 +43,11 @@ def fill_by_size(problem: Problem, room: Room, counts: Ints, weights: Floats) ->
     steps = []
     for shape in np.lexsort((np.arange(size.size), -size)).tolist():
         if counts[shape]:
-            filled = room.take(tuple(problem.shapes[shape].tolist()), int(counts[shape]))
+            filled = room.take(
+                tuple(problem.shapes[shape].tolist()),
+                int(counts[shape]),
+                eligible=problem.allowed(shape),
+            )
             if filled.rows.size:
                 steps.append((np.full(filled.rows.size, shape), filled.rows, filled.counts))
     return gathered(steps)

@@ -4,8 +4,9 @@ or not at all.
 Also where a batch is validated, since each distinct shape is looked at once here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,22 @@ def grouped(requests: Sequence[TaskRequest], weights: Floats) -> list[Group | Te
         rank = (-priority[positions].min(), -size, order[positions].min())
         turns.append(((*rank, 1, gang.id), team))
     return [unit for _, unit in sorted(turns, key=lambda turn: turn[0])]
+
+
+def by_priority(
+    units: Sequence[Group | Team], requests: Sequence[TaskRequest]
+) -> Iterator[list[Group | Team]]:
+    """Units in their order, cut where the priority changes; a gang has the lowest of its
+    members."""
+
+    def priority(unit: Group | Team) -> int:
+        if isinstance(unit, Group):
+            return requests[int(unit.members[0])].priority
+        positions = (at for group in unit.groups for at in group.members.tolist())
+        return int(min(requests[at].priority for at in positions))
+
+    for _, members in groupby(units, key=priority):
+        yield list(members)
 
 
 def _gangs(requests: Sequence[TaskRequest], ganged: Ints) -> list[tuple[Gang, Ints]]:

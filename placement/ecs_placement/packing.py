@@ -40,6 +40,18 @@ class Packing:
         self.items = np.full((problem.free.shape[0], 8), shapes, dtype=np.int64)
         self.count = np.zeros(problem.free.shape[0], dtype=np.int64)
         self.usable = np.ones(problem.free.shape[0], dtype=np.bool_)
+        self._needs = None if problem.needs is None else np.append(problem.needs, 0)
+
+    def needs(self, shapes: Ints) -> Ints | None:
+        """The bits that `shapes` (or `nothing`) need of a row; None where none needs any."""
+        return None if self._needs is None else self._needs[shapes]
+
+    def admits(self, rows: Ints, needed: Ints | None) -> Bools | None:
+        """Whether each of `rows` [m, 1] offers the bits `needed` [m or 1, c]; None: all do."""
+        if needed is None or self.problem.offers is None:
+            return None
+        admitted: Bools = (needed & ~self.problem.offers[rows]) == 0
+        return admitted
 
     def put(self, rows: Ints, shapes: Ints) -> None:
         """One more item on each of `rows`, which are distinct."""

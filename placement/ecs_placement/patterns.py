@@ -47,18 +47,21 @@ class Patterns:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be placed: `demand` [s, d], `counts` [s] of each, on empty `rows`."""
+    """What is to be placed: `demand` [s, d], `counts` [s] of each, on empty `rows`, where
+    `admitted` [t, s].
+    """
 
     demand: Ints
     counts: Ints
     rows: Rows
+    admitted: Bools
 
     def without(self, kind: int, holds: Ints) -> "Task":
         """What is left once one pattern is fixed."""
         number = self.rows.number.copy()
         number[kind] -= 1
         rows = Rows(self.rows.room, self.rows.cost, number)
-        return Task(self.demand, self.counts - holds, rows)
+        return Task(self.demand, self.counts - holds, rows, self.admitted)
 
 
 def repack(task: Task, until_s: float, better_than: float, steps: Steps) -> Patterns | None:
@@ -173,6 +176,7 @@ def _add(program: Program, patterns: Patterns, task: Task, wanted: Ints, worth: 
 def _singles(task: Task) -> Patterns:
     """Each shape alone on each type of row that has room for it."""
     fits = (task.demand[None] <= task.rows.room[:, None]).all(axis=2) & (task.counts > 0)
+    fits &= task.admitted
     kind, shape = np.nonzero(fits)
     holds = np.zeros((kind.size, task.counts.size), dtype=np.int64)
     holds[np.arange(kind.size), shape] = 1
@@ -185,7 +189,7 @@ def _priced(task: Task, kind: int, value: Floats, steps: Steps) -> Patterns:
     scarce = (task.counts @ task.demand) / np.maximum(room, 1)
     weights = scarce / max(float(scarce.max()), 1e-300) / np.maximum(room, 1)
     able = (value > 1e-9) & (task.counts > 0) & (task.demand <= room).all(axis=1)
-    shapes = np.flatnonzero(able)
+    shapes = np.flatnonzero(able & task.admitted[kind])
     if not shapes.size:
         return _none(task)
     density = value[shapes] / np.maximum(task.demand[shapes] @ weights, 1e-12)

@@ -24,7 +24,8 @@ def pour(packing: Packing, rows: Ints, weights: Floats, quota: Ints, steps: Step
         all_seen = wanted.size <= _CANDIDATES
         hands = _hands(live, wanted, left, packing, steps)
         steps.spend(live.size * hands.shape[1], packing.demand.shape[1])
-        choice, able = _choose(packing.free[live], packing.demand[hands], weights)
+        admitted = packing.admits(live[:, None], packing.needs(hands))
+        choice, able = _choose(packing.free[live], packing.demand[hands], weights, admitted)
         if able.any():
             drawn = np.broadcast_to(hands, (live.size, hands.shape[1]))
             took, shapes = _admit(live[able], drawn[able, choice[able]], left)
@@ -58,9 +59,13 @@ def _hands(live: Ints, wanted: Ints, left: Ints, packing: Packing, steps: Steps)
     return hands
 
 
-def _choose(room: Ints, demand: Ints, weights: Floats) -> tuple[Ints, Bools]:
+def _choose(
+    room: Ints, demand: Ints, weights: Floats, admitted: Bools | None
+) -> tuple[Ints, Bools]:
     """The best candidate of each row, and whether any fits; `demand` is [1 or m, h, d]."""
     fits = np.ones((room.shape[0], demand.shape[1]), dtype=np.bool_)
+    if admitted is not None:
+        fits &= admitted
     for dim in range(room.shape[1]):
         if demand[:, :, dim].any():
             fits &= room[:, dim, None] >= demand[:, :, dim]

@@ -86,6 +86,9 @@ def _eject(packing: Packing, rows: Ints, waiting: Ints, steps: Steps) -> tuple[_
     slots, shapes = _rolled(packing, rows, width, steps)
     room = packing.free[rows][:, None] + packing.demand[shapes].cumsum(axis=1)
     enough = (room >= packing.demand[shape]).all(axis=2)
+    admitted = packing.admits(rows[:, None], packing.needs(np.array([[shape]])))
+    if admitted is not None:
+        enough &= admitted
     steps.spend(enough.size, 2 * room.shape[2])
     last = enough.argmax(axis=1)
     shapes = np.where(np.arange(width) <= last[:, None], shapes, packing.nothing)
@@ -129,13 +132,16 @@ def _from_drawn(packing: Packing, taken: _Taken, waiting: Ints, steps: Steps) ->
     if not worth.size:
         return _none(packing, taken)
     fits = np.ones((taken.rows.size, worth.size), dtype=np.bool_)
+    named = np.append(waiting, packing.nothing)
+    admitted = packing.admits(taken.rows[:, None], _needed(packing, named[members]))
+    if admitted is not None:
+        fits &= admitted
     for dim in range(asked.shape[1]):
         if asked[:, dim].any():
             fits &= taken.room[:, dim, None] >= asked[None, :, dim]
     steps.spend(fits.size, asked.shape[1])
     best = fits.argmax(axis=1)  # the first that fits, in the order of worth
-    shapes = np.append(waiting, packing.nothing)[members[best]]
-    return _Found(shapes, worth[best], fits[np.arange(best.size), best])
+    return _Found(named[members[best]], worth[best], fits[np.arange(best.size), best])
 
 
 def _from_dealt(packing: Packing, taken: _Taken, waiting: Ints, steps: Steps) -> _Found:
@@ -149,6 +155,9 @@ def _from_dealt(packing: Packing, taken: _Taken, waiting: Ints, steps: Steps) ->
     first, second, third = (hand[:, members[:, slot]] for slot in range(_DEPTH))
     worth = packing.worth[first] + packing.worth[second] + packing.worth[third]
     fits = np.ones(worth.shape, dtype=np.bool_)
+    admitted = packing.admits(taken.rows[:, None], _needed(packing, hand[:, members]))
+    if admitted is not None:
+        fits &= admitted
     for dim in range(packing.demand.shape[1]):
         part = packing.demand[hand, dim]
         asked = part[:, members[:, 0]] + part[:, members[:, 1]] + part[:, members[:, 2]]
@@ -157,6 +166,12 @@ def _from_dealt(packing: Packing, taken: _Taken, waiting: Ints, steps: Steps) ->
     best = np.where(fits, worth, -1.0).argmax(axis=1)
     at = np.arange(best.size)
     return _Found(hand[at[:, None], members[best]], worth[at, best], fits[at, best])
+
+
+def _needed(packing: Packing, shapes: Ints) -> Ints | None:
+    """The bits that each combination, along the last axis, needs in all."""
+    needs = packing.needs(shapes)
+    return None if needs is None else np.bitwise_or.reduce(needs, axis=-1)
 
 
 def _none(packing: Packing, taken: _Taken) -> _Found:

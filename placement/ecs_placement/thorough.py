@@ -3,6 +3,8 @@
 `solve` chooses the gear. Its answer is never worse than the fast gear's, which is always computed.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from ecs_placement.greedy import best_fit
@@ -66,22 +68,11 @@ def solve(problem: Problem, budget_s: float | None, seed: int) -> Placed:
 def _merit(problem: Problem, placed: Placed) -> tuple[float, float]:
     """What is left over, and what the opened rows cost: smaller is better."""
     done = np.bincount(placed.shape, weights=placed.count, minlength=problem.counts.size)
-    waiting = float((problem.counts - done) @ _worth(problem))
+    waiting = float((problem.counts - done) @ problem.worth)
     opened = np.zeros(problem.active.size, dtype=np.bool_)
     opened[placed.row] = True
     cost = float(problem.cost[opened & ~problem.active].sum()) if problem.opening else 0.0
     return (waiting if waiting > 1e-12 else 0.0, cost)
-
-
-def _worth(problem: Problem) -> Floats:
-    """A shape's worth: its mean share of all room, over the dimensions that anyone asks for."""
-    room = np.maximum(np.maximum(problem.free, 0).sum(axis=0), 1).astype(np.float64)
-    asked = (problem.shapes > 0).any(axis=0)
-    if not asked.any():
-        return np.full(problem.counts.size, 1e-12)
-    shares = np.maximum(problem.shapes, 0) / room
-    worth: Floats = shares[:, asked].mean(axis=1) + 1e-15
-    return worth
 
 
 def _even(free: Ints) -> Floats:
@@ -92,7 +83,7 @@ def _even(free: Ints) -> Floats:
 
 def _fill_rows(problem: Problem, steps: Steps) -> Placed:
     """Place as much worth as possible on all rows."""
-    packing = Packing(problem, _worth(problem))
+    packing = Packing(problem, problem.worth)
     rows = np.flatnonzero(packing.usable)
     classes = classify(problem, packing.free, packing.usable, _DETAIL)
     plan = volume_plan(problem, packing.free, problem.counts, classes)
@@ -100,7 +91,21 @@ def _fill_rows(problem: Problem, steps: Steps) -> Placed:
         _pour_by_plan(packing, plan, steps)
     pour(packing, rows, _even(packing.free), packing.pool, steps)
     _anneal(packing, rows, 1.0, steps)
-    return packing.placed()
+    return _topped_up(packing)
+
+
+def _topped_up(packing: Packing) -> Placed:
+    """The answer, with whatever of the rest still fits somewhere."""
+    problem, placed = packing.problem, packing.placed()
+    if not packing.pool.any():
+        return placed
+    active = problem.active | (packing.count > 0)
+    rest = best_fit(replace(problem, free=packing.free, counts=packing.pool, active=active))
+    return Placed(
+        np.concatenate([placed.shape, rest.shape]),
+        np.concatenate([placed.row, rest.row]),
+        np.concatenate([placed.count, rest.count]),
+    )
 
 
 def _anneal(packing: Packing, rows: Ints, share: float, steps: Steps) -> None:
@@ -159,7 +164,7 @@ def _open_rows(problem: Problem, steps: Steps) -> Placed:
     if not packing.pool.any():
         _repack_small(packing, steps)
         _reopen(packing, steps)
-    return packing.placed()
+    return _topped_up(packing)
 
 
 def _repack_small(packing: Packing, steps: Steps) -> None:
@@ -171,8 +176,13 @@ def _repack_small(packing: Packing, steps: Steps) -> None:
     shapes = np.flatnonzero(held)
     if not 0 < shapes.size <= _MOST_SHAPES or held.sum() > _MOST_PER_ROW * opened.size:
         return
+    offers = np.zeros(problem.free.shape[0], dtype=np.int64)
+    if problem.offers is not None:
+        _, offers = np.unique(problem.offers, return_inverse=True)
     kinds, first, kind_of, number = np.unique(
-        np.column_stack([np.maximum(problem.free[closed], 0), problem.cost[closed]]),
+        np.column_stack(
+            [np.maximum(problem.free[closed], 0), problem.cost[closed], offers[closed]]
+        ),
         axis=0,
         return_index=True,
         return_inverse=True,
@@ -182,7 +192,10 @@ def _repack_small(packing: Packing, steps: Steps) -> None:
         return
     room = np.maximum(problem.free[closed[first]], 0)
     rows = Rows(room, problem.cost[closed[first]], number)
-    task = Task(packing.demand[shapes], held[shapes], rows)
+    admitted = packing.admits(closed[first][:, None], packing.needs(shapes[None]))
+    if admitted is None:
+        admitted = np.ones((kinds.shape[0], shapes.size), dtype=np.bool_)
+    task = Task(packing.demand[shapes], held[shapes], rows, admitted)
     patterns = repack(task, 0.9 * steps.budget_s, packing.cost(), steps)
     if patterns is None:
         return
@@ -216,20 +229,25 @@ def _settle(packing: Packing, share: float, steps: Steps) -> None:
         classes = classify(problem, free, packing.usable, 1)
         plan = volume_plan(problem, free, packing.pool, classes)
         if not _open(packing, plan, up=float(plan.opened.sum()) < 4.0):
-            closed = np.flatnonzero(~packing.usable)
-            able = [
-                row
-                for row in closed.tolist()
-                if (packing.demand[:-1][packing.pool > 0] <= packing.free[row]).all(axis=1).any()
-            ]
-            if not able:
+            able = _able(packing, np.flatnonzero(~packing.usable))
+            if not able.size:
                 return
-            packing.usable[min(able, key=lambda row: problem.cost[row])] = True
+            packing.usable[able[problem.cost[able].argmin()]] = True
         fresh = np.flatnonzero(packing.usable & (packing.count == 0))
         pour(packing, fresh, weights, packing.pool, steps)
         rows = np.flatnonzero(packing.usable)
         pour(packing, rows, weights, packing.pool, steps)
         _anneal(packing, rows, steps.spent_s / steps.budget_s + share, steps)
+
+
+def _able(packing: Packing, rows: Ints) -> Ints:
+    """Those of `rows` that could take something that waits."""
+    able = np.zeros(rows.size, dtype=np.bool_)
+    for shape in np.flatnonzero(packing.pool > 0).tolist():
+        fits = (packing.free[rows] >= packing.demand[shape]).all(axis=1)
+        allowed = packing.problem.allowed(shape)
+        able |= fits if allowed is None else fits & allowed[rows]
+    return rows[able]
 
 
 def _reopen(packing: Packing, steps: Steps) -> None:

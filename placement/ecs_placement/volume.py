@@ -61,6 +61,8 @@ def classify(problem: Problem, free: Ints, usable: Bools, detail: int) -> Classe
         if not rows.size:
             continue
         profile = free[rows] / largest
+        if problem.offers is not None:
+            profile = np.column_stack([profile, _bits(problem.offers[rows])])
         if is_closed:
             profile = np.column_stack(
                 [profile, problem.cost[rows] / max(problem.cost.max(), 1e-300)]
@@ -76,7 +78,7 @@ def classify(problem: Problem, free: Ints, usable: Bools, detail: int) -> Classe
 
 def volume_plan(problem: Problem, free: Ints, counts: Ints, classes: Classes) -> VolumePlan:
     """Solve the program for `counts` of each shape in the room `free` of the rows."""
-    group = _groups(problem.shapes, free, counts)
+    group = _groups(problem, free, counts)
     size = int(group.max(initial=0)) + 1
     asked = np.zeros((size, free.shape[1]))
     np.add.at(asked, group, problem.shapes * counts[:, None].astype(np.float64))
@@ -85,6 +87,12 @@ def volume_plan(problem: Problem, free: Ints, counts: Ints, classes: Classes) ->
     each, room = (asked / tasks[:, None]), _per_class(free, classes, np.add)
     largest = _per_class(free, classes, np.maximum)
     admitted: Bools = np.all(each[:, None, :] <= largest[None] + 1e-9, axis=2)
+    if problem.needs is not None and problem.offers is not None:
+        offered = np.zeros(classes.closed.size, dtype=np.int64)
+        np.bitwise_or.at(offered, classes.label, problem.offers)
+        needed = np.full(size, -1, dtype=np.int64)
+        np.bitwise_and.at(needed, group, problem.needs)
+        admitted &= (needed[:, None] & ~offered[None]) == 0
     program = _Program(asked / total, room / total, admitted, classes)
     share, opened, price, value = program.solve(problem.opening)
     return VolumePlan(classes, share[group], opened, price / total, value)
@@ -143,17 +151,29 @@ def _worth(asked: Floats, opening: bool, spent: float) -> Floats:
     return worth
 
 
+def _bits(offers: Ints) -> Floats:
+    """One column for every bit in which the rows differ."""
+    differing = int(np.bitwise_or.reduce(offers) & ~np.bitwise_and.reduce(offers))
+    places = [place for place in range(63) if differing >> place & 1]
+    return (
+        np.array([(offers >> place) & 1 for place in places], dtype=np.float64)
+        .reshape(len(places), offers.size)
+        .T
+    )
+
+
 def _per_class(free: Ints, classes: Classes, reduce: np.ufunc) -> Floats:
     result = np.zeros((classes.closed.size, free.shape[1]))
     reduce.at(result, classes.label, free)
     return result
 
 
-def _groups(shapes: Ints, free: Ints, counts: Ints) -> Ints:
+def _groups(problem: Problem, free: Ints, counts: Ints) -> Ints:
     """Shapes that ask for about the same, in proportion and size; each its own while they are
     few.
     """
     wanted = np.flatnonzero(counts > 0)
+    shapes = problem.shapes
     group = np.zeros(shapes.shape[0], dtype=np.int64)
     if wanted.size <= MOST_GROUPS:
         group[wanted] = np.arange(wanted.size)
@@ -161,7 +181,10 @@ def _groups(shapes: Ints, free: Ints, counts: Ints) -> Ints:
     part = shapes[wanted] / np.maximum(free.max(axis=0, initial=0), 1)
     proportion = part / np.maximum(part.sum(axis=1, keepdims=True), 1e-12)
     size = np.sqrt(part.max(axis=1, keepdims=True))
-    group[wanted] = _alike(np.hstack([proportion, 0.5 * size]), MOST_GROUPS)
+    looks = [proportion, 0.5 * size]
+    if problem.needs is not None:
+        looks.append(_bits(problem.needs[wanted]))
+    group[wanted] = _alike(np.hstack(looks), MOST_GROUPS)
     return group
 
 

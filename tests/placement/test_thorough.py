@@ -14,7 +14,7 @@ from ecs_placement.arrays import intern
 from ecs_placement.linear import Program, maximise
 from ecs_placement.packing import Packing
 from ecs_placement.patterns import Rows, Task, repack
-from ecs_placement.problem import Placed, Problem
+from ecs_placement.problem import Placed, Problem, shares_of
 from ecs_placement.steps import Steps
 from ecs_placement.swapping import improve
 from ecs_placement.thorough import default_budget_s, solve
@@ -27,7 +27,8 @@ def problem(free: Ints, demand: Ints, *, closed: int = 0) -> Problem:
     """Rows of cost 1, the last `closed` of them not in use; opening when there are any."""
     shapes, counts, _ = intern(demand)
     active = np.arange(len(free)) < len(free) - closed
-    return Problem(free, free, active, np.ones(len(free)), shapes, counts, closed > 0)
+    worth = shares_of(shapes, free)
+    return Problem(free, free, active, np.ones(len(free)), shapes, counts, closed > 0, worth)
 
 
 def drawn(seed: int, rows: int, tasks: int) -> tuple[Ints, Ints]:
@@ -188,7 +189,8 @@ def test_patterns_reach_the_optimum_of_tiny_cases(demand: Ints) -> None:
     """Six tasks on rows of (10, 10), against every way to partition them."""
     best = fewest(demand)
     rows = Rows(np.array([[10, 10]]), np.ones(1), np.array([6]))
-    found = repack(Task(demand, np.ones(6, dtype=np.int64), rows), 0.2, 7.0, Steps(0.2, 0))
+    task = Task(demand, np.ones(6, dtype=np.int64), rows, np.ones((1, 6), dtype=np.bool_))
+    found = repack(task, 0.2, 7.0, Steps(0.2, 0))
     assert found is not None
     assert found.kind.size <= best + 1
     assert np.array_equal(found.holds.sum(axis=0), np.ones(6))
@@ -215,5 +217,6 @@ def test_the_default_budget_keeps_up_with_the_stated_rates(
     """100,000 tasks a second with few shapes, 20,000 with many."""
     counts = np.full(shapes, tasks // shapes)
     free, ones = np.full((1, 2), 10), np.ones((shapes, 2), dtype=np.int64)
-    case = Problem(free, free, np.ones(1, dtype=np.bool_), np.ones(1), ones, counts, False)
+    yes, worth = np.ones(1, dtype=np.bool_), np.ones(shapes)
+    case = Problem(free, free, yes, np.ones(1), ones, counts, False, worth)
     assert default_budget_s(case) <= at_most_s

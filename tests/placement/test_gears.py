@@ -1,0 +1,187 @@
+"""Both gears inside `place`: the thorough one keeps every rule and is never worse than the fast."""
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecs_placement.batch import place
+from ecs_placement.check import check
+from ecs_placement.errors import InvalidPolicy
+from ecs_placement.plan import Plan, Start
+from ecs_placement.policy import Policy, Strategy
+from ecs_placement.request import Gang, GangId, RequestId, Shape, TaskRequest
+from ecs_placement.snapshot import Availability, Facts, Instance, InstanceId, Snapshot
+
+Build = Callable[..., Instance]
+Ask = Callable[..., TaskRequest]
+Constrained = dict[str, object]
+
+CONSTRAINTS: list[Constrained] = [
+    {},
+    {},
+    {"ports_tcp": frozenset({80})},
+    {"ports_tcp": frozenset({80, 443}), "ports_udp": frozenset({53})},
+    {"required_attributes": frozenset({("zone", "a")})},
+    {"member_of": ("attribute:zone == b",)},
+    {"group": "apart", "distinct_instance": True},
+    {"group": "web"},
+    {"member_of": ("not(task:group == web)",)},
+]
+EFFORT_S = 0.004
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> Snapshot:
+    rows = []
+    for number in range(draw(st.integers(1, 7))):
+        total = (draw(st.integers(2, 9)), draw(st.integers(2, 9)), draw(st.integers(0, 1)), 2)
+        used = draw(st.sampled_from([0, 0, 1]))
+        groups = {"apart": 1} if draw(st.integers(0, 4)) == 0 else {}
+        rows.append(
+            Instance(
+                InstanceId(f"i-{number}"),
+                total,
+                (total[0] - used, total[1] - used, total[2], total[3]),
+                draw(st.sampled_from([frozenset[int](), frozenset({80})])),
+                attributes={"zone": draw(st.sampled_from("ab"))},
+                availability=draw(st.sampled_from([*[Availability.PLACEABLE] * 6, *Availability])),
+                facts=Facts(running_tasks=used, tasks_by_group=groups),
+            )
+        )
+    return Snapshot.of(rows)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[TaskRequest]:
+    shapes = [
+        Shape(
+            cpu_units=draw(st.integers(0, 5)),
+            memory_mib=draw(st.integers(0, 5)),
+            gpus=draw(st.sampled_from([0, 0, 0, 1])),
+            **draw(st.sampled_from(CONSTRAINTS)),  # type: ignore[arg-type]
+        )
+        for _ in range(draw(st.integers(1, 5)))
+    ]
+    pair = Gang(GangId("pair"), 2) if draw(st.booleans()) else None
+    return [
+        TaskRequest(
+            RequestId(f"r{number}"),
+            draw(st.sampled_from(shapes)),
+            draw(st.integers(0, 1)),
+            number,
+            pair if number < 2 else None,
+        )
+        for number in range(draw(st.integers(2, 24)))
+    ]
+
+
+def started(plan: Plan) -> dict[str, str]:
+    return {d.request_id: d.instance_id for d in plan.decisions if isinstance(d, Start)}
+
+
+def worth_waiting(
+    plan: Plan, requests: list[TaskRequest], snapshot: Snapshot, priority: int
+) -> float:
+    """Of what is asked at the highest priority: mean share of all room, over what is asked for."""
+    of = [request for request in requests if request.priority == priority]
+    asked = np.array([request.shape.demand for request in of])
+    room = np.maximum(np.maximum(snapshot.free, 0).sum(axis=0), 1)
+    used = asked.any(axis=0)
+    if not used.any():
+        return 0.0
+    worth = (asked / room)[:, used].mean(axis=1)
+    left = [request.id not in started(plan) for request in of]
+    return float(worth[left].sum())
+
+
+@given(batches(), clusters())
+@settings(max_examples=60)
+def test_no_plan_of_the_thorough_gear_ever_breaks_an_invariant(
+    requests: list[TaskRequest], snapshot: Snapshot
+) -> None:
+    assert check(place(requests, snapshot, budget_s=EFFORT_S), requests, snapshot) == ()
+
+
+@given(batches(), clusters())
+@settings(max_examples=60)
+def test_it_never_leaves_more_waiting_at_the_highest_priority(
+    requests: list[TaskRequest], snapshot: Snapshot
+) -> None:
+    highest = max(request.priority for request in requests)
+    fast = worth_waiting(place(requests, snapshot), requests, snapshot, highest)
+    plan = place(requests, snapshot, budget_s=EFFORT_S)
+    assert worth_waiting(plan, requests, snapshot, highest) <= fast + 1e-9
+
+
+@given(batches(), clusters(), st.randoms(use_true_random=False))
+@settings(max_examples=30)
+def test_its_plan_never_depends_on_the_order_of_the_list(
+    requests: list[TaskRequest], snapshot: Snapshot, chance: random.Random
+) -> None:
+    plan = place(requests, snapshot, budget_s=EFFORT_S)
+    mixed = list(requests)
+    chance.shuffle(mixed)
+    assert set(plan.decisions) == set(place(mixed, snapshot, budget_s=EFFORT_S).decisions)
+
+
+def planted(instance: Build) -> tuple[list[TaskRequest], Snapshot]:
+    """24 instances, each cut into four tasks to the last unit."""
+    chance = np.random.default_rng(4)
+    sizes = chance.integers(1, 9, (6, 2)) * 256
+    rows: list[Instance] = []
+    asked: list[TaskRequest] = []
+    for number in range(24):
+        drawn = sizes[chance.integers(0, 6, 4)]
+        cpu, memory = drawn.sum(axis=0).tolist()
+        rows.append(instance(f"i{number:02}", (cpu, memory, 0, 3)))
+        for size in drawn.tolist():
+            shape = Shape(size[0], size[1])
+            asked.append(TaskRequest(RequestId(f"t{len(asked):03}"), shape, order=len(asked)))
+    return asked, Snapshot.of(rows)
+
+
+def test_it_starts_more_of_a_batch_that_fills_the_cluster_exactly(instance: Build) -> None:
+    asked, snapshot = planted(instance)
+    fast, thorough = (place(asked, snapshot, budget_s=each) for each in (0.0, 0.3))
+    assert check(thorough, asked, snapshot) == ()
+    assert len(started(fast)) < 0.9 * len(asked)
+    assert len(started(thorough)) > 0.95 * len(asked)
+
+
+def test_it_leaves_more_instances_empty(instance: Build, task: Ask) -> None:
+    """One of each size fills 8 vCPU and 8 GiB exactly, six times; best fit opens a seventh."""
+    snapshot = Snapshot.of(instance(f"i{n:02}", (8192, 8192, 0, 3)) for n in range(12))
+    asked = [
+        task(f"t{cpu}-{n}", cpu_units=cpu * 1024, memory_mib=memory * 1024, order=n)
+        for cpu, memory in ((1, 1), (4, 3), (3, 4))
+        for n in range(6)
+    ]
+    fast, thorough = (started(place(asked, snapshot, budget_s=each)) for each in (0.0, 0.1))
+    assert len(fast) == len(thorough) == 18
+    assert (len(set(fast.values())), len(set(thorough.values()))) == (7, 6)
+
+
+def test_room_for_a_higher_priority_is_never_given_to_better_fitting_lower_ones(
+    instance: Build, task: Ask
+) -> None:
+    """High takes 3 of 4 vCPU; without it the two low ones would fill the instance."""
+    high = task("high", cpu_units=3072, priority=1)
+    low = [task(f"low{n}", cpu_units=2048, order=n) for n in range(2)]
+    plan = place([*low, high], Snapshot.of([instance("a")]), budget_s=0.05)
+    assert started(plan) == {"high": "a"}
+
+
+def test_ecs_strategies_are_followed_whatever_the_budget(instance: Build) -> None:
+    asked, snapshot = planted(instance)
+    policy = Policy(strategies=(Strategy("binpack", "cpu"),))
+    assert place(asked, snapshot, policy, budget_s=0.3) == place(asked, snapshot, policy)
+
+
+@pytest.mark.parametrize("budget_s", [-1.0, float("nan")])
+def test_a_budget_that_is_none_is_refused(budget_s: float) -> None:
+    with pytest.raises(InvalidPolicy, match="budget_s is"):
+        place([], Snapshot.of([]), budget_s=budget_s)
