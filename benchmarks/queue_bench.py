@@ -21,7 +21,7 @@ from ecs_queue.connection import connect
 from ecs_queue.document import canonical, parse_job
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Job
-from ecs_queue.script import inbox_key
+from ecs_queue.producing import inbox_key
 from ecs_queue.states import Claim, JobState, OwnerId, Release
 
 Row = dict[str, object]

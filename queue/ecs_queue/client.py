@@ -14,6 +14,7 @@ from redis.exceptions import RedisClusterException, RedisError
 from ecs_queue import dead_letters, producing, scheduling, staging
 from ecs_queue.connection import explained, require_bytes
 from ecs_queue.job import Job, JobId
+from ecs_queue.letters import DeadLetter, Replay
 from ecs_queue.script import DEFAULT_SETTINGS, Command, Envelope, QueueSettings, sources
 from ecs_queue.states import (
     DEFAULT_QUEUE,
@@ -21,7 +22,6 @@ from ecs_queue.states import (
     Admission,
     Cancellation,
     Claim,
-    DeadLetter,
     Duplicate,
     Event,
     Failure,
@@ -37,7 +37,6 @@ from ecs_queue.states import (
     PendingLaunch,
     QueueName,
     Release,
-    Replay,
     Sighting,
     Submission,
     TaskArn,
@@ -79,7 +78,7 @@ class Queue:
         self._keys = self._envelope.keys()
         self._scripts = {n: redis.register_script(source) for n, source in sources().items()}
         self.new_token = new_token
-        self._steering = Steering(self._run)
+        self._steering = Steering(self.run)
         self._unanswered_claims: dict[OwnerId, str] = {}
 
     @property
@@ -87,7 +86,8 @@ class Queue:
         """Suspend, resume and reorder jobs that were submitted."""
         return self._steering
 
-    async def _run(self, command: Command[T]) -> T:
+    async def run(self, command: Command[T]) -> T:
+        """Run one command of this package."""
         script = self._scripts[command.script]
         try:
             reply = await script(keys=self._keys, args=self._envelope.args(command))
@@ -112,7 +112,7 @@ class Queue:
         """Make jobs RUNNABLE, in this order; one answer a job. Sent in batches of 500."""
         submissions: list[Submission] = []
         for batch in producing.batches(jobs):
-            answers = await self._run(producing.submit(self.new_token(), batch))
+            answers = await self.run(producing.submit(self.new_token(), batch))
             submissions.extend(answers)
         return tuple(submissions)
 
@@ -135,12 +135,12 @@ class Queue:
         graph.require_known(outside, await self.states(outside))
         token, answers = self.new_token(), ""
         for batch in producing.batches(ordered):
-            answers += await self._run(staging.stage(token, len(answers), batch))
+            answers += await self.run(staging.stage(token, len(answers), batch))
         if "C" in answers:
-            await self._run(staging.abandon(token))
+            await self.run(staging.abandon(token))
             raise graph.taken(ordered, answers)
-        await self._run(staging.commit(token))
-        while await self._run(staging.take_in(self.new_token())):
+        await self.run(staging.commit(token))
+        while await self.run(staging.take_in(self.new_token())):
             pass
         return graph.submissions(jobs, ordered, answers)
 
@@ -148,7 +148,7 @@ class Queue:
         """The states of those jobs that are in the queue."""
         found: dict[JobId, JobState] = {}
         for i in range(0, len(job_ids), _BATCH):
-            page = await self._run(producing.states(job_ids[i : i + _BATCH]))
+            page = await self.run(producing.states(job_ids[i : i + _BATCH]))
             found.update(page)
         return found
 
@@ -158,7 +158,7 @@ class Queue:
         """Cancel jobs; one answer an id. What is STARTING or RUNNING ends when its task stops."""
         answers: list[Cancellation] = []
         for i in range(0, len(job_ids), _BATCH):
-            batch = await self._run(producing.cancel(job_ids[i : i + _BATCH], reason))
+            batch = await self.run(producing.cancel(job_ids[i : i + _BATCH], reason))
             answers.extend(batch)
         return tuple(answers)
 
@@ -168,7 +168,7 @@ class Queue:
         Raises:
             UnknownJob: no such job, or it ended longer than the retention ago.
         """
-        return await self._run(producing.job(job_id))
+        return await self.run(producing.job(job_id))
 
     async def jobs(
         self, state: JobState | None = None, *, limit: int = 100, offset: int = 0
@@ -177,23 +177,23 @@ class Queue:
 
         Without a state: RUNNING, STARTING, RUNNABLE, FAILED, CANCELLED, SUCCEEDED.
         """
-        return await self._run(producing.jobs(state, limit, offset))
+        return await self.run(producing.jobs(state, limit, offset))
 
     async def counts(self) -> Mapping[JobState, int]:
         """The number of jobs in every state; SUBMITTED counts unread inbox entries."""
-        return await self._run(producing.counts())
+        return await self.run(producing.counts())
 
     async def dead_letters(self, *, limit: int = 100) -> tuple[DeadLetter, ...]:
         """What could not be admitted, newest first."""
-        return await self._run(dead_letters.newest(limit))
+        return await self.run(dead_letters.newest(limit))
 
     async def dead_letters_kept(self) -> int:
         """How many dead letters there are."""
-        return await self._run(dead_letters.kept())
+        return await self.run(dead_letters.kept())
 
     async def dead_letter(self, entry_id: str) -> DeadLetter | None:
         """One dead letter by its entry id."""
-        return await self._run(dead_letters.one(entry_id))
+        return await self.run(dead_letters.one(entry_id))
 
     async def replay(self, entry_id: str, document: bytes | str | None = None) -> Replay:
         """Send a dead letter to the inbox once more, as `document` if one is given.
@@ -205,15 +205,15 @@ class Queue:
         """
         letter = await self.dead_letter(entry_id)
         job = dead_letters.corrected(letter, document) if letter else None
-        return await self._run(dead_letters.replay(entry_id, job))
+        return await self.run(dead_letters.replay(entry_id, job))
 
     async def drop_dead_letters(self, entry_ids: Sequence[str]) -> tuple[bool, ...]:
         """Delete dead letters for good; for each, whether it was there."""
-        return await self._run(dead_letters.drop(entry_ids))
+        return await self.run(dead_letters.drop(entry_ids))
 
     async def events(self, after: str = "-", *, limit: int = 1000) -> tuple[Event, ...]:
         """Transitions after the entry id `after` ("-" = from the oldest kept), oldest first."""
-        return await self._run(producing.events(after, limit))
+        return await self.run(producing.events(after, limit))
 
     # Schedulers -----------------------------------------------------------------------------------
 
@@ -223,17 +223,17 @@ class Queue:
         An entry stays in the inbox until one script has taken it, so none is lost with a crash,
         and two owners admitting at once take each entry once. A conflict is a dead letter too.
         """
-        entries, graphs = await self._run(producing.read_inbox(count))
+        entries, graphs = await self.run(producing.read_inbox(count))
         if graphs:
-            await self._run(staging.take_in(self.new_token()))
+            await self.run(staging.take_in(self.new_token()))
         if not entries:
             return Admission((), 0)
         judged = [producing.judge(entry) for entry in entries]
-        return await self._run(producing.admit(self.new_token(), judged))
+        return await self.run(producing.admit(self.new_token(), judged))
 
     async def open_lease(self, owner: OwnerId, *, lease_ms: int) -> None:
         """Begin a lease; what an earlier life of this owner had claimed goes back to ready."""
-        await self._run(scheduling.open_lease(owner, lease_ms))
+        await self.run(scheduling.open_lease(owner, lease_ms))
 
     async def renew(self, owner: OwnerId, *, lease_ms: int) -> None:
         """Extend the lease to `lease_ms` from now.
@@ -241,7 +241,7 @@ class Queue:
         Raises:
             LeaseLost: it ran out; what was claimed may be somebody else's.
         """
-        await self._run(scheduling.renew(owner, lease_ms))
+        await self.run(scheduling.renew(owner, lease_ms))
 
     async def lead(self, owner: OwnerId, cluster: str, *, lease_ms: int) -> int | None:
         """Take the lead of a cluster's schedulers, or keep it; it brings the owner's lease along.
@@ -249,19 +249,19 @@ class Queue:
         Answers None while another leads, else a fencing number: a new one means that what was
         claimed before is lost.
         """
-        return await self._run(scheduling.lead(owner, cluster, lease_ms))
+        return await self.run(scheduling.lead(owner, cluster, lease_ms))
 
     async def resign(self, owner: OwnerId, cluster: str) -> int:
         """End lead and lease at once; answers how many claims went back."""
-        return await self._run(scheduling.resign(owner, cluster))
+        return await self.run(scheduling.resign(owner, cluster))
 
     async def hand_back(self, owner: OwnerId) -> int:
         """End the lease; claims go back under their old score. Answers how many went back now."""
-        return await self._run(scheduling.hand_back(owner))
+        return await self.run(scheduling.hand_back(owner))
 
     async def reclaim_expired(self) -> int:
         """Give back what owners hold whose lease ran out. Answers how many went back now."""
-        return await self._run(scheduling.reclaim_expired())
+        return await self.run(scheduling.reclaim_expired())
 
     async def claim(
         self,
@@ -281,45 +281,45 @@ class Queue:
             LeaseLost: the owner has no live lease.
         """
         word = claim_id or self._unanswered_claims.setdefault(owner, self.new_token())
-        claims = await self._run(scheduling.claim(owner, word, count, enough))
+        claims = await self.run(scheduling.claim(owner, word, count, enough))
         if claim_id is None:
             self._unanswered_claims.pop(owner, None)
         return claims
 
     async def shares(self) -> frozenset[str]:
         """Every share that a job was ever submitted for, and `default`."""
-        return await self._run(scheduling.shares())
+        return await self.run(scheduling.shares())
 
     async def release(self, owner: OwnerId, releases: Sequence[Release]) -> None:
         """Give claimed jobs back, each with the reason why it waits."""
         if releases:
-            await self._run(scheduling.release(owner, releases))
+            await self.run(scheduling.release(owner, releases))
 
     async def fail(self, owner: OwnerId, failures: Sequence[Failure]) -> None:
         """Claimed jobs that can't be launched at all are FAILED, each with its reason."""
         if failures:
-            await self._run(scheduling.fail(owner, failures))
+            await self.run(scheduling.fail(owner, failures))
 
     async def expire(self, *, most: int = 500) -> int:
         """End or move RUNNABLE jobs whose deadline has passed, or that waited longer than allowed.
 
         Answers how many it looked at; as many as `most` means that there may be more.
         """
-        return await self._run(scheduling.expire(most))
+        return await self.run(scheduling.expire(most))
 
     async def held(self, owner: OwnerId) -> frozenset[JobId]:
         """What the owner has claimed and not launched; cancelled jobs are no longer in it."""
-        return await self._run(scheduling.held(owner))
+        return await self.run(scheduling.held(owner))
 
     async def put_back(self, owner: OwnerId, job_ids: Sequence[JobId]) -> None:
         """Make claimed jobs ready again that the owner lost track of, whatever their epoch."""
         if job_ids:
-            await self._run(scheduling.put_back(owner, job_ids))
+            await self.run(scheduling.put_back(owner, job_ids))
 
     async def note(self, owner: OwnerId, notes: Sequence[Note]) -> None:
         """Write down why claimed jobs wait; they stay claimed."""
         if notes:
-            await self._run(scheduling.note(owner, notes))
+            await self.run(scheduling.note(owner, notes))
 
     async def intend(
         self, owner: OwnerId, token: LaunchToken, api: str, intents: Sequence[Intent]
@@ -330,7 +330,7 @@ class Queue:
         """
         if not intents:
             return frozenset()
-        return await self._run(scheduling.intend(owner, token, api, intents))
+        return await self.run(scheduling.intend(owner, token, api, intents))
 
     async def settle(self, token: LaunchToken, outcomes: Sequence[LaunchOutcome]) -> None:
         """Write down what certainly became of a launch; a refused job is RUNNABLE again.
@@ -338,37 +338,37 @@ class Queue:
         A refused job whose cancellation was asked for is CANCELLED.
         """
         if outcomes:
-            await self._run(scheduling.settle(token, outcomes))
+            await self.run(scheduling.settle(token, outcomes))
 
     async def pending_launches(
         self, *, older_than_ms: int = 0, limit: int = 100
     ) -> tuple[PendingLaunch, ...]:
         """Ledger entries whose outcome is open, oldest first."""
-        return await self._run(scheduling.pending_launches(older_than_ms, limit))
+        return await self.run(scheduling.pending_launches(older_than_ms, limit))
 
     async def doubted_launches(self, *, kept_ms: int) -> tuple[LaunchToken, ...]:
         """Launches that counted as absent less than `kept_ms` ago; ECS may yet show a task."""
-        return await self._run(scheduling.doubted_launches(kept_ms))
+        return await self.run(scheduling.doubted_launches(kept_ms))
 
     async def known_tasks(self, task_arns: Sequence[TaskArn]) -> frozenset[TaskArn]:
         """Those of the tasks that are some job's, or were one's within two hours."""
         if not task_arns:
             return frozenset()
-        return await self._run(scheduling.known_tasks(task_arns))
+        return await self.run(scheduling.known_tasks(task_arns))
 
     async def live_tasks(self) -> tuple[LiveTask, ...]:
         """Tasks that ECS acknowledged and that were not seen STOPPED."""
         found: dict[TaskArn, LiveTask] = {}
         cursor = ""
         while cursor != "0":
-            cursor, page = await self._run(scheduling.live_tasks(cursor or "0"))
+            cursor, page = await self.run(scheduling.live_tasks(cursor or "0"))
             found.update((task.task_arn, task) for task in page)
         return tuple(found.values())
 
     async def running(self, sightings: Sequence[Sighting]) -> None:
         """STARTING jobs whose tasks were seen RUNNING are RUNNING; unknown tasks are skipped."""
         for i in range(0, len(sightings), _BATCH):
-            await self._run(scheduling.running(sightings[i : i + _BATCH]))
+            await self.run(scheduling.running(sightings[i : i + _BATCH]))
 
     async def finish(self, task_arn: TaskArn, verdict: Verdict, *, delay_ms: int = 0) -> JobState:
         """A task stopped. Answers a terminal state, or RUNNABLE for a retry after `delay_ms`.
@@ -380,8 +380,8 @@ class Queue:
             UnknownJob: no job of this queue runs as this task.
         """
         budget = self._envelope.settings.infrastructure_budget
-        return await self._run(scheduling.finish(task_arn, verdict, delay_ms, budget))
+        return await self.run(scheduling.finish(task_arn, verdict, delay_ms, budget))
 
     async def cancellations(self) -> tuple[PendingCancellation, ...]:
         """STARTING and RUNNING jobs to be stopped: cancelled on request, or past their timeout."""
-        return await self._run(scheduling.cancellations())
+        return await self.run(scheduling.cancellations())

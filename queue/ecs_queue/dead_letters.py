@@ -4,20 +4,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic_core import to_json
-
 from ecs_queue import records
-from ecs_queue.document import canonical, parse_job
+from ecs_queue.document import canonical, parse_job, sendable
 from ecs_queue.job import Job, JobId
+from ecs_queue.letters import DeadLetter, NoSuchLetter, Replay, Replayed
 from ecs_queue.script import Command, text
-from ecs_queue.states import (
-    Conflict,
-    DeadLetter,
-    Duplicate,
-    NoSuchLetter,
-    Replay,
-    Replayed,
-)
+from ecs_queue.states import Conflict, Duplicate
 
 
 def newest(limit: int) -> Command[tuple[DeadLetter, ...]]:
@@ -68,9 +60,7 @@ def replay(entry_id: str, job: Job | None) -> Command[Replay]:
     letter = _checked(entry_id)
     if job is None:
         return Command("replay", (letter, "", "", ""), parse)
-    document = canonical(job)
-    whole = b'{"id":%b,%b' % (to_json(job.id), document[1:])
-    return Command("replay", (letter, job.id, document, whole), parse)
+    return Command("replay", (letter, job.id, canonical(job), sendable(job)), parse)
 
 
 def drop(entry_ids: Sequence[str]) -> Command[tuple[bool, ...]]:

@@ -17,6 +17,8 @@ from ecs_queue.job import (
     CPU_PATTERN,
     JOB_ID_PATTERN,
     MAX_DOCUMENT_BYTES,
+    MAX_PAYLOAD_BYTES,
+    MAX_SENT_BYTES,
     MEMORY_PATTERN,
     SHARE_PATTERN,
     TAG_PATTERN,
@@ -24,6 +26,7 @@ from ecs_queue.job import (
     Job,
     JobId,
 )
+from ecs_queue.payload import compact, digest
 from ecs_queue.retrying import EXIT_CODE_PATTERN, REASON_PATTERN
 
 _IN_WORDS = {
@@ -48,19 +51,38 @@ def parse_job(document: bytes | str, default_id: str | None = None) -> Job:
         InvalidJob: with every bad field, what was expected there, and the nearest field's name.
     """
     raw = document.encode("utf-8", "surrogatepass") if isinstance(document, str) else document
-    if len(raw) > MAX_DOCUMENT_BYTES:
-        raise InvalidJob(
-            f"the document has {len(raw)} bytes; at most {MAX_DOCUMENT_BYTES} are taken:"
-            " keep large data elsewhere and pass a reference to it"
-        )
+    if len(raw) > MAX_SENT_BYTES:
+        raise _too_large(len(raw))
     value = read_json(raw, "the document")
     if not isinstance(value, dict):
         raise InvalidJob(
             f"a job is a JSON object with at least task_definition, this is {_kind(value)}"
         )
+    if (
+        len(raw) > MAX_DOCUMENT_BYTES
+        and (beside := _beside_payload(raw, value)) > MAX_DOCUMENT_BYTES
+    ):
+        raise _too_large(beside)
     if "id" not in value and default_id is not None:
         raw = to_json({"id": default_id, **value})
     return job_from_json(raw)
+
+
+def _too_large(size: int) -> InvalidJob:
+    return InvalidJob(
+        f"the document has {size} bytes; at most {MAX_DOCUMENT_BYTES} are taken, and"
+        f" {MAX_PAYLOAD_BYTES} of payload: keep large data elsewhere and pass a reference to it"
+    )
+
+
+def _beside_payload(raw: bytes, document: dict[str, Any]) -> int:
+    """The size of a document without its payload."""
+    if document.get("payload") is None:
+        return len(raw)
+    try:
+        return len(raw) - len(compact(document["payload"]))
+    except ValueError as error:
+        raise InvalidJob(f"payload: {error}") from None
 
 
 def read_json(raw: bytes, what: str) -> Any:
@@ -101,8 +123,28 @@ def job_from_json(raw: bytes) -> Job:
 
 
 def canonical(job: Job) -> bytes:
-    """The form in which the queue stores a job: no id, no defaults, fields in declared order."""
-    return job.model_dump_json(by_alias=True, exclude_defaults=True, exclude={"id"}).encode()
+    """The form in which the queue stores a job: no id, no defaults, fields in declared order.
+
+    The payload is kept apart; its digest, the last member, stands for it.
+    """
+    excluded = {"id", "payload"}
+    document = job.model_dump_json(by_alias=True, exclude_defaults=True, exclude=excluded).encode()
+    if job.payload is None:
+        return document
+    return b'%b,"payload_digest":"%b"}' % (document[:-1], digest(job.payload).encode())
+
+
+def stored(job: Job) -> bytes:
+    """What the queue's scripts take: the canonical form and, behind a line break, the payload."""
+    if job.payload is None:
+        return canonical(job)
+    return canonical(job) + b"\n" + compact(job.payload)
+
+
+def sendable(job: Job) -> bytes:
+    """A document for the inbox, payload included."""
+    excluded = {"payload_digest"}
+    return job.model_dump_json(by_alias=True, exclude_defaults=True, exclude=excluded).encode()
 
 
 def from_canonical(job_id: JobId, document: bytes) -> Job:

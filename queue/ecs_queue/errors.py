@@ -6,6 +6,7 @@ QueueError
 ├── InvalidRedisUrl     the URL itself is wrong: names the setting to look at
 ├── QueueUnreachable    Redis does not answer, or refuses us: names the setting to look at
 ├── EmbeddedServerFailed  the embedded server did not start: names the end of its log
+├── NoAssignment        this process is no task of the queue, or not any more
 ├── LeaseLost           another owner took over, or our lease ran out: stop placing, claim again
 └── UnknownJob          no job of this id, or no task of this ARN
 """
@@ -33,6 +34,10 @@ class QueueUnreachable(QueueError):
 
 class EmbeddedServerFailed(QueueError):
     """The embedded server could not be found, or did not come up."""
+
+
+class NoAssignment(QueueError):
+    """This process is no task that the queue launched, or its job does not wait for it any more."""
 
 
 class LeaseLost(QueueError):

@@ -7,9 +7,17 @@ of the ECS API model. `ecs_queue.document` reads and writes the JSON.
 
 from typing import Annotated, Literal, NewType, Self
 
-from pydantic import AfterValidator, AliasChoices, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.json_schema import SkipJsonSchema
 
+from ecs_queue.payload import compact
 from ecs_queue.retrying import Retry
 from ecs_queue.timing import MaxWait, Moment
 from ecs_queue.wire import EcsModel, OwnModel
@@ -17,6 +25,8 @@ from ecs_queue.wire import EcsModel, OwnModel
 JobId = NewType("JobId", str)
 
 MAX_DOCUMENT_BYTES = 64 * 1024
+MAX_PAYLOAD_BYTES = 256 * 1024
+MAX_SENT_BYTES = MAX_DOCUMENT_BYTES + MAX_PAYLOAD_BYTES
 MAX_OVERRIDES_CHARACTERS = 8192
 MAX_ARRAY_ID_CHARACTERS = 120
 JOB_ID_PATTERN = r"^[A-Za-z0-9_.:/-]{1,128}$"
@@ -174,7 +184,8 @@ class Job(OwnModel):
 
     Submitting the same id again is a no-op; another document under the same id is a conflict.
     `id` may be left out of an inbox document: the stream entry's id then becomes the job's, so
-    that the entry can't be admitted twice.
+    that the entry can't be admitted twice. A stored job has the digest of its payload instead of
+    the payload, which only its task reads.
     """
 
     id: JobId = Field(pattern=JOB_ID_PATTERN)
@@ -199,6 +210,8 @@ class Job(OwnModel):
     tags: Tags = Field(default_factory=dict)
     propagate_tags: Literal["TASK_DEFINITION", "NONE"] | None = None
     enable_execute_command: bool = False
+    payload: JsonValue = None
+    payload_digest: SkipJsonSchema[str | None] = None
 
     @model_validator(mode="after")
     def _parts_agree(self, info: ValidationInfo) -> Self:
@@ -207,6 +220,7 @@ class Job(OwnModel):
             self._check_dependencies()
             self._check_array()
             self._check_overrides()
+            self._check_payload()
         return self
 
     def _check_times(self) -> None:
@@ -235,6 +249,19 @@ class Job(OwnModel):
             raise ValueError(f"depends_on: {kinds[0]} is for arrays; array_size is missing")
         if len(kinds) > 1:
             raise ValueError(f"depends_on: only one of {' and '.join(kinds)} is taken")
+
+    def _check_payload(self) -> None:
+        if self.payload_digest is not None:
+            raise ValueError("payload_digest: is set by the queue, from the payload")
+        try:
+            size = 0 if self.payload is None else len(compact(self.payload))
+        except ValueError as error:
+            raise ValueError(f"payload: is not JSON that everybody reads: {error}") from None
+        if size > MAX_PAYLOAD_BYTES:
+            raise ValueError(
+                f"payload: {size} bytes of JSON; at most {MAX_PAYLOAD_BYTES} are taken:"
+                " keep large data elsewhere and pass a reference to it"
+            )
 
     @property
     def sequential(self) -> bool:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecs_queue import records
-from ecs_queue.document import canonical, parse_job
+from ecs_queue.document import parse_job, stored
 from ecs_queue.errors import InvalidJob, UnknownJob
 from ecs_queue.job import Job, JobId
 from ecs_queue.records import SCORE_STEP
-from ecs_queue.script import Command, line, pairs, state_of, text
+from ecs_queue.script import Command, line, pairs, text
 from ecs_queue.states import (
+    DEFAULT_QUEUE,
     Accepted,
     Admission,
     AlreadyEnded,
@@ -25,11 +26,18 @@ from ecs_queue.states import (
     JobRecord,
     JobState,
     NoSuchJob,
+    QueueName,
     Submission,
+    state_of,
 )
 
 BATCH_JOBS = 500
 BATCH_BYTES = 4 * 1024 * 1024
+
+
+def inbox_key(name: QueueName = DEFAULT_QUEUE) -> str:
+    """The stream that producers in any language XADD to, with one field `job`."""
+    return f"{{q:{name}}}:inbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,7 @@ class InboxEntry:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A valid job in its canonical form, and the inbox entry it came in, if any."""
+    """A valid job as it is stored, payload included, and the inbox entry it came in, if any."""
 
     job: Job
     document: bytes
@@ -50,8 +58,8 @@ class Written:
 
     @classmethod
     def of(cls, job: Job, entry_id: str = "") -> "Written":
-        """Write `job` in its canonical form."""
-        return cls(job=job, document=canonical(job), entry_id=entry_id)
+        """Write `job` down."""
+        return cls(job=job, document=stored(job), entry_id=entry_id)
 
     def args(self) -> tuple[str | bytes | int, ...]:
         """Its part of the enqueue script's arguments."""
@@ -115,7 +123,7 @@ def _time_fields(job: Job) -> list[tuple[str, object]]:
 
 
 def batches(jobs: Iterable[Job]) -> Iterator[list[Written]]:
-    """Jobs in canonical form, grouped so that no call grows beyond a few megabytes."""
+    """Jobs as they are stored, grouped so that no call grows beyond a few megabytes."""
     batch: list[Written] = []
     size = 0
     for job in jobs:

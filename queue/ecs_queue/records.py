@@ -2,19 +2,23 @@
 
 from typing import Any
 
+from pydantic_core import from_json
+
 from ecs_queue.document import from_canonical
 from ecs_queue.job import Job, JobId
-from ecs_queue.script import chunks, pairs, state_of, text
+from ecs_queue.letters import DeadLetter
+from ecs_queue.script import chunks, pairs, text
 from ecs_queue.states import (
     ArraySummary,
     Attempt,
-    DeadLetter,
     Event,
     InstanceArn,
     JobRecord,
     JobState,
     LaunchToken,
+    Progress,
     TaskArn,
+    state_of,
 )
 from ecs_queue.timing import shown
 
@@ -57,6 +61,8 @@ def record(reply: list[Any]) -> JobRecord:
         instance_arn=InstanceArn(text(fields[b"z"])) if b"z" in fields else None,
         exit_code=_number(fields.get(b"x")),
         array=_array(fields),
+        progress=_progress(fields),
+        result=from_json(fields.get(b"result", b"null")),
         attempts=tuple(_attempt(line) for line in fields.get(b"h", b"").split(b"\n") if line),
     )
 
@@ -123,6 +129,13 @@ def _array(fields: Fields) -> ArraySummary | None:
     succeeded, failed, cancelled = (int(fields.get(name, 0)) for name in (b"S", b"F", b"C"))
     waiting = size - alive - succeeded - failed - cancelled
     return ArraySummary(size, waiting, alive, succeeded, failed, cancelled)
+
+
+def _progress(fields: Fields) -> Progress | None:
+    if b"p" not in fields:
+        return None
+    at_ms, _, told = text(fields[b"p"]).partition(" ")
+    return Progress(int(at_ms), told)
 
 
 def _attempt(line: bytes) -> Attempt:

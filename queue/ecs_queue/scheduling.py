@@ -7,7 +7,7 @@ from ecs_queue.document import from_canonical
 from ecs_queue.errors import LeaseLost, UnknownJob
 from ecs_queue.job import JobId
 from ecs_queue.records import SCORE_STEP, priority_of
-from ecs_queue.script import Command, chunks, line, pairs, state_of, text
+from ecs_queue.script import Command, chunks, line, pairs, text
 from ecs_queue.states import (
     Absent,
     Claim,
@@ -33,6 +33,7 @@ from ecs_queue.states import (
     TaskArn,
     TaskFailed,
     Verdict,
+    state_of,
 )
 
 

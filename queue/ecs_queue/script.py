@@ -5,14 +5,17 @@ The scripts are the .lua files beside this module, each behind lua/prelude.lua. 
 beforehand are declared; the others (one per job, owner, token, task) share their hash tag.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ecs_queue.states import DEFAULT_QUEUE, JobState, QueueName
+if TYPE_CHECKING:  # the worker runs where no pydantic is
+    from ecs_queue.states import QueueName
 
 T = TypeVar("T")
 
@@ -107,11 +110,6 @@ class Envelope:
         return [*shared, *command.args]
 
 
-def inbox_key(name: QueueName = DEFAULT_QUEUE) -> str:
-    """The stream that producers in any language XADD to, with one field `job`."""
-    return f"{{q:{name}}}:inbox"
-
-
 @cache
 def sources() -> dict[str, str]:
     """The source of every script by its name, prelude included."""
@@ -144,8 +142,3 @@ def pairs(flat: list[Any]) -> list[tuple[Any, Any]]:
 def chunks(flat: list[Any], size: int) -> list[list[Any]]:
     """A flat reply as groups of `size`."""
     return [flat[i : i + size] for i in range(0, len(flat), size)]
-
-
-def state_of(value: bytes) -> JobState:
-    """A state as the scripts name it."""
-    return JobState(text(value))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
+from pydantic import JsonValue
+
 from ecs_queue.job import Job, JobId
 
 QueueName = NewType("QueueName", str)
@@ -31,6 +33,11 @@ class JobState(StrEnum):
     def terminal(self) -> bool:
         """Whether no transition leads out of this state."""
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+def state_of(value: bytes) -> JobState:
+    """A state as the scripts name it."""
+    return JobState(value.decode())
 
 
 # What a submission came to ------------------------------------------------------------------------
@@ -332,10 +339,19 @@ class ArraySummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """What a running task said last of how far it is."""
+
+    at_ms: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobRecord:
     """What the queue knows of one job; times in ms since the epoch, None where not reached.
 
-    `priority` is the document's unless it was changed since; `failures` counts used-up attempts.
+    `priority` is the document's unless it was changed since; `failures` counts used-up attempts;
+    `result` is what the task reported, and is left out where many jobs are listed.
     """
 
     job: Job
@@ -358,35 +374,8 @@ class JobRecord:
     exit_code: int | None
     attempts: tuple[Attempt, ...]
     array: ArraySummary | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """What could not be admitted, as it came; `inbox_entry` was its id in the inbox."""
-
-    entry_id: str
-    document: str
-    reason: str
-    at_ms: int
-    inbox_entry: str
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """The letter is gone from the dead letters; the job lies in the inbox, or did so before."""
-
-    job_id: JobId
-
-
-@dataclass(frozen=True, slots=True)
-class NoSuchLetter:
-    """No dead letter has this entry id: it was dropped, or never was one."""
-
-    entry_id: str
-
-
-Replay = Replayed | Duplicate | Conflict | NoSuchLetter
-"""What a replay came to; Duplicate removes the letter too, Conflict leaves it."""
+    progress: Progress | None = None
+    result: JsonValue = None
 
 
 @dataclass(frozen=True, slots=True)

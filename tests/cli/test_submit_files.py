@@ -46,7 +46,7 @@ def test_one_bad_line_keeps_the_whole_file_out(
     """Each bad line is reported by number and field, and nothing is submitted."""
     other = '{"id": "a", "task_definition": "other"}\n'
     huge = json.dumps({"task_definition": "etl", "tags": {"k": "x" * 70_000}}) + "\n"
-    giant = "x" * 300_000 + "\n"
+    giant = "x" * 700_000 + "\n"
     (bare / "jobs.jsonl").write_text(GOOD + BAD + "nope\n" + other + huge + giant + TRACE + "7")
     answer = cli("submit", "--file", "jobs.jsonl")
     assert (answer.code, answer.out) == (2, "")

@@ -13,7 +13,7 @@ from ecs_queue.client import Queue
 from ecs_queue.connection import connect_sync
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Job, JobId
-from ecs_queue.script import inbox_key
+from ecs_queue.producing import inbox_key
 from ecs_queue.states import (
     Intent,
     JobState,

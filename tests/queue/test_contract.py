@@ -45,7 +45,9 @@ def test_valid_documents_are_taken_and_stored_as_shown(case: dict[str, Any]) -> 
     assert by_the_schema(case["document"])
     job = parse_job(json.dumps(case["document"]), default_id="made-up")
     assert json.loads(canonical(job)) == case["stored"]
-    assert from_canonical(JobId(job.id), canonical(job)) == job
+    again = from_canonical(JobId(job.id), canonical(job))
+    kept = {"payload": None, "payload_digest": again.payload_digest}
+    assert again == job.model_copy(update=kept)
 
 
 @pytest.mark.parametrize("case", cases("invalid.jsonl"))

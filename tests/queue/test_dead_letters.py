@@ -6,16 +6,9 @@ import pytest
 
 from ecs_queue.errors import InvalidJob
 from ecs_queue.job import JobId
-from ecs_queue.script import inbox_key
-from ecs_queue.states import (
-    Accepted,
-    Conflict,
-    DeadLetter,
-    Duplicate,
-    NoSuchLetter,
-    OwnerId,
-    Replayed,
-)
+from ecs_queue.letters import DeadLetter, NoSuchLetter, Replayed
+from ecs_queue.producing import inbox_key
+from ecs_queue.states import Accepted, Conflict, Duplicate, OwnerId
 
 if TYPE_CHECKING:
     from tests.queue.conftest import Story

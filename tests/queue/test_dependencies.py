@@ -8,7 +8,7 @@ import pytest
 from ecs_queue.document import parse_job
 from ecs_queue.errors import InvalidJob
 from ecs_queue.job import Dependency, Job, JobId
-from ecs_queue.script import inbox_key
+from ecs_queue.producing import inbox_key
 from ecs_queue.states import (
     Accepted,
     Circular,

@@ -72,7 +72,7 @@ async def test_a_producer_that_dies_before_the_end_submits_nothing(
 ) -> None:
     """What it laid down is no job, and vanishes within the hour."""
     (batch,) = producing.batches(graph.ordered(DIAMOND))
-    await story.queue._run(staging.stage("token", 0, batch))
+    await story.queue.run(staging.stage("token", 0, batch))
     assert await story.total() == 0
     await story.queue.admit(BOB)
     assert await story.total() == 0
@@ -84,9 +84,9 @@ async def test_a_producer_that_dies_after_submitting(story: "Story") -> None:
     jobs = [job("j0"), *(job(f"j{i}", "j0") for i in range(1, 1200))]
     laid_down = 0
     for batch in producing.batches(graph.ordered(jobs)):
-        await story.queue._run(staging.stage("token", laid_down, batch))
+        await story.queue.run(staging.stage("token", laid_down, batch))
         laid_down += len(batch)
-    await story.queue._run(staging.commit("token"))
+    await story.queue.run(staging.commit("token"))
     assert (await story.queue.counts())[JobState.SUBMITTED] == 1200
     for _ in range(3):
         await story.queue.admit(BOB)
@@ -97,9 +97,9 @@ async def test_a_producer_that_dies_after_submitting(story: "Story") -> None:
 async def test_an_id_taken_in_between_is_a_dead_letter(story: "Story") -> None:
     """Somebody else was faster after the check: the document is kept, and the rest goes on."""
     (batch,) = producing.batches([job("a"), job("b")])
-    await story.queue._run(staging.stage("token", 0, batch))
+    await story.queue.run(staging.stage("token", 0, batch))
     await story.submit("a")
-    await story.queue._run(staging.commit("token"))
+    await story.queue.run(staging.commit("token"))
     await story.queue.admit(BOB)
     (letter,) = await story.queue.dead_letters()
     assert letter.document == '{"id":"a","task_definition":"t"}'

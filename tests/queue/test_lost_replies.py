@@ -20,7 +20,7 @@ from ecs_queue.connection import connect
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.errors import QueueUnreachable
 from ecs_queue.job import Job, JobId
-from ecs_queue.script import inbox_key
+from ecs_queue.producing import inbox_key
 from ecs_queue.states import (
     Accepted,
     Admission,

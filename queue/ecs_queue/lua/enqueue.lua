@@ -1,7 +1,7 @@
 -- Takes documents in, from a producer directly, from the inbox, or from a submitted graph.
 --
 -- ARGV: 5 token of this call, then six per document: inbox entry ('' = none), J | X,
---   J: id, canonical document, base score, fields     X: reason, document ('' = as it came), '', ''
+--   J: id, document (see split), base score, fields     X: reason, document ('' = as it came), '', ''
 -- or, instead of these, one G: take in the next part of the oldest submitted graph.
 -- Fields are words in pairs, name and value, as the prelude lists them; r is the earliest start, and
 -- > the dependencies, k | a | n before each id, with commas in between.
@@ -40,8 +40,13 @@ if ARGV[6] == 'G' then
 end
 
 -- Keeps what can't be taken in as a dead letter, unless its producer waits for the answer.
-local function refuse(letter, entry, id, document, reason)
+local function refuse(letter, entry, id, written, reason)
   if graph then
+    local document, payload = split(written)
+    if payload then
+      document = '{"payload":' .. payload .. string.gsub(
+        ',' .. string.sub(document, 2), ',"payload_digest":"%x+"}$', '}')
+    end
     local whole = '{"id":"' .. id .. '",' .. string.sub(document, 2)
     call('XADD', DEAD, '*', 'document', whole, 'reason', reason, 'entry', '0-0', 'at', NOW_TEXT)
   elseif entry ~= '' and bury(entry, reason, '') ~= 'X' then
@@ -150,7 +155,8 @@ local function write_job(key, score, submitted, fields)
   return due, watched
 end
 
-local function accept(entry, id, document, score, fields)
+local function accept(entry, id, written, score, fields)
+  local document, payload = split(written)
   local submitted = entry == '' and NOW or submitted_ms(entry)
   local dependencies = string.match(fields, '> (%S+)')
   local open, to, why = {}, nil, nil
@@ -162,6 +168,9 @@ local function accept(entry, id, document, score, fields)
     to, why = 'FAILED', 'N_TO_N: ' .. leader .. ' is no array of ' .. size .. ' in the queue'
   end
   stored[id] = document
+  if payload then
+    call('SET', payload_key(id), payload)
+  end
   local due, watched = write_job(job_key(id), score, submitted, fields)
   if is_array(fields) then
     call('SADD', ARRAYS, id)
@@ -197,15 +206,15 @@ local function accept(entry, id, document, score, fields)
   return 'A'
 end
 
-local function take(entry, id, document, score, fields)
-  local before = stored[id]
+local function take(entry, id, written, score, fields)
+  local before, document = stored[id], split(written)
   if string.find(id, ':%d+$') and child_of(id) then
     local reason = 'id: "' .. id .. '" names a child of an array; choose another id'
-    return refuse('C', entry, id, document, reason)
+    return refuse('C', entry, id, written, reason)
   end
   if before and before ~= document then
     local reason = 'id: another document was submitted as "' .. id .. '" before; choose another id'
-    return refuse('C', entry, id, document, reason)
+    return refuse('C', entry, id, written, reason)
   end
   if not before and somebody_waits and call('EXISTS', after_key(id)) == 1 then
     local dependencies = string.match(fields, '> (%S+)')
@@ -213,13 +222,13 @@ local function take(entry, id, document, score, fields)
     if way then
       cycles[#cycles + 1] = way
       local reason = 'depends_on: the job would wait for itself: ' .. way
-      return refuse('Y', entry, id, document, reason)
+      return refuse('Y', entry, id, written, reason)
     end
   end
   if entry ~= '' and call('XDEL', INBOX, entry) == 0 then
     return '-'
   end
-  return before and 'D' or accept(entry, id, document, score, fields)
+  return before and 'D' or accept(entry, id, written, score, fields)
 end
 
 -- What is stored under the ids of this call, read a thousand at a time.

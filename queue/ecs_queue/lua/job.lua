@@ -1,5 +1,16 @@
--- ARGV: 5 id. Answers id, document, fields and whether an owner holds it; nil for no such job.
+-- ARGV: 5 id. Answers id, document, fields (with `result`, where it reported one) and whether an owner
+-- holds it; nil for no such job.
 local id = ARGV[5]
+
+local function with_result(fields)
+  local result = call('GET', result_key(id))
+  if result then
+    fields[#fields + 1] = 'result'
+    fields[#fields + 1] = result
+  end
+  return fields
+end
+
 local document = call('GET', doc_key(id))
 if not document then
   local parent, index = child_of(id)
@@ -17,10 +28,10 @@ if not document then
       fields[#fields + 1] = value
     end
   end
-  return {id, document, fields, 0}
+  return {id, document, with_result(fields), 0}
 end
 local holders = 0
 for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
   holders = holders + call('HEXISTS', claimed_key(owner), id)
 end
-return {id, document, fields_of(id, document), holders}
+return {id, document, with_result(fields_of(id, document)), holders}

@@ -1,7 +1,8 @@
 -- Stands in front of every script: the queue's keys, the time, and the steps that several share.
 --
 -- ARGV: 1 key prefix, 2 now in ms ('' = the server's clock), 3 retention in s, 4 events kept.
--- A job lives in two keys: doc:<id> (its canonical document) and job:<id>, a hash of
+-- A job lives in two keys: doc:<id> (its canonical document) and job:<id>, a hash of the following;
+-- payload:<id> and result:<id> are JSON that only its task and those who ask for it read.
 --   s state     o score in ready   t submitted ms   r runnable ms, if other than t
 --   w reason    m attempts, if > 1   c reason of a cancel request
 --   n effective launches   f failed attempts   i infrastructure failures   h past attempts
@@ -11,6 +12,7 @@
 --   k dependencies that are open (of a PENDING job)
 --   N I S F C Q M E of the parent of an array, P J of a child: see arrays.lua
 --   T share (tenant), if not default
+--   p progress: ms, space, text
 --   v suspended: ms before which a resumed job is not due
 -- Short names and a separate document keep the hash in its compact encoding. Who holds a job says
 -- claimed:<owner>, a hash of job id to epoch: claiming a hundred jobs is one write, not hundreds.
@@ -46,6 +48,23 @@ end
 
 local function doc_key(id)
   return PREFIX .. 'doc:' .. id
+end
+
+local function payload_key(id)
+  return PREFIX .. 'payload:' .. id
+end
+
+local function result_key(id)
+  return PREFIX .. 'result:' .. id
+end
+
+-- A new document comes with its payload behind a line break, which no JSON in one line has.
+local function split(written)
+  local at = string.find(written, '\n', 1, true)
+  if at then
+    return string.sub(written, 1, at - 1), string.sub(written, at + 1)
+  end
+  return written, nil
 end
 
 -- after:<id> is a hash of the PENDING jobs that wait for this one: id to kind of dependency.
@@ -192,7 +211,9 @@ local function finish_job(id, from, to, reason, parent)
     call('ZADD', IN[to], NOW_TEXT, id)
     call('EXPIRE', key, RETENTION_S)
     call('EXPIRE', doc_key(id), RETENTION_S)
+    call('EXPIRE', payload_key(id), RETENTION_S)
   end
+  call('EXPIRE', result_key(id), RETENTION_S)
   for _, on in ipairs(waited_for) do
     call('HDEL', after_key(on), id)
   end
@@ -226,7 +247,8 @@ local function run_again(id, from, reason, delay_ms)
   local key = job_key(id)
   to_queue(id, call('HGET', key, 'o'), delay_ms)
   call('HSET', key, 's', 'RUNNABLE', 'w', reason)
-  call('HDEL', key, 'l', 'a', 'z', 'g', 'u', 'x')
+  call('HDEL', key, 'l', 'a', 'z', 'g', 'u', 'x', 'p')
+  call('DEL', result_key(id))
   if IN[from] then
     call('ZREM', IN[from], id)
   end

@@ -10,7 +10,7 @@ for i = 7, #ARGV do
 end
 for i = 1, #values, STAGED do
   local known = call('GET', doc_key(values[i + 2]))
-  answers[#answers + 1] = not known and 'A' or known == values[i + 3] and 'D' or 'C'
+  answers[#answers + 1] = not known and 'A' or known == (split(values[i + 3])) and 'D' or 'C'
 end
 if call('LLEN', key) == tonumber(ARGV[6]) * STAGED then
   in_bulk('RPUSH', key, values)

@@ -16,10 +16,10 @@ from pydantic_core import to_json
 
 from ecs_queue.document import canonical, parse_job, read_json
 from ecs_queue.errors import InvalidJob
-from ecs_queue.job import MAX_DOCUMENT_BYTES, Job
+from ecs_queue.job import MAX_SENT_BYTES, Job
 from ecs_scheduler.cli.failures import InvalidInput
 
-MAX_LINE_BYTES = 2 * MAX_DOCUMENT_BYTES
+MAX_LINE_BYTES = 2 * MAX_SENT_BYTES
 """A trace's line holds more than the document; whatever is longer is no line of jobs."""
 
 MAX_ARRAY_BYTES = 256 * 1024 * 1024
@@ -131,8 +131,8 @@ def entries(file: IO[bytes], name: str) -> Iterator[Entry]:
         if len(line) > MAX_LINE_BYTES:
             while line and not line.endswith(b"\n"):
                 line = file.readline(MAX_LINE_BYTES)
-            line = b" " * (MAX_DOCUMENT_BYTES + 1)  # parse_job says what is wrong with it
-        if line.strip() or len(line) > MAX_DOCUMENT_BYTES:
+            line = b" " * (MAX_SENT_BYTES + 1)  # parse_job says what is wrong with it
+        if line.strip() or len(line) > MAX_SENT_BYTES:
             yield Entry(f"line {number}", line)
 
 

@@ -3,11 +3,12 @@
 import json
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from ecs_queue.document import parse_job
+from ecs_queue.document import parse_job, read_json
 from ecs_queue.errors import InvalidJob
 from ecs_queue.job import Job
 from ecs_scheduler.cli.failures import InvalidInput
@@ -62,6 +63,8 @@ class JobFlags:
     depends_on: Repeatable = ()
     """Job that has to end first, as [TYPE:]ID with a type of afterok (the default), afterany or
     afternotok; repeatable."""
+    payload: str | None = None
+    """Payload as JSON, for the task to fetch; @FILE takes it from a file."""
     fallback_after_s: int | None = None
     """Seconds without room after which RunTask is used instead of StartTask."""
     fallback_launch_type: str | None = None
@@ -99,10 +102,22 @@ def job_from_flags(
         "fallback": _fallback(flags),
     }
     given = {field: value for field, value in document.items() if value not in (None, {}, [])}
+    if flags.payload is not None:
+        given["payload"] = _payload(flags.payload)
     try:
         return parse_job(json.dumps(given))
     except InvalidJob as error:
         raise InvalidInput(f"not a job: {error}") from error
+
+
+def _payload(given: str) -> Any:
+    try:
+        raw = Path(given[1:]).read_bytes() if given.startswith("@") else given.encode()
+        return read_json(raw, "it")
+    except OSError as error:
+        raise InvalidInput(f"--payload: cannot read {given[1:]}: {error.strerror}") from None
+    except InvalidJob as error:
+        raise InvalidInput(f"--payload: {error}") from None
 
 
 def _retry(flags: JobFlags) -> dict[str, int]:

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from ecs_queue import contract
 from ecs_queue.document import parse_job, read_json
 from ecs_queue.errors import InvalidGraph, InvalidJob, QueueError, QueueUnreachable, UnknownJob
-from ecs_queue.job import MAX_DOCUMENT_BYTES, Job, JobId
+from ecs_queue.job import MAX_SENT_BYTES, Job, JobId
 from ecs_queue.states import (
     Accepted,
     AlreadyEnded,
@@ -251,7 +251,7 @@ async def _body(request: Request) -> bytes:
             return bytes(body)
     raise BodyTooLarge(
         f"the body exceeds {MAX_BODY_BYTES} bytes; send fewer jobs per request "
-        f"(one job takes at most {MAX_DOCUMENT_BYTES} bytes)"
+        f"(one job takes at most {MAX_SENT_BYTES} bytes)"
     )
 
 

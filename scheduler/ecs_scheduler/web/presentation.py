@@ -4,16 +4,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from ecs_queue.states import (
-    Accepted,
-    Circular,
-    Conflict,
-    DeadLetter,
-    Duplicate,
-    Event,
-    JobRecord,
-    Submission,
-)
+from ecs_queue.letters import DeadLetter
+from ecs_queue.states import Accepted, Circular, Conflict, Duplicate, Event, JobRecord, Submission
 
 _RECORD = TypeAdapter(JobRecord)
 _DEAD_LETTER = TypeAdapter(DeadLetter)
