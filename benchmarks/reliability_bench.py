@@ -30,6 +30,7 @@ from ecs_simulator import (
     Options,
     SimulatedEcs,
     VirtualClock,
+    http_session_class,
     run_virtual,
 )
 
@@ -96,11 +97,11 @@ def _rows(name: str, measured: Measured) -> list[Row]:
 
 
 def _transport(sim: SimulatedEcs) -> type:
-    inner, rng = sim.http_session_class(), Random(1)
+    inner, rng = http_session_class(sim), Random(1)
 
     async def send(self: Any, request: Any) -> Any:
         await asyncio.sleep(rng.uniform(*NETWORK_S))
-        return await inner.send(self, request)  # type: ignore[attr-defined]
+        return await inner.send(self, request)
 
     return type("DistantSession", (inner,), {"send": send})
 

@@ -21,7 +21,14 @@ from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.logs import configure_logging
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
-from ecs_simulator import FEW_CAPABILITIES, InstanceGroup, Lifecycle, Options, SimulatedEcs
+from ecs_simulator import (
+    FEW_CAPABILITIES,
+    InstanceGroup,
+    Lifecycle,
+    Options,
+    SimulatedEcs,
+    http_session_class,
+)
 
 INSTANCES = 200
 LIMIT_S = 120
@@ -61,7 +68,7 @@ async def _jobs_per_s(name: str, count: int, *, distinct: bool) -> Row:
     with EmbeddedValkey() as valkey:
         queue = Queue(connect_redis(valkey.url))
         await queue.submit([_job(i, distinct) for i in range(count)])
-        transport = sim.http_session_class()
+        transport = http_session_class(sim)
         async with ecs.connect(config, clock, http_session_cls=transport) as client:
             service = Service(config, queue, client, Metrics(), clock)
             started_at = time.perf_counter()

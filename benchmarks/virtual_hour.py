@@ -24,6 +24,7 @@ from ecs_simulator import (
     Options,
     SimulatedEcs,
     VirtualClock,
+    http_session_class,
     run_virtual,
 )
 
@@ -72,7 +73,7 @@ async def _hour(clock: VirtualClock, hour: Hour) -> float:
     queue = Queue(redis, now_ms=lambda: round(clock.now() * 1000))
     service_clock = LoopClock(round(clock.start * 1000))
     config = Config(http_port=None, track_interval_s=5.0)
-    transport = sim.http_session_class()
+    transport = http_session_class(sim)
     async with ecs.connect(config, service_clock, http_session_cls=transport) as client:
         service = Service(config, queue, client, Metrics(), service_clock)
         running = asyncio.create_task(service.run())

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ecs_simulator.faults import Fault, FaultOptions, Hazard, faults_from
     from ecs_simulator.fleet import Fleet, InstanceGroup, load_fleet
     from ecs_simulator.options import Bucket, Lifecycle, Options, Undocumented
+    from ecs_simulator.session import http_session_class
     from ecs_simulator.simulation import SimulatedEcs
     from ecs_simulator.virtual_time import VirtualClock, run_virtual
 
@@ -50,6 +51,7 @@ _HOMES = {
     "Lifecycle": "options",
     "Options": "options",
     "Undocumented": "options",
+    "http_session_class": "session",
     "SimulatedEcs": "simulation",
     "VirtualClock": "virtual_time",
     "run_virtual": "virtual_time",
@@ -83,6 +85,7 @@ __all__ = [
     "VirtualClock",
     "VirtualDeadlock",
     "faults_from",
+    "http_session_class",
     "load_fleet",
     "run_virtual",
 ]

@@ -78,6 +78,6 @@ class InProcessSession:
         raise ReadTimeoutError(endpoint_url=request.url)
 
 
-def session_class(ecs: SimulatedEcs) -> type[InProcessSession]:
-    """A session class bound to one simulated ECS."""
+def http_session_class(ecs: SimulatedEcs) -> type[InProcessSession]:
+    """An HTTP session class for `AioConfig(http_session_cls=...)`, bound to one simulated ECS."""
     return type("InProcessSession", (InProcessSession,), {"ecs": ecs})

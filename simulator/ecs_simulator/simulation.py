@@ -192,13 +192,6 @@ class SimulatedEcs:
         found = self.region.cluster({"cluster": cluster})
         return found.instances[instance_arn.rpartition("/")[2]]
 
-    def http_session_class(self) -> type:
-        """An HTTP session class for `AioConfig(http_session_cls=...)` that serves requests in
-        process."""
-        from ecs_simulator.session import session_class
-
-        return session_class(self)
-
     def advance(self) -> None:
         """Bring everything up to now()."""
         region = self.region

@@ -27,6 +27,7 @@ from ecs_simulator import (
     Options,
     SimulatedEcs,
     VirtualClock,
+    http_session_class,
     run_virtual,
 )
 
@@ -164,7 +165,7 @@ def world() -> Callable[..., None]:
             server = FakeServer()
             redis = FakeAsyncRedis(server=server)
             queue = Queue(redis, now_ms=lambda: round(clock.now() * 1000))
-            transport = type("Transport", (faults, sim.http_session_class()), {})
+            transport = type("Transport", (faults, http_session_class(sim)), {})
             config = Config(log_level="debug", **settings)  # with every plan checked
             built = World(server, redis, queue, sim, clock, config, transport)
             async with built.another_service():

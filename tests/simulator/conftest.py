@@ -15,7 +15,7 @@ from aiobotocore.session import get_session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from ecs_simulator import EcsError, Fleet, InstanceGroup, Options, SimulatedEcs
+from ecs_simulator import EcsError, Fleet, InstanceGroup, Options, SimulatedEcs, http_session_class
 from ecs_simulator.server import start
 
 CREDENTIALS = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
@@ -148,7 +148,7 @@ def direct(ecs: SimulatedEcs, _: ExitStack) -> Calls:
 
 def in_process(ecs: SimulatedEcs, stack: ExitStack) -> Calls:
     runner = stack.enter_context(asyncio.Runner())
-    config = AioConfig(retries=ONE_TRY, http_session_cls=ecs.http_session_class())
+    config = AioConfig(retries=ONE_TRY, http_session_cls=http_session_class(ecs))
     context = AIO_SESSION.create_client(
         "ecs", endpoint_url="http://simulated", config=config, **CREDENTIALS
     )

@@ -16,6 +16,7 @@ from ecs_simulator import (
     Options,
     SimulatedEcs,
     VirtualClock,
+    http_session_class,
     run_virtual,
 )
 
@@ -153,7 +154,7 @@ def test_aiobotocore_consumes_by_long_polling() -> None:
         (arn,) = world.add(SMALL)
         world.define(container={"command": ["sleep", "30"]})
         queue = ecs.send_events_to("events")
-        config = AioConfig(http_session_cls=ecs.http_session_class())
+        config = AioConfig(http_session_cls=http_session_class(ecs))
         statuses: list[str] = []
         async with AIO_SESSION.create_client(
             "sqs", endpoint_url="http://simulated", config=config, **CREDENTIALS

@@ -25,6 +25,7 @@ from ecs_simulator import (
     SimulatedEcs,
     VirtualClock,
     faults_from,
+    http_session_class,
     run_virtual,
 )
 
@@ -84,7 +85,7 @@ def test_a_lost_reply_in_each_way_of_calling() -> None:
         ecs.call("StartTask", request)
 
     async def in_process() -> None:
-        config = AioConfig(retries=ONE_TRY, http_session_cls=ecs.http_session_class())
+        config = AioConfig(retries=ONE_TRY, http_session_cls=http_session_class(ecs))
         async with AIO_SESSION.create_client(
             "ecs", endpoint_url="http://simulated", config=config, **CREDENTIALS
         ) as client:
@@ -107,7 +108,7 @@ def test_default_retries_start_the_same_task_several_times() -> None:
     arn = faulty(World(ecs, clock, ecs.call, "direct"), error_after=ALWAYS_START)
 
     async def main(_: VirtualClock) -> None:
-        config = AioConfig(http_session_cls=ecs.http_session_class())
+        config = AioConfig(http_session_cls=http_session_class(ecs))
         async with AIO_SESSION.create_client(
             "ecs", endpoint_url="http://simulated", config=config, **CREDENTIALS
         ) as client:
@@ -131,7 +132,7 @@ def test_slow_calls_time_out_and_are_worked_off_all_the_same() -> None:
         ecs.set_faults(FaultOptions(slow=ALWAYS_START, slow_s=20.0))
         seen: Counter[str] = Counter()
         config = AioConfig(
-            retries=ONE_TRY, read_timeout=5, http_session_cls=ecs.http_session_class()
+            retries=ONE_TRY, read_timeout=5, http_session_cls=http_session_class(ecs)
         )
         async with AIO_SESSION.create_client(
             "ecs", endpoint_url="http://simulated", config=config, **CREDENTIALS
@@ -161,7 +162,7 @@ def test_latency_is_what_every_answer_takes() -> None:
 
     async def main(clock: VirtualClock) -> float:
         ecs = SimulatedEcs(Options(latency_s=0.05), clock.now)
-        config = AioConfig(http_session_cls=ecs.http_session_class())
+        config = AioConfig(http_session_cls=http_session_class(ecs))
         async with AIO_SESSION.create_client(
             "ecs", endpoint_url="http://simulated", config=config, **CREDENTIALS
         ) as client:

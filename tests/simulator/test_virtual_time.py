@@ -14,6 +14,7 @@ from ecs_simulator import (
     TaskRecord,
     VirtualClock,
     VirtualDeadlock,
+    http_session_class,
     run_virtual,
 )
 
@@ -86,7 +87,7 @@ async def afternoon(clock: VirtualClock, seed: int) -> tuple[TaskRecord, ...]:
     """A little service: a Redis list of jobs, started one by one through aiobotocore."""
     ecs = SimulatedEcs(Options(), clock.now, seed)
     arns = ecs.add_instances("demo", (InstanceGroup(count=4),))
-    config = AioConfig(http_session_cls=ecs.http_session_class())
+    config = AioConfig(http_session_cls=http_session_class(ecs))
     redis = FakeAsyncRedis(decode_responses=True)
     async with AIO_SESSION.create_client(
         "ecs", endpoint_url="http://simulated", config=config, **CREDENTIALS

@@ -20,7 +20,7 @@ from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
 from ecs_scheduler.queue_connection import open_queue
-from ecs_simulator import Lifecycle, Options, SimulatedEcs
+from ecs_simulator import Lifecycle, Options, SimulatedEcs, http_session_class
 from ecs_simulator.workloads.batch import task_definition_document
 
 CLUSTER = "demo"
@@ -97,7 +97,7 @@ async def built(
         simulated.add_instances(CLUSTER, workload.fleet)
         simulated.call("RegisterTaskDefinition", task_definition_document())
         _pretend_credentials(os.environ)
-        transport = simulated.http_session_class()
+        transport = http_session_class(simulated)
         client = await stack.enter_async_context(
             ecs.connect(config, clock, http_session_cls=transport)
         )

@@ -18,6 +18,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
+from ecs_simulator import http_session_class
+
 if TYPE_CHECKING:
     from random import Random
 
@@ -91,7 +93,7 @@ class Endpoint:
 
     def session_class(self) -> type:
         """The transport for `ecs.connect(http_session_cls=...)`."""
-        inner = self.ecs.http_session_class()
+        inner = http_session_class(self.ecs)
         return type("FaultySession", (_FaultySession,), {"endpoint": self, "inner": inner()})
 
 
