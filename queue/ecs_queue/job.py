@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from ecs_queue.gang import Gang
 from ecs_queue.payload import compact
 from ecs_queue.retrying import Retry
 from ecs_queue.timing import MaxWait, Moment
@@ -204,6 +205,7 @@ class Job(OwnModel):
     depends_on: tuple[Dependency, ...] = Field(
         default=(), max_length=1000, validation_alias=AliasChoices("depends_on", "dependsOn")
     )
+    gang: Gang | None = None
     fallback: Fallback | None = None
     network_configuration: NetworkConfiguration | None = None
     placement_constraints: tuple[PlacementConstraint, ...] = Field(default=(), max_length=10)
@@ -219,6 +221,7 @@ class Job(OwnModel):
             self._check_times()
             self._check_dependencies()
             self._check_array()
+            self._check_gang()
             self._check_overrides()
             self._check_payload()
         return self
@@ -262,6 +265,14 @@ class Job(OwnModel):
                 f"payload: {size} bytes of JSON; at most {MAX_PAYLOAD_BYTES} are taken:"
                 " keep large data elsewhere and pass a reference to it"
             )
+
+    def _check_gang(self) -> None:
+        if self.gang is None:
+            return
+        if self.array_size is not None:
+            raise ValueError("gang: an array is none; submit its members one by one")
+        if self.fallback or (self.max_wait and self.max_wait.action == "fallback"):
+            raise ValueError("gang: takes no fallback, which would start its members one by one")
 
     @property
     def sequential(self) -> bool:

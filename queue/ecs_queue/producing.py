@@ -8,6 +8,7 @@ from typing import Any
 from ecs_queue import records
 from ecs_queue.document import parse_job, stored
 from ecs_queue.errors import InvalidJob, UnknownJob
+from ecs_queue.gang import Gang
 from ecs_queue.job import Job, JobId
 from ecs_queue.records import SCORE_STEP
 from ecs_queue.script import Command, line, pairs, text
@@ -90,6 +91,8 @@ class Unreadable:
 def _fields(job: Job) -> str:
     """What the scripts have to know of a job beside its document, as words in pairs."""
     pairs: list[tuple[str, object]] = []
+    if job.gang is not None:
+        pairs.append(("G", _gang_word(job.gang)))
     if job.array_size is not None:
         pairs.append(("N", job.array_size))
     if job.follows is not None:
@@ -105,6 +108,11 @@ def _fields(job: Job) -> str:
         pairs.append(("T", job.share))
     pairs += _time_fields(job)
     return " ".join(f"{name} {value}" for name, value in pairs)
+
+
+def _gang_word(gang: Gang) -> str:
+    policy = "s" if gang.on_failure == "stop" else "c"
+    return f"{gang.size},{gang.within_s * 1000},{gang.arrive_within_s},{policy},{gang.id}"
 
 
 def _time_fields(job: Job) -> list[tuple[str, object]]:

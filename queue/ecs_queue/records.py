@@ -83,13 +83,12 @@ def events(reply: list[Any]) -> tuple[Event, ...]:
 
 
 def _reason(job: Job, state: JobState, fields: Fields, *, held: bool) -> str:
-    active = state in (JobState.STARTING, JobState.RUNNING)
-    if active and b"c" in fields:
-        return f"cancellation requested: {text(fields[b'c'])}"
-    if active and b"e" in fields:
-        return text(fields[b"e"])
+    if state in (JobState.STARTING, JobState.RUNNING) and (ending := _ending(fields)):
+        return ending
     if b"w" in fields:
         return text(fields[b"w"])
+    if b"gang" in fields and (lacking := _lacking(job, fields)):
+        return lacking
     match state:
         case JobState.PENDING:
             reason = _waits(job, fields)
@@ -106,6 +105,15 @@ def _reason(job: Job, state: JobState, fields: Fields, *, held: bool) -> str:
     return reason
 
 
+def _ending(fields: Fields) -> str:
+    """Why a task is to be stopped."""
+    if b"c" in fields:
+        return f"cancellation requested: {text(fields[b'c'])}"
+    if b"B" in fields:
+        return f"being stopped: {text(fields[b'B'])}"
+    return text(fields.get(b"e", b""))
+
+
 def _waits(job: Job, fields: Fields) -> str:
     """Why a job is PENDING; a child without a record of its own has neither of these fields."""
     if b"k" in fields:
@@ -114,6 +122,16 @@ def _waits(job: Job, fields: Fields) -> str:
     if b"M" in fields:
         return f"waits for children of {text(fields[b'M'])}"
     return "waits with its array"
+
+
+def _lacking(job: Job, fields: Fields) -> str:
+    """What a gang waits for that is not in the queue as a whole."""
+    size, came, gang_state = text(fields[b"gang"]).split(" ")
+    if gang_state != "G" or job.gang is None:
+        return ""
+    if came != size:
+        return f"gang {job.gang.id}: {came} of {size} members came"
+    return f"gang {job.gang.id}: waits until all {size} members are RUNNABLE"
 
 
 def _turn(job: Job) -> str:

@@ -86,7 +86,7 @@ def claim(
     def parse(reply: list[Any] | None) -> tuple[Claim, ...]:
         if reply is None:
             raise _lost(owner)
-        return tuple(_claim(each) for each in chunks(reply, 6))
+        return tuple(_claim(each) for each in chunks(reply, 7))
 
     return Command("claim", (owner, claim_id, count, *sorted(enough)), parse)
 
@@ -239,7 +239,7 @@ def _settlement(outcome: LaunchOutcome) -> tuple[str | int, ...]:
 
 
 def _claim(values: list[bytes]) -> Claim:
-    job_id, document, epoch, score, launches, runnable_at_ms = values
+    job_id, document, epoch, score, launches, runnable_at_ms, together = values
     return Claim(
         job=from_canonical(JobId(text(job_id)), document),
         epoch=int(epoch),
@@ -247,6 +247,8 @@ def _claim(values: list[bytes]) -> Claim:
         order=int(score) % SCORE_STEP,
         launches=int(launches),
         runnable_at_ms=int(runnable_at_ms),
+        together=max(0, int(together)),
+        overdue=int(together) < 0,
     )
 
 

@@ -119,7 +119,7 @@ def sources() -> dict[str, str]:
         for entry in folder.iterdir()
         if entry.name.endswith(".lua")
     }
-    shared = texts.pop("prelude") + texts.pop("arrays")
+    shared = "".join(texts.pop(name) for name in ("prelude", "arrays", "gangs"))
     return {name: shared + text for name, text in texts.items()}
 
 

@@ -97,6 +97,8 @@ class Claim:
     `launches` counts effective launches so far.
     `runnable_at_ms` is when it became RUNNABLE: at submission, or when its last task ended. A
     refused launch does not move it, so that the wait for a fallback goes on.
+    `together`: how many are claimed with it as one gang, itself included; 0 for a job that starts
+    by itself. `overdue` marks the rest of a gang of which others were started already.
     """
 
     job: Job
@@ -105,6 +107,8 @@ class Claim:
     order: int
     launches: int
     runnable_at_ms: int
+    together: int = 0
+    overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)

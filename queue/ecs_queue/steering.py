@@ -17,7 +17,10 @@ T = TypeVar("T")
 _BATCH = 500
 _SCANNED_AT_ONCE = 1000
 _MOST_SCANS = 4
-_SOURCES = ("claimed", "ready", "parked", "delayed", "suspended", "PENDING", "STARTING", "RUNNING")
+_SOURCES = (
+    *("claimed", "ready", "parked", "gathered", "delayed", "suspended"),
+    *("PENDING", "STARTING", "RUNNING"),
+)
 
 
 @dataclass(frozen=True, slots=True)

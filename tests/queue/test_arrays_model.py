@@ -4,75 +4,40 @@ second array follows the first one child by child.
 Every script runs twice here, as after a lost reply.
 """
 
-import asyncio
-from typing import Any
-
-import fakeredis
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
     run_state_machine_as_test,
 )
+from tests.queue.machine import OWNER, TAG, Machine, played
 
-from ecs_queue.client import Queue
-from ecs_queue.connection import connect
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Dependency, Job, JobId
 from ecs_queue.retrying import Retry
 from ecs_queue.states import (
-    Intent,
     JobState,
-    LaunchToken,
-    OwnerId,
-    Started,
     Succeeded,
     TaskArn,
     TaskFailed,
 )
 
-OWNER = OwnerId("alice")
 P, Q = JobId("p"), JobId("q")
-TAG = "{q:default}:"
 SUCCEEDED, FAILED, CANCELLED = JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED
 
 
-class TwiceFakeRedis(fakeredis.FakeAsyncRedis):
-    """Every script runs twice, as after a lost reply."""
-
-    async def evalsha(self, *args: Any, **options: Any) -> Any:
-        await super().evalsha(*args, **options)
-        return await super().evalsha(*args, **options)
-
-
-class ArrayMachine(RuleBasedStateMachine):
+class ArrayMachine(Machine):
     """`ended` is how the children of p ended, `running` the tasks of those under way."""
-
-    url: str | None = None
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
-        self.redis = TwiceFakeRedis() if self.url is None else connect(self.url)
-        self.do(self.redis.flushall())
-        self.queue = Queue(self.redis)
         self.ended: dict[int, JobState] = {}
         self.running: dict[int, TaskArn] = {}
         self.failures: dict[int, int] = {}
         self.to_cancel: set[int] = set()
         self.whole_cancelled = False
-        self.number = 0
-
-    def teardown(self) -> None:
-        self.do(self.redis.aclose())
-        self.runner.close()
-
-    def do(self, call: Any) -> Any:
-        return self.runner.run(call)
 
     @initialize(size=st.integers(2, 20), sequential=st.booleans(), attempts=st.integers(1, 2))
     def submit(self, size: int, sequential: bool, attempts: int) -> None:
@@ -111,11 +76,7 @@ class ArrayMachine(RuleBasedStateMachine):
             assert len(claimed) == min(count, len(self.waiting))
         if claims:
             claim = data.draw(st.sampled_from(claims))
-            self.number += 1
-            token, task = LaunchToken(f"token-{self.number}"), TaskArn(f"arn:{self.number}")
-            intent = Intent(claim.job.id, claim.epoch, None)
-            self.do(self.queue.intend(OWNER, token, "RunTask", [intent]))
-            self.do(self.queue.settle(token, [Started(claim.job.id, task, None)]))
+            task = self.start(claim)
             self.running[claim.job.array_index] = task
         self.do(self.queue.hand_back(OWNER))
 
@@ -222,15 +183,6 @@ class ArrayMachine(RuleBasedStateMachine):
         documents = self.do(self.redis.keys(f"{TAG}doc:p:*"))
         assert len(documents) == record.array.alive
         assert {f"{TAG}job:p:{index}" for index in self.running} <= set(names)
-
-
-def played(examples: int, steps: int) -> settings:
-    return settings(
-        max_examples=examples,
-        stateful_step_count=steps,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 def test_arrays_keep_their_contract() -> None:

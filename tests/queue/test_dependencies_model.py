@@ -3,48 +3,29 @@
 Every script runs twice here, as after a lost reply.
 """
 
-import asyncio
 from dataclasses import dataclass
-from typing import Any
 
-import fakeredis
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, rule, run_state_machine_as_test
+from tests.queue.machine import OWNER, TAG, Machine, played
 
-from ecs_queue.client import Queue
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Dependency, Job, JobId
 from ecs_queue.states import (
     Accepted,
     Circular,
-    Intent,
     JobState,
-    LaunchToken,
-    OwnerId,
-    Started,
     Submission,
     Succeeded,
-    TaskArn,
     TaskFailed,
 )
 
-OWNER = OwnerId("alice")
 NAMES = "abcdefg"
 KINDS = ("afterok", "afterok", "afterany", "afternotok")
-TAG = "{q:default}:"
 
 names = st.sampled_from(NAMES)
 dependencies = st.dictionaries(names, st.sampled_from(KINDS), max_size=3)
-
-
-class TwiceFakeRedis(fakeredis.FakeAsyncRedis):
-    """Every script runs twice, as after a lost reply."""
-
-    async def evalsha(self, *args: Any, **options: Any) -> Any:
-        await super().evalsha(*args, **options)
-        return await super().evalsha(*args, **options)
 
 
 @dataclass
@@ -55,31 +36,12 @@ class Model:
     state: JobState = JobState.PENDING
 
 
-class GraphMachine(RuleBasedStateMachine):
+class GraphMachine(Machine):
     """Each rule does one thing to queue and model; afterwards they agree on every job."""
-
-    url: str | None = None
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
-        self.redis = TwiceFakeRedis() if self.url is None else self.on_server(self.url)
-        self.do(self.redis.flushall())
-        self.queue = Queue(self.redis)
         self.jobs: dict[str, Model] = {}
-        self.number = 0
-
-    def on_server(self, url: str) -> Any:
-        from ecs_queue.connection import connect
-
-        return connect(url)
-
-    def teardown(self) -> None:
-        self.do(self.redis.aclose())
-        self.runner.close()
-
-    def do(self, call: Any) -> Any:
-        return self.runner.run(call)
 
     @rule(name=names, on=dependencies)
     def submit(self, name: str, on: dict[str, str]) -> None:
@@ -133,11 +95,7 @@ class GraphMachine(RuleBasedStateMachine):
         assert {claim.job.id for claim in claims} == runnable
         if claims:
             claim = data.draw(st.sampled_from(claims))
-            self.number += 1
-            token, task = LaunchToken(f"token-{self.number}"), TaskArn(f"arn:{self.number}")
-            intent = Intent(claim.job.id, claim.epoch, None)
-            self.do(self.queue.intend(OWNER, token, "RunTask", [intent]))
-            self.do(self.queue.settle(token, [Started(claim.job.id, task, None)]))
+            task = self.start(claim)
             verdict = Succeeded() if success else TaskFailed("exit code 1", 1)
             state = self.do(self.queue.finish(task, verdict))
             self.jobs[claim.job.id].state = state
@@ -199,15 +157,6 @@ class GraphMachine(RuleBasedStateMachine):
             for on in model.waits_for
             if on not in self.jobs or not self.jobs[on].state.terminal
         }
-
-
-def played(examples: int, steps: int) -> settings:
-    return settings(
-        max_examples=examples,
-        stateful_step_count=steps,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 def test_dependencies_keep_their_contract() -> None:

@@ -4,25 +4,21 @@ Hypothesis plays two owners, a clock, repeated calls and stale ones. After every
 queue must hold exactly the model's jobs, each in one state and in one set.
 """
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
 import fakeredis
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
     run_state_machine_as_test,
 )
+from tests.queue.machine import Machine, played
 
-from ecs_queue.client import Queue
-from ecs_queue.connection import connect
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.errors import LeaseLost
 from ecs_queue.job import Job, JobId
@@ -50,7 +46,6 @@ from ecs_queue.states import (
 
 OWNERS = (OwnerId("alice"), OwnerId("bob"))
 LEASE_MS, BUDGET = 10_000, 1
-TAG = "{q:default}:"
 
 owners = st.sampled_from(OWNERS)
 delays = st.sampled_from([0, 0, 3000])
@@ -88,39 +83,19 @@ class Leases:
         return self.expiry.get(owner, 0) > now_ms
 
 
-class QueueMachine(RuleBasedStateMachine):
+class QueueMachine(Machine):
     """Each rule does one thing to the queue and to the model, and compares the answers."""
 
-    url: str | None = None
+    fake = fakeredis.FakeAsyncRedis
+    queue_settings = QueueSettings(infrastructure_budget=BUDGET)
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
-        self.redis = fakeredis.FakeAsyncRedis() if self.url is None else connect(self.url)
-        self.do(self.redis.flushall())
-        self.now = 1_800_000_000_000
-        self.queue = Queue(
-            self.redis,
-            now_ms=lambda: self.now,
-            settings=QueueSettings(infrastructure_budget=BUDGET),
-        )
         self.jobs: dict[str, Model] = {}
         self.leases = Leases()
         self.claims: dict[OwnerId, dict[str, Claim]] = {owner: {} for owner in OWNERS}
         self.launches: dict[LaunchToken, set[str]] = {}
         self.ended: list[tuple[TaskArn, JobState]] = []
-        self.number = 0
-
-    def teardown(self) -> None:
-        self.do(self.redis.aclose())
-        self.runner.close()
-
-    def do(self, call: Any) -> Any:
-        return self.runner.run(call)
-
-    def fresh(self) -> int:
-        self.number += 1
-        return self.number
 
     def in_state(self, *states: JobState) -> list[Model]:
         return [model for model in self.jobs.values() if model.state in states]
@@ -341,12 +316,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_job_is_in_two_sets(self) -> None:
-        members = []
-        for key in ("ready", "delayed", *(f"in:{state}" for state in JobState)):
-            members += self.do(self.redis.zrange(TAG + key, 0, -1))
-        for owner in OWNERS:
-            members += self.do(self.redis.hkeys(f"{TAG}claimed:{owner}"))
-        assert sorted(members) == sorted(name.encode() for name in self.jobs)
+        assert self.members(*OWNERS) == sorted(self.jobs)
 
     @invariant()
     def the_ledger_holds_what_is_open(self) -> None:
@@ -360,15 +330,6 @@ class QueueMachine(RuleBasedStateMachine):
         active = self.in_state(JobState.STARTING, JobState.RUNNING)
         asked = {model.job.id for model in active if model.cancel}
         assert {c.job_id for c in self.do(self.queue.cancellations())} == asked
-
-
-def played(examples: int, steps: int) -> settings:
-    return settings(
-        max_examples=examples,
-        stateful_step_count=steps,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 def test_the_contract_is_never_broken() -> None:

@@ -1,6 +1,7 @@
 -- ARGV: 5 owner, 6 claim id, 7 how many, then shares that have enough: their jobs are passed by.
--- Answers nil without a lease, nothing while the queue is suspended, else six values a job: id,
--- document, epoch, score, launches, runnable ms.
+-- Answers nil without a lease, nothing while the queue is suspended, else seven values a job: id,
+-- document, epoch, score, launches, runnable ms, and how many are claimed together as its gang (see
+-- together). A gang is taken whole, so that there may be more than were asked for.
 --
 -- claims holds, per owner, the epoch of the last claim and then the latest claim ids, newest first:
 -- the newest one repeated answers as before; an older one is a straggler that nobody reads.
@@ -23,31 +24,39 @@ local function describe(ids, epoch)
     local last = math.min(first + 999, #ids)
     local found = call('MGET', unpack(documents, first, last))
     for i = first, last do
-      local job = call('HMGET', job_key(ids[i]), 'o', 'n', 't', 'r')
+      local job = call('HMGET', job_key(ids[i]), 'o', 'n', 't', 'r', 'G')
       answer[#answer + 1] = ids[i]
       answer[#answer + 1] = found[i - first + 1]
       answer[#answer + 1] = epoch
       answer[#answer + 1] = job[1]
       answer[#answer + 1] = job[2] or '0'
       answer[#answer + 1] = job[4] or job[3]
+      answer[#answer + 1] = together(job[5])
     end
   end
   return answer
 end
 
+-- In the order of the queue, in which a gang stands where its foremost member does.
 local function still_held(epoch)
-  local ids, scores = {}, {}
+  local ids, scores, foremost = {}, {}, {}
   local claimed = call('HGETALL', claimed_key(owner))
   for i = 1, #claimed, 2 do
     if claimed[i + 1] == epoch then
       ids[#ids + 1] = claimed[i]
-      local job = call('HMGET', job_key(claimed[i]), 'o', 'J')
-      scores[claimed[i]] = {tonumber(job[1]), tonumber(job[2] or '0')}
+      local job = call('HMGET', job_key(claimed[i]), 'o', 'J', 'G')
+      local score = tonumber(job[1])
+      scores[claimed[i]] = {bound(job[3]) and job[3] or claimed[i], score, tonumber(job[2] or '0')}
+      foremost[scores[claimed[i]][1]] = math.min(score, foremost[scores[claimed[i]][1]] or score)
     end
   end
   table.sort(ids, function(a, b)
     local one, other = scores[a], scores[b]
-    return one[1] < other[1] or one[1] == other[1] and one[2] < other[2]
+    local first, second = foremost[one[1]], foremost[other[1]]
+    if first ~= second then
+      return first < second
+    end
+    return one[2] < other[2] or one[2] == other[2] and one[3] < other[3]
   end)
   return ids
 end
@@ -70,7 +79,7 @@ end
 
 local ids, holdings, epoch = {}, {}, int(call('INCR', EPOCH))
 local most = tonumber(count)
-local arrays = call('SCARD', ARRAYS) > 0
+local arrays, gangs = call('SCARD', ARRAYS) > 0, call('ZCARD', GATHERED) > 0
 local enough, parked = {}, 0
 for i = 8, #ARGV do
   enough[ARGV[i]] = true
@@ -115,7 +124,9 @@ local function take(popped)
         ids[#ids + 1] = child
       end
     else
-      ids[#ids + 1] = popped[i]
+      for _, id in ipairs(gangs and muster(popped[i]) or {popped[i]}) do
+        ids[#ids + 1] = id
+      end
     end
   end
 end

@@ -1,5 +1,6 @@
 -- Answers pairs: state, number of jobs. Counted from the sets themselves, so nothing can drift.
 local runnable = call('ZCARD', READY) + call('ZCARD', DELAYED) + call('ZCARD', SUSPENDED)
+  + call('ZCARD', GATHERED)
 for _, share in ipairs(call('SMEMBERS', PARKED)) do
   runnable = runnable + call('ZCARD', parked_key(share))
 end

@@ -3,7 +3,8 @@
 -- ARGV: 5 token of this call, then six per document: inbox entry ('' = none), J | X,
 --   J: id, document (see split), base score, fields     X: reason, document ('' = as it came), '', ''
 -- or, instead of these, one G: take in the next part of the oldest submitted graph.
--- Fields are words in pairs, name and value, as the prelude lists them; r is the earliest start, and
+-- Fields are words in pairs, name and value, as the prelude lists them; G is the gang (see join), r is
+-- the earliest start, and
 -- > the dependencies, k | a | n before each id, with commas in between.
 -- Answers one letter each: A accepted, D duplicate, C conflict, X dead letter, Y depends on itself,
 -- - taken by another call; then a line for each Y, with the ids on the way.
@@ -133,15 +134,16 @@ end
 -- The job's hash; answers when it is due.
 local function write_job(key, score, submitted, fields)
   local values = {'s', 'RUNNABLE', 'o', score, 't', int(submitted)}
-  local due, watched = 0, false
+  local due, watched, share = 0, false, 'default'
   for name, value in string.gmatch(fields, '(%S+) (%S+)') do
     if name == 'r' then
       due = tonumber(value)
-    elseif name ~= '>' then
+    elseif name ~= '>' and name ~= 'G' then
       values[#values + 1] = name
       values[#values + 1] = value
       if name == 'T' then
         call('SADD', SHARES, value)
+        share = value
       end
       watched = watched or name == 'd' or name == 'b'
     end
@@ -152,7 +154,7 @@ local function write_job(key, score, submitted, fields)
     values[#values + 1] = int(runnable)
   end
   call('HSET', key, unpack(values))
-  return due, watched
+  return due, watched, share
 end
 
 local function accept(entry, id, written, score, fields)
@@ -171,15 +173,20 @@ local function accept(entry, id, written, score, fields)
   if payload then
     call('SET', payload_key(id), payload)
   end
-  local due, watched = write_job(job_key(id), score, submitted, fields)
+  local due, watched, share = write_job(job_key(id), score, submitted, fields)
+  local gang = string.match(fields, '^G (%S+)')
   if is_array(fields) then
     call('SADD', ARRAYS, id)
   end
-  if dependencies or leader then
+  if dependencies or leader or gang then
     call('SET', doc_key(id), document)  -- at once, since its end may come within this call
   else
     documents[#documents + 1] = doc_key(id)
     documents[#documents + 1] = document
+  end
+  if gang then
+    local refused, reason = join(id, gang, share)
+    to, why = refused or to, refused and reason or why
   end
   if to then
     end_job(id, 'PENDING', to, why)
@@ -193,6 +200,8 @@ local function accept(entry, id, written, score, fields)
       begin_to_follow(id, leader)
     end
     return 'A'
+  elseif gang then
+    to_queue(id, score, math.max(0, due - NOW))
   elseif due > NOW then
     call('ZADD', DELAYED, int(due), id)
   else

@@ -1,5 +1,6 @@
 -- ARGV: 5 how many at most.
--- Acts on RUNNABLE jobs whose deadline has passed, or that waited longer than they may.
+-- Acts on RUNNABLE jobs whose deadline has passed, or that waited longer than they may, and on gangs
+-- that did not come or start in time.
 -- Answers how many it looked at.
 local function waited(id, key, bound)
   local ms, action, priority = string.match(bound, '^(%d+):(%a):?(%d*)$')
@@ -28,4 +29,8 @@ for _, id in ipairs(ids) do
     waited(id, key, job[3])
   end
 end
-return #ids
+local gangs = call('ZRANGEBYSCORE', GANGS, '-inf', NOW_TEXT, 'LIMIT', 0, ARGV[5])
+for _, gang in ipairs(gangs) do
+  time_is_over(gang)
+end
+return #ids + #gangs

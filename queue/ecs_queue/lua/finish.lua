@@ -12,7 +12,7 @@ local key = job_key(id)
 
 -- Redis takes nothing back when a script fails half-way, so everything is read and decided before
 -- the first write, and the task is forgotten last: whoever asks again starts from what is there.
-local job = call('HMGET', key, 's', 'c', 'm', 'e', 'f', 'i', 'h', 'z', 'u')
+local job = call('HMGET', key, 's', 'c', 'm', 'e', 'f', 'i', 'h', 'z', 'u', 'B')
 local from = job[1]
 
 local function history()
@@ -33,6 +33,8 @@ local function decide()
     return 'SUCCEEDED', reason
   elseif job[2] then
     return 'CANCELLED', job[2]
+  elseif job[10] and not job[4] then
+    return 'RUNNABLE', job[10]
   elseif job[4] or verdict == 'X' then
     return 'FAILED', job[4] or reason, 'f', failed
   elseif verdict == 'F' then
@@ -48,14 +50,16 @@ local function decide()
 end
 
 local to, why, count, number = decide()
-local delay_ms, past = tonumber(ARGV[9]), history()
+local delay_ms, past = job[10] and 0 or tonumber(ARGV[9]), history()
 if from then
   call('HSET', key, 'h', past)
   if count then
     call('HSET', key, count, int(number))
   end
   if to == 'RUNNABLE' then
-    call('HSET', key, 'r', NOW_TEXT)
+    if count then
+      call('HSET', key, 'r', NOW_TEXT)
+    end
     run_again(id, from, why, delay_ms)
   else
     if exit_code ~= '' then

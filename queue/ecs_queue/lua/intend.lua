@@ -6,8 +6,12 @@ local ids = {}
 for i = 8, #ARGV, 3 do
   local id, epoch, instance = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local key = job_key(id)
-  local deadline = tonumber(call('HGET', key, 'd'))
+  local job = call('HMGET', key, 'd', 'G')
+  local deadline = tonumber(job[1] or nil)
   if held(id, owner, epoch) and not (deadline and deadline <= NOW) then
+    if job[2] then
+      begin_start(job[2])
+    end
     call('HDEL', claimed_key(owner), id)
     call('ZREM', DUE, id)
     call('HDEL', key, 'w')

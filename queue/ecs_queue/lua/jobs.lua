@@ -1,7 +1,7 @@
 -- ARGV: 5 state ('' = all), 6 offset, 7 limit. Answers id, document, fields and whether
 -- an owner holds it, for each job.
 --
--- RUNNABLE in the order of the queue: claimed, ready, delayed, suspended; the others newest first.
+-- RUNNABLE in the order of the queue: claimed, ready, gathered, delayed, suspended; the others newest first.
 local state, skip, room = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 local answer = {}
 
@@ -61,6 +61,7 @@ for _, each in ipairs({
       for _, share in ipairs(call('SMEMBERS', PARKED)) do
         zset(parked_key(share), false)
       end
+      zset(GATHERED, false)
       zset(DELAYED, false)
       zset(SUSPENDED, false)
     else

@@ -13,6 +13,7 @@
 --   N I S F C Q M E of the parent of an array, P J of a child: see arrays.lua
 --   T share (tenant), if not default
 --   p progress: ms, space, text
+--   G gang, B why its gang calls it back: see gangs.lua
 --   v suspended: ms before which a resumed job is not due
 -- Short names and a separate document keep the hash in its compact encoding. Who holds a job says
 -- claimed:<owner>, a hash of job id to epoch: claiming a hundred jobs is one write, not hundreds.
@@ -28,6 +29,7 @@ local TIMEOUTS, DUE, SUSPENDED, PAUSED = KEYS[18], KEYS[19], KEYS[20], KEYS[21]
 local PREFIX, RETENTION_S, EVENTS_KEPT = ARGV[1], ARGV[3], ARGV[4]
 IN.PENDING = PREFIX .. 'in:PENDING'
 local UNTOLD, GRAPHS, ARRAYS = PREFIX .. 'untold', PREFIX .. 'graphs', PREFIX .. 'arrays'
+local GATHERED = PREFIX .. 'gathered'
 
 -- Lua's own conversion turns 16 digits into an exponent.
 local function int(number)
@@ -106,10 +108,15 @@ local function report(id, state, reason)
   end
 end
 
+local bound, scatter, regather, assemble, member_ended  -- see gangs.lua
+
 local function to_queue(id, score, delay_ms)
-  if call('HEXISTS', job_key(id), 'v') == 1 then
+  local job = call('HMGET', job_key(id), 'v', 'G')
+  if job[1] then
     call('HSET', job_key(id), 'v', int(NOW + delay_ms))
     call('ZADD', SUSPENDED, score, id)
+  elseif bound(job[2]) then
+    assemble(job[2], id, score, delay_ms)
   elseif delay_ms > 0 then
     call('ZADD', DELAYED, int(NOW + delay_ms), id)
   else
@@ -137,10 +144,18 @@ end
 -- What the owner claimed goes back to ready under its old score.
 local function give_up_claims(owner)
   local ids = call('HKEYS', claimed_key(owner))
-  local places = {}
+  local places, gangs = {}, {}
   for _, id in ipairs(ids) do
-    places[#places + 1] = call('HGET', job_key(id), 'o')
-    places[#places + 1] = id
+    local job = call('HMGET', job_key(id), 'o', 'G')
+    if bound(job[2]) then
+      gangs[job[2]] = true
+    else
+      places[#places + 1] = job[1]
+      places[#places + 1] = id
+    end
+  end
+  for gang in pairs(gangs) do
+    regather(gang)
   end
   in_bulk('ZADD', READY, places)
   call('DEL', claimed_key(owner))
@@ -155,13 +170,23 @@ local function give_back(owner)
   return moved
 end
 
--- Takes a RUNNABLE job out of wherever it waits; whoever holds it holds it no more.
-local function take_out(id)
+local function take_out_of_line(id)
   call('ZREM', READY, id)
   for _, share in ipairs(call('SMEMBERS', PARKED)) do
     call('ZREM', parked_key(share), id)
   end
   call('ZREM', DELAYED, id)
+end
+
+-- Takes a RUNNABLE job out of wherever it waits; whoever holds it holds it no more. The other members
+-- of a bound gang wait for its return.
+local function take_out(id)
+  local gang = call('HGET', job_key(id), 'G')
+  if gang then
+    scatter(gang)
+    call('ZREM', GATHERED, id)
+  end
+  take_out_of_line(id)
   call('ZREM', SUSPENDED, id)
   for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
     call('HDEL', claimed_key(owner), id)
@@ -229,7 +254,7 @@ end
 
 -- Ends a job; of an array, the children that were not handed out yet.
 local function end_job(id, from, to, reason)
-  local job = call('HMGET', job_key(id), 'N', 'P', 'J', 'x')
+  local job = call('HMGET', job_key(id), 'N', 'P', 'J', 'x', 'G')
   if job[1] then
     end_rest(id, from, to, reason)
     return
@@ -238,6 +263,8 @@ local function end_job(id, from, to, reason)
   if job[2] then
     call('DEL', job_key(id), doc_key(id))
     child_ended(job[2], tonumber(job[3]), to, reason, job[4])
+  elseif job[5] then
+    member_ended(job[5], id, to, reason)
   end
   tell_of(id)
 end
@@ -247,8 +274,9 @@ local function run_again(id, from, reason, delay_ms)
   local key = job_key(id)
   to_queue(id, call('HGET', key, 'o'), delay_ms)
   call('HSET', key, 's', 'RUNNABLE', 'w', reason)
-  call('HDEL', key, 'l', 'a', 'z', 'g', 'u', 'x', 'p')
+  call('HDEL', key, 'l', 'a', 'z', 'g', 'u', 'x', 'p', 'B')
   call('DEL', result_key(id))
+  call('SREM', CANCELS, id)
   if IN[from] then
     call('ZREM', IN[from], id)
   end
@@ -262,7 +290,7 @@ end
 local STEP = 1e12
 local function move_to(id, priority, reason)
   local key = job_key(id)
-  local job = call('HMGET', key, 's', 'o')
+  local job = call('HMGET', key, 's', 'o', 'G')
   local score = int((1000 - priority) * STEP + tonumber(job[2]) % STEP)
   if score == job[2] then
     return
@@ -278,9 +306,9 @@ local function move_to(id, priority, reason)
   if reason ~= '' then
     call('HSET', key, 'w', reason)
   end
-  if not call('ZSCORE', DELAYED, id) then
+  if not call('ZSCORE', DELAYED, id) or bound(job[3]) then
     take_out(id)
-    call('ZADD', READY, score, id)
+    to_queue(id, score, 0)
   end
 end
 
@@ -369,7 +397,13 @@ local function fields_of(id, document)
     fields[#fields + 1] = 'alive'
     fields[#fields + 1] = call('SCARD', alive_key(id))
   end
-  if call('HGET', job_key(id), 's') ~= 'PENDING' then
+  local job = call('HMGET', job_key(id), 's', 'G')
+  if job[1] == 'RUNNABLE' and bound(job[2]) then
+    local gang = call('HMGET', PREFIX .. 'gang:' .. job[2], 'n', 'A', 's')
+    fields[#fields + 1] = 'gang'
+    fields[#fields + 1] = table.concat(gang, ' ')
+  end
+  if job[1] ~= 'PENDING' then
     return fields
   end
   local shown = {}

@@ -1,4 +1,4 @@
--- ARGV: 5 claimed | ready | parked | delayed | suspended | a state, 6 cursor, 7 about how many.
+-- ARGV: 5 claimed | ready | parked | gathered | delayed | suspended | a state, 6 cursor, 7 about how many.
 -- Answers the next cursor, and pairs: id, document.
 local source, ids, cursor = ARGV[5], {}, '0'
 if source == 'claimed' then
@@ -21,7 +21,7 @@ elseif source == 'parked' then
     cursor = shares[at] and at .. ':' .. page[1] or '0'
   end
 else
-  local sets = {ready = READY, delayed = DELAYED, suspended = SUSPENDED}
+  local sets = {ready = READY, gathered = GATHERED, delayed = DELAYED, suspended = SUSPENDED}
   local page = call('ZSCAN', sets[source] or IN[source], ARGV[6], 'COUNT', ARGV[7])
   cursor = page[1]
   for i = 1, #page[2], 2 do

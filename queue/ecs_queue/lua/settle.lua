@@ -8,12 +8,16 @@ local launch_key = PREFIX .. 'launch:' .. token
 
 local function started(id, task, instance)
   local key = job_key(id)
-  local launches = tonumber(call('HGET', key, 'n') or '0') + 1
+  local job = call('HMGET', key, 'n', 'G')
+  local launches = tonumber(job[1] or '0') + 1
   call('HSET', key, 'a', task, 'n', int(launches))
   if instance ~= '' then
     call('HSET', key, 'z', instance)
   end
   call('HSET', LIVE, task, id)
+  if job[2] then
+    acknowledge(job[2], id)
+  end
 end
 
 -- Nothing was started: a requested cancellation comes first.

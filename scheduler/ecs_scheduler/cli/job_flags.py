@@ -60,6 +60,8 @@ class JobFlags:
     array_size: int | None = None
     """Makes it an array of so many children, 2 to 1,000,000; each finds its number in the
     environment, as AWS_BATCH_JOB_ARRAY_INDEX and ECS_SCHEDULER_ARRAY_INDEX."""
+    gang: str | None = None
+    """Gang as ID:SIZE: the jobs that name it start together or not at all, SIZE of them."""
     depends_on: Repeatable = ()
     """Job that has to end first, as [TYPE:]ID with a type of afterok (the default), afterany or
     afternotok; repeatable."""
@@ -99,6 +101,7 @@ def job_from_flags(
         "network_configuration": _network(flags),
         "array_size": flags.array_size,
         "depends_on": [_dependency(each) for each in flags.depends_on],
+        "gang": _gang(flags.gang),
         "fallback": _fallback(flags),
     }
     given = {field: value for field, value in document.items() if value not in (None, {}, [])}
@@ -179,6 +182,15 @@ def _dependency(given: str) -> dict[str, str]:
     if kind in ("afterok", "afterany", "afternotok") and job_id:
         return {"job": job_id, "type": kind}
     return {"job": given}
+
+
+def _gang(given: str | None) -> dict[str, Any] | None:
+    if given is None:
+        return None
+    gang_id, _, size = given.rpartition(":")
+    if not gang_id or not size.isdecimal():
+        raise InvalidInput(f"--gang: should look like ID:SIZE, such as train:4; it is {given!r}")
+    return {"id": gang_id, "size": int(size)}
 
 
 def _network(flags: JobFlags) -> dict[str, Any] | None:
