@@ -31,8 +31,10 @@ A, B, C = JobId("a"), JobId("b"), JobId("c")
 
 
 def member(job_id: str, gang: str = "g", size: int = 3, **members: Any) -> Job:
-    extra = {each: members.pop(each) for each in ("within_s", "on_failure") if each in members}
-    named = {"id": gang, "size": size, **extra}
+    named: dict[str, Any] = {"id": gang, "size": size}
+    for each in ("within_s", "on_failure"):
+        if each in members:
+            named[each] = members.pop(each)
     return Job.model_validate({"id": job_id, "task_definition": "t", "gang": named, **members})
 
 
