@@ -26,10 +26,10 @@ from botocore.exceptions import (
 )
 
 from ecs_queue.states import InstanceArn, LaunchToken, TaskArn
-from ecs_scheduler.ecs import timestamps
 from ecs_scheduler.ecs.budget import Budget, ReadPurpose, TokenBucket
 from ecs_scheduler.ecs.container_instances import ContainerInstance, parse_container_instance
 from ecs_scheduler.ecs.tasks import Task, parse_task
+from ecs_scheduler.ecs.wire import PlainParsers
 from ecs_scheduler.errors import (
     AwsRefused,
     AwsUnreachable,
@@ -123,18 +123,20 @@ async def connect(
         "connect_timeout": config.ecs_connect_timeout_s,
         "read_timeout": config.ecs_read_timeout_s,
         "max_pool_connections": 50,
+        "parameter_validation": False,  # jobs were validated when they came in, and ECS validates
     }
     options = {"region_name": config.aws_region, "endpoint_url": config.endpoint_url}
     if http_session_cls is not None:
         transport["http_session_cls"] = http_session_cls
         options |= IN_PROCESS | {"region_name": config.aws_region or "us-east-1"}
-    once = AioConfig(retries={"total_max_attempts": 1}, **transport)
-    retrying = AioConfig(retries={"mode": "standard", "total_max_attempts": 3}, **transport)
     async with AsyncExitStack() as stack:
         try:
             session = AioSession(profile=config.profile)
-            parsers = session.get_component("response_parser_factory")
-            parsers.set_parser_defaults(timestamp_parser=timestamps.parsed)
+            # One fixed text: the SDK's own is put together anew, twice for each call.
+            transport["user_agent"] = f"ecs-scheduler {session.user_agent()}"
+            once = AioConfig(retries={"total_max_attempts": 1}, **transport)
+            retrying = AioConfig(retries={"mode": "standard", "total_max_attempts": 3}, **transport)
+            session.register_component("response_parser_factory", PlainParsers())
             if http_session_cls is None and await session.get_credentials() is None:
                 raise AwsRefused(
                     "no AWS credentials found; set AWS_PROFILE (or --profile), "

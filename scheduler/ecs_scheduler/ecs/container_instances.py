@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ecs_queue.states import InstanceArn
+from ecs_scheduler.ecs.wire import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -83,22 +84,21 @@ def _interface_limits() -> dict[str, tuple[int, int]]:
 
 def parse_container_instance(raw: ContainerInstanceTypeDef) -> ContainerInstance:
     """A container instance from a DescribeContainerInstances answer."""
-    registered_at = raw.get("registeredAt")
     return ContainerInstance(
         arn=InstanceArn(raw.get("containerInstanceArn", "")),
         version=raw.get("version", 0),
         status=raw.get("status", ""),
         agent_connected=raw.get("agentConnected", False),
-        registered=_parse_resources(raw.get("registeredResources", ())),
-        remaining=_parse_resources(raw.get("remainingResources", ())),
+        registered=_parse_resources(raw.get("registeredResources") or ()),
+        remaining=_parse_resources(raw.get("remainingResources") or ()),
         attributes={
-            attribute["name"]: attribute.get("value") for attribute in raw.get("attributes", ())
+            attribute["name"]: attribute.get("value") for attribute in raw.get("attributes") or ()
         },
         pending_tasks=raw.get("pendingTasksCount", 0),
         running_tasks=raw.get("runningTasksCount", 0),
         ec2_instance_id=raw.get("ec2InstanceId"),
-        agent_version=raw.get("versionInfo", {}).get("agentVersion"),
-        registered_at_s=registered_at.timestamp() if registered_at is not None else None,
+        agent_version=(raw.get("versionInfo") or {}).get("agentVersion"),
+        registered_at_s=seconds(raw.get("registeredAt")),
     )
 
 

@@ -18,6 +18,7 @@ from ecs_queue.states import (
     TaskFailed,
     Verdict,
 )
+from ecs_scheduler.ecs.wire import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -76,13 +77,13 @@ def parse_task(raw: TaskTypeDef) -> Task:
         started_at_ms=_milliseconds(raw.get("startedAt")),
         stop_code=raw.get("stopCode", ""),
         stopped_reason=raw.get("stoppedReason", ""),
-        containers=tuple(_parse_container(each) for each in raw.get("containers", ())),
+        containers=tuple(_parse_container(each) for each in raw.get("containers") or ()),
         group=raw.get("group", ""),
         interfaces=sum(
             attachment.get("type") == "ElasticNetworkInterface"
-            for attachment in raw.get("attachments", ())
+            for attachment in raw.get("attachments") or ()
         ),
-        gpus=sum(len(each.get("gpuIds", ())) for each in raw.get("containers", ())),
+        gpus=sum(len(each.get("gpuIds") or ()) for each in raw.get("containers") or ()),
     )
 
 
@@ -92,8 +93,9 @@ def _parse_container(raw: ContainerTypeDef) -> Container:
     )
 
 
-def _milliseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.timestamp() * 1000)
+def _milliseconds(moment: float | datetime | None) -> int | None:
+    at_s = seconds(moment)
+    return None if at_s is None else round(at_s * 1000)
 
 
 INFRASTRUCTURE_STOP_CODES = frozenset(
