@@ -79,8 +79,8 @@ def test_a_graph_whose_producer_died_is_run(world: Run) -> None:
     async def story(w: Any) -> None:
         jobs = [job("a", ("true",)), job("b", ("true",), "a")]
         (batch,) = producing.batches(graph.ordered(jobs))
-        await w.queue._run(staging.stage("token", 0, batch))
-        await w.queue._run(staging.commit("token"))
+        await w.queue.run(staging.stage("token", 0, batch))
+        await w.queue.run(staging.commit("token"))
         record = await w.until_known("b")
         assert record.state is JobState.SUCCEEDED
 
