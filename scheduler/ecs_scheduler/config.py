@@ -127,6 +127,19 @@ class Settings(BaseModel):
         default=0.2,
         description="Least time between two passes; less starts jobs sooner, for more Redis work.",
     )
+    thorough_from: int = Field(
+        default=50,
+        ge=2,
+        description="Least jobs in a batch for which placement looks for a better plan than "
+        "best fit where not all fit, or idle instances would be taken.",
+    )
+    thorough_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of the pass interval that such a search may take; 0 never searches. "
+        "More packs tighter, and starts the first jobs of a batch later.",
+    )
     sweep_interval_s: Seconds = Field(
         default=15.0,
         description="Time between two looks at all container instances; spends read calls.",

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import pytest
+
 from ecs_placement import place
 from ecs_placement.request import Shape
 from ecs_placement.snapshot import Instance, InstanceId, Snapshot
 from ecs_queue.job import JobId
 from ecs_queue.states import InstanceArn
+from ecs_scheduler.config import Config
 from ecs_scheduler.ecs.client import LaunchAnswer, LaunchFailure, RunTarget
 from ecs_scheduler.ecs.tasks import Task, parse_task
 from ecs_scheduler.launching.launch import Launch, Slot, match
@@ -19,6 +22,7 @@ from ecs_scheduler.passes.planning import (
     decide,
     fallback_launches,
     postpone,
+    search_s,
 )
 from ecs_scheduler.passes.window import Held, Window
 
@@ -193,3 +197,15 @@ def test_run_task_answers_go_to_interchangeable_jobs_in_order(held: Hold) -> Non
     answer = LaunchAnswer(tasks=(task("1"), task("2")), failures=(failure,))
     matched = [(slot.job_id, result) for slot, result in match(launch, answer)]
     assert matched == [("a", answer.tasks[0]), ("b", answer.tasks[1]), ("c", failure)]
+
+
+@pytest.mark.parametrize(
+    ("requests", "share", "expected_s"),
+    [(49, 0.5, 0.0), (50, 0.5, 0.05), (5_000, 0.5, 0.1), (5_000, 0.25, 0.05), (5_000, 0.0, 0.0)],
+)
+def test_only_large_batches_are_searched_and_within_the_pass_interval(
+    requests: int, share: float, expected_s: float
+) -> None:
+    """From 50 jobs on, a millisecond a job, at most the share of 0.2 s."""
+    config = Config(pass_interval_s=0.2, thorough_share=share)
+    assert search_s(requests, config) == pytest.approx(expected_s)

@@ -36,6 +36,7 @@ from ecs_scheduler.passes.planning import (
     fallback_launches,
     keeping_away,
     postpone,
+    search_s,
     wait_for_budget,
 )
 from ecs_scheduler.passes.status import ServiceStatus
@@ -275,7 +276,8 @@ class Service:
         requests = self._requests(self._launcher.capacity * CHOICE_PER_CALL, now)
         requests = keeping_away(requests, self._window, self._around.model.refused())
         snapshot = self._around.model.snapshot(now)
-        plan = place(requests, snapshot, self._policy)
+        budget_s = search_s(len(requests), self._around.config)
+        plan = place(requests, snapshot, self._policy, budget_s=budget_s)
         if self._around.config.log_level == "debug" and (
             violations := check(plan, requests, snapshot)
         ):
