@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ecs_placement.chains import Chain
+from ecs_placement.choosing import Chooser, barred, chooser
 from ecs_placement.contest import Field, contest
 from ecs_placement.errors import InvalidPolicy
 from ecs_placement.feasible import Constraints
@@ -18,7 +18,7 @@ from ecs_placement.grouping import Group, Team, by_priority, grouped, watches_gr
 from ecs_placement.plan import Decision, GangWait, Plan, Reject, Start, Tally, Wait
 from ecs_placement.policy import DEFAULT_POLICY, Policy
 from ecs_placement.request import GangId, Shape, TaskRequest
-from ecs_placement.room import Filled, Room
+from ecs_placement.room import Filled, Room, weights_of
 from ecs_placement.snapshot import Snapshot
 
 Ints = NDArray[np.int64]
@@ -49,28 +49,29 @@ def place(
     starts is running.
 
     With a budget the thorough gear packs each priority anew and is taken where it places more, or
-    as much on fewer idle instances; never under ECS's strategies, which say where each task goes.
+    as much on fewer idle instances; never where the policy has other wishes (`Policy.packs`).
     `budget_s` is counted in steps of known cost, so that the same arguments give the same plan.
     """
     if not budget_s >= 0:
         raise InvalidPolicy(f"budget_s is {budget_s!r}, expected seconds, 0 or more")
-    weights = _weights(snapshot, policy)
+    weights = weights_of(policy.weights, snapshot.total)
     units = grouped(requests, weights)
     constraints = Constraints(snapshot)
     room = Room(snapshot.free, weights)
+    choose = chooser(policy, snapshot, constraints, room, (r.shape for r in requests))
     placed = _Placed(np.full(len(requests), -1, dtype=np.int64), np.zeros(len(requests)))
     largest = np.maximum(np.maximum(snapshot.total, snapshot.free) @ weights, 1e-12)
-    work = _Work(room, constraints, Chain(policy, constraints.columns), placed, largest)
-    gangs = _Gangs(work, chained=bool(policy.strategies))
+    work = _Work(room, constraints, choose, placed, largest)
+    gangs = _Gangs(work, policy)
     field = Field(snapshot, constraints, room, largest)
     for members in by_priority(units, requests):
         idle = field.idle()
-        packed = _place_units(members, work, gangs, chained=bool(policy.strategies))
-        if budget_s > 0 and not policy.strategies:
+        packed = _place_units(members, work, gangs)
+        if budget_s > 0 and policy.packs:
             share = sum(group.members.size for group, _ in packed) / len(requests)
             if _packed_better(packed, work, _Effort(field, idle, share * budget_s, policy.seed)):
                 gangs.retry(unit for unit in members if isinstance(unit, Team))
-    unplaced = _Unplaced(requests, work, gangs)
+    unplaced = _Unplaced(requests, policy, work, gangs)
     decisions: list[Decision] = []
     ids = [instance.id for instance in snapshot.instances]
     for request, row, score in zip(
@@ -83,28 +84,19 @@ def place(
     return Plan(tuple(decisions))
 
 
-def _weights(snapshot: Snapshot, policy: Policy) -> Floats:
-    """The score's weight of one unit of each dimension: a share of the largest instance's total."""
-    weights: Floats = np.array(policy.weights, dtype=np.float64)
-    if not len(snapshot):
-        return weights
-    weights /= np.maximum(snapshot.total.max(axis=0), 1)
-    return weights
-
-
 @dataclass(frozen=True, slots=True)
 class _Work:
     """What a batch is packed with; `largest` is the weighted capacity of each row."""
 
     room: Room
     constraints: Constraints
-    chain: Chain
+    chooser: Chooser
     placed: _Placed
     largest: Floats
 
 
 def _place_units(
-    units: Sequence[Group | Team], work: _Work, gangs: "_Gangs", *, chained: bool
+    units: Sequence[Group | Team], work: _Work, gangs: "_Gangs"
 ) -> list[tuple[Group, Filled]]:
     """Place units of one priority in their order; the groups that are no gangs, and their rows."""
     packed = []
@@ -112,7 +104,7 @@ def _place_units(
         if isinstance(unit, Team):
             gangs.place(unit)
         else:
-            packed.append((unit, _place_group(unit, work, chained=chained)))
+            packed.append((unit, _place_group(unit, work)))
     return packed
 
 
@@ -148,7 +140,7 @@ def _packed_better(packed: Sequence[tuple[Group, Filled]], work: _Work, effort: 
             _put(groups[number], filled, work)
         for number in every.tolist():
             if number not in fills:
-                fills[number] = _place_group(groups[number], work, chained=False)
+                fills[number] = _place_group(groups[number], work)
         thorough = [fills[number] for number in every.tolist()]
         merit = competing.merit(every, counts, thorough)
         better = merit < competing.merit(every, counts, fast)
@@ -176,16 +168,13 @@ def _take_all_back(groups: Sequence[Group], fills: Sequence[Filled], work: _Work
         _take_back(group, filled, work)
 
 
-def _place_group(group: Group, work: _Work, *, chained: bool) -> Filled:
+def _place_group(group: Group, work: _Work) -> Filled:
     """Start as many of the group as there is room for."""
     shape, room, placed = group.shape, work.room, work.placed
     eligible = work.constraints.eligible(shape)
     count = group.members.size
     once = bool(shape.ports_tcp or shape.ports_udp or shape.distinct_instance)
-    if chained:
-        filled = work.chain.take(shape, count, room, eligible, once_per_row=once)
-    else:
-        filled = room.take(shape.demand, count, eligible=eligible, once_per_row=once)
+    filled = work.chooser.take(shape, count, room, eligible, once_per_row=once)
     if filled.rows.size == 0:
         return filled
     work.constraints.occupy(shape, filled.rows, filled.counts)
@@ -217,9 +206,9 @@ class _Waiting:
 class _Gangs:
     """Places teams whole or not at all; `waiting` are those that found no room."""
 
-    def __init__(self, work: _Work, *, chained: bool) -> None:
+    def __init__(self, work: _Work, policy: Policy) -> None:
         self._work = work
-        self._chained = chained
+        self._policy = policy
         self._failed: dict[tuple[Shape, int], _Waiting] = {}
         self.waiting: dict[GangId, _Waiting] = {}
 
@@ -235,9 +224,7 @@ class _Gangs:
             counts = GangWait(gang.id, gang.size, present, known.counts.fit)
             self.waiting[gang.id] = _Waiting(team, counts, known.reasons)
             return
-        taken = [
-            (group, _place_group(group, self._work, chained=self._chained)) for group in team.groups
-        ]
+        taken = [(group, _place_group(group, self._work)) for group in team.groups]
         fit = sum(filled.placed for _, filled in taken)
         if fit == gang.size:
             return
@@ -263,7 +250,7 @@ class _Gangs:
     def _alike(self, team: Team) -> tuple[Shape, int] | None:
         """Room only shrinks: what one gang of equal members lacked, the next like it lacks too."""
         shape = team.groups[0].shape
-        if self._chained or len(team.groups) > 1 or watches_groups(shape):
+        if not self._policy.packs or len(team.groups) > 1 or watches_groups(shape):
             return None
         return shape, team.gang.size
 
@@ -279,8 +266,11 @@ def _still_to_come(filled: Filled) -> Ints:
 class _Unplaced:
     """Decides what was not started; the tallies are computed once per shape."""
 
-    def __init__(self, requests: Sequence[TaskRequest], work: _Work, gangs: _Gangs) -> None:
+    def __init__(
+        self, requests: Sequence[TaskRequest], policy: Policy, work: _Work, gangs: _Gangs
+    ) -> None:
         self._requests = requests
+        self._policy = policy
         self._work = work
         self._gangs = gangs.waiting
         self._known: dict[Shape, tuple[type[Wait] | type[Reject], tuple[Tally, ...]]] = {}
@@ -306,4 +296,5 @@ class _Unplaced:
         constraints = self._work.constraints
         if self._work.largest.size and not constraints.ever(shape).any():
             return Reject, constraints.why_never(shape)
-        return Wait, constraints.why_waiting(shape, self._work.room.free)
+        reasons = constraints.why_waiting(shape, self._work.room.free)
+        return Wait, reasons + barred(self._policy, shape, constraints)

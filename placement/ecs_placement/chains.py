@@ -1,8 +1,8 @@
 """ECS's placement strategies, chained with ECS's meaning: each narrows what the one before left.
 
 `binpack` keeps the instances with the least available CPU or memory, `spread` those whose bucket
-runs the fewest tasks of the same task group, `random` picks one; what still ties goes by instance
-id.
+runs the fewest tasks of the same task group, `random` picks one; `score`, which ECS has not, keeps
+those with the best weighted score. What still ties goes by instance id.
 """
 
 from dataclasses import dataclass
@@ -10,31 +10,53 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ecs_placement.columns import Columns
+from ecs_placement.buckets import Buckets
+from ecs_placement.feasible import Constraints
 from ecs_placement.policy import Policy, Strategy
 from ecs_placement.request import CPU, MEMORY, Shape
 from ecs_placement.room import Filled, Room
+from ecs_placement.scoring import Scores
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 _DIMENSION = {"cpu": CPU, "memory": MEMORY}
 
 
 @dataclass(slots=True)
-class _Buckets:
+class _Tasks:
     """Tasks of a group per value of the field: `tasks[code[row]]`."""
 
     code: Ints
     tasks: Ints
 
 
+@dataclass(slots=True)
+class _Sight:
+    """What the strategies look at while tasks of one shape are placed, per candidate row.
+
+    `score` and `tier` are there when the policy asks for them.
+    """
+
+    shape: Shape
+    rows: Ints
+    placed: Ints
+    free: dict[int, Ints]
+    tasks: dict[Strategy, _Tasks]
+    buckets: Buckets
+    score: Floats | None
+    tier: Ints | None
+
+
 class Chain:
     """The strategies of a policy over one snapshot; tasks are placed one after the other."""
 
-    def __init__(self, policy: Policy, columns: Columns) -> None:
+    def __init__(self, policy: Policy, constraints: Constraints, scores: Scores) -> None:
+        self._policy = policy
         self._strategies = policy.strategies
-        self._columns = columns
+        self._constraints = constraints
+        self._scores = scores
         self._chance = np.random.default_rng(policy.seed)
 
     def take(
@@ -42,39 +64,83 @@ class Chain:
     ) -> Filled:
         """Place up to `count` tasks of a shape and occupy their room."""
         rows = np.flatnonzero(room.fits(shape.demand, eligible))
+        if not rows.size:
+            return Filled(rows, rows)
         fits = room.multiplicity(rows, shape.demand, 1 if once_per_row else count)
-        free = {dim: room.free[dim][rows].copy() for dim in _DIMENSION.values()}
-        buckets = {s: self._buckets(s, shape, rows) for s in self._strategies if s.type == "spread"}
-        placed = np.zeros(rows.size, dtype=np.int64)
+        sight = self._look(shape, rows, room)
         for _ in range(min(count, int(fits.sum()))):
-            at = self._choose(np.flatnonzero(placed < fits), free, buckets)
-            placed[at] += 1
-            for dim, left in free.items():
-                left[at] -= shape.demand[dim]
-            for bucket in buckets.values():
-                bucket.tasks[bucket.code[at]] += 1
-        chosen = np.flatnonzero(placed)
-        filled = Filled(rows[chosen], placed[chosen])
+            able = sight.placed < fits
+            if self._policy.limits:
+                able &= sight.buckets.allowed[sight.buckets.code]
+            if not able.any():
+                break
+            self._put(self._choose(np.flatnonzero(able), sight), sight)
+        chosen = np.flatnonzero(sight.placed)
+        filled = Filled(rows[chosen], sight.placed[chosen])
         room.occupy(filled, shape.demand)
         return filled
 
-    def _choose(self, able: Ints, free: dict[int, Ints], buckets: dict[Strategy, _Buckets]) -> int:
+    def keys(self, shape: Shape, rows: Ints, room: Room) -> dict[str, Floats]:
+        """What each strategy wants least of, per row, before the next task; `random` has none."""
+        sight, able = self._look(shape, rows, room), np.arange(rows.size)
+        ordered = [each for each in self._strategies if each.type != "random"]
+        return {each.label: self._key(each, able, sight).astype(np.float64) for each in ordered}
+
+    def _look(self, shape: Shape, rows: Ints, room: Room) -> _Sight:
+        placed = np.zeros(rows.size, dtype=np.int64)
+        scored = any(strategy.type == "score" for strategy in self._strategies)
+        return _Sight(
+            shape=shape,
+            rows=rows,
+            placed=placed,
+            free={dim: room.free[dim][rows].copy() for dim in _DIMENSION.values()},
+            tasks={s: self._tasks(s, shape, rows) for s in self._strategies if s.type == "spread"},
+            buckets=Buckets(self._policy, shape, rows, self._constraints),
+            score=self._scores.values(shape, rows, placed) if scored else None,
+            tier=self._scores.tiers(rows, placed) if self._policy.objective == "open" else None,
+        )
+
+    def _put(self, at: int, sight: _Sight) -> None:
+        """One more task on candidate `at`; only what it touches is looked at anew."""
+        sight.placed[at] += 1
+        for dim, left in sight.free.items():
+            left[at] -= sight.shape.demand[dim]
+        for each in sight.tasks.values():
+            each.tasks[each.code[at]] += 1
+        sight.buckets.add(int(sight.buckets.code[at]))
+        touched, placed = sight.rows[at : at + 1], sight.placed[at : at + 1]
+        if sight.score is not None:
+            sight.score[at] = self._scores.values(sight.shape, touched, placed)[0]
+        if sight.tier is not None:
+            sight.tier[at] = self._scores.tiers(touched, placed)[0]
+
+    def _choose(self, able: Ints, sight: _Sight) -> int:
+        if sight.tier is not None:
+            tier = sight.tier[able]
+            able = able[tier == tier.max()]
         for strategy in self._strategies:
             if strategy.type == "random":
                 return int(self._chance.choice(able))
-            if strategy.type == "binpack":
-                key = free[_DIMENSION[strategy.field]][able]
-            else:
-                bucket = buckets[strategy]
-                key = bucket.tasks[bucket.code[able]]
+            key = self._key(strategy, able, sight)
             able = able[key == key.min()]
         return int(able[0])
 
-    def _buckets(self, strategy: Strategy, shape: Shape, rows: Ints) -> _Buckets:
+    def _key(self, strategy: Strategy, able: Ints, sight: _Sight) -> Ints | Floats:
+        """What this strategy wants least of."""
+        if strategy.type == "binpack":
+            return sight.free[_DIMENSION[strategy.field]][able]
+        if strategy.type == "spread":
+            counted = sight.tasks[strategy]
+            return counted.tasks[counted.code[able]]
+        assert sight.score is not None
+        bonus = self._scores.bonus(sight.buckets)[sight.buckets.code[able]]
+        return -(sight.score[able] + bonus)
+
+    def _tasks(self, strategy: Strategy, shape: Shape, rows: Ints) -> _Tasks:
         """Instances without the attribute share a bucket; without a group only this call counts."""
         subject = "instanceId" if strategy.field == "host" else strategy.field
-        column = self._columns.column(subject)
+        column = self._constraints.columns.column(subject)
         tasks = np.zeros(len(column.values), dtype=np.int64)
         if shape.group is not None:
-            np.add.at(tasks, column.code, self._columns.tasks_of(shape.group))
-        return _Buckets(column.code[rows], tasks)
+            np.add.at(tasks, column.code, self._constraints.columns.tasks_of(shape.group))
+        return _Tasks(column.code[rows], tasks)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ecs_placement.columns import Columns
 from ecs_placement.plan import Decision, Plan, Reject, Start, Wait
+from ecs_placement.policy import DEFAULT_POLICY, Policy, SkewLimit
 from ecs_placement.query import parse
 from ecs_placement.request import DIMENSIONS, Gang, Shape, TaskRequest
 from ecs_placement.snapshot import Availability, Instance, Snapshot
@@ -31,6 +32,7 @@ class Broken(StrEnum):
     DISTINCT = "a start beside a task of its group, though instances are to be distinct"
     OVERCOMMIT = "more is started on an instance than it has room for"
     PORT = "a host port is taken twice"
+    SKEW = "more of a group is started in one place than the policy's skew limit allows"
     INVERTED = "a request waits for room that a request of lower priority, or none, takes"
     GANG_SPLIT = "some members of a gang start and others do not"
     WRONG_REJECT = "a request is rejected although an empty instance could take it"
@@ -46,8 +48,15 @@ class Violation:
     detail: str = ""
 
 
-def check(plan: Plan, requests: Sequence[TaskRequest], snapshot: Snapshot) -> tuple[Violation, ...]:
-    """Every violation of the placement invariants, in a stable order."""
+def check(
+    plan: Plan,
+    requests: Sequence[TaskRequest],
+    snapshot: Snapshot,
+    policy: Policy = DEFAULT_POLICY,
+) -> tuple[Violation, ...]:
+    """Every violation of the placement invariants, in a stable order; of the policy, its skew
+    limits matter.
+    """
     found = list(_not_once(plan, requests))
     if found:
         return tuple(found)
@@ -67,7 +76,8 @@ def check(plan: Plan, requests: Sequence[TaskRequest], snapshot: Snapshot) -> tu
     found += _ports_twice(known, snapshot)
     found += _gangs_split(decided)
     found += _wrongly_unplaced(decided, snapshot)
-    found += _inverted(decided, known, snapshot)
+    found += _inverted(_unlimited(decided, policy), known, snapshot)
+    found += _skewed(known, snapshot, policy)
     return tuple(found)
 
 
@@ -319,3 +329,43 @@ class _Beside:
     def _taken(self, row: int, port: tuple[str, int]) -> bool:
         in_use = _ports_in_use(self.snapshot.instances[row], port[0])
         return (row, port) in self.ports or port[1] in in_use
+
+
+def _unlimited(
+    decided: list[tuple[TaskRequest, Decision]], policy: Policy
+) -> list[tuple[TaskRequest, Decision]]:
+    """What a skew limit does not bind: the others may have to wait beside free room."""
+    bound = bool(policy.limits)
+    return [each for each in decided if not (bound and each[0].shape.group is not None)]
+
+
+def _skewed(started: _Started, snapshot: Snapshot, policy: Policy) -> Iterator[Violation]:
+    """The fewest only grow while a batch is placed: no place may end further above them."""
+    shapes = {request.shape for request, _ in started if request.shape.group is not None}
+    for limit in policy.limits:
+        places = [_place_of(instance, limit) for instance in snapshot.instances]
+        for shape in sorted(shapes, key=repr):
+            tasks: Counter[str | None] = Counter()
+            for (row, group), number in _groups(started, snapshot).items():
+                if group == shape.group:
+                    tasks[places[row]] += number
+            inside = _member_of(shape, snapshot)
+            among = {
+                places[row]
+                for row, instance in enumerate(snapshot.instances)
+                if inside[row]
+                and instance.availability is Availability.PLACEABLE
+                and _has_attributes(shape, instance)
+            } - {None}
+            fewest = min((tasks[place] for place in among), default=0)
+            for place in {places[row] for request, row in started if request.shape == shape}:
+                if place is None or tasks[place] - fewest > limit.most:
+                    detail = f"{limit.field} {place}: {tasks[place]}, fewest {fewest}"
+                    yield Violation(Broken.SKEW, shape.group or "", detail)
+
+
+def _place_of(instance: Instance, limit: SkewLimit) -> str | None:
+    if not limit.field.startswith("attribute:"):
+        return instance.id
+    name = limit.field.removeprefix("attribute:")
+    return (instance.attributes[name] or "") if name in instance.attributes else None

@@ -11,6 +11,7 @@ _NOUN = {
     Reason.ENI: "task network interfaces",
 }
 _STATE = {
+    Reason.SKEW: "where the group has as many as the policy's skew limit allows",
     Reason.AGENT: "with a disconnected agent",
     Reason.DRAINING: "draining or not active",
     Reason.AVOIDED: "set aside for a while",

@@ -141,6 +141,16 @@ class Constraints:
                 mask = mask & allowed
         return mask
 
+    def possible(self, shape: Shape) -> Bools:
+        """bool[n]: rows that take tasks at all and that the shape's constraints allow, whether or
+        not they have room.
+        """
+        mask: Bools = self._snapshot.placeable
+        for allowed in (self.attributes(shape), self.member_of(shape, ever=True)):
+            if allowed is not None:
+                mask = mask & allowed
+        return mask
+
     def ever(self, shape: Shape) -> Bools:
         """bool[n]: rows that could take the shape if they were empty, whatever their
         availability.

@@ -178,7 +178,7 @@ def _content(shape: Shape) -> tuple[object, ...]:
     attributes = sorted(
         (name, value is not None, value or "") for name, value in shape.required_attributes
     )
-    rest = (shape.member_of, shape.group or "", shape.distinct_instance)
+    rest = (shape.member_of, shape.group or "", shape.distinct_instance, shape.image or "")
     return (shape.demand, ports_of(shape), attributes, rest)
 
 

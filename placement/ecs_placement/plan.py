@@ -20,6 +20,7 @@ class Reason(StrEnum):
     ATTRIBUTE = "ATTRIBUTE"
     MEMBER_OF = "MEMBER_OF"  # a placement constraint's expression does not hold
     DISTINCT = "DISTINCT_INSTANCE"  # a task of the same group is there
+    SKEW = "SKEW"  # the policy's limit of the skew: its bucket has enough of the group
     AGENT = "AGENT"  # the agent is disconnected
     DRAINING = "DRAINING"  # or any other status but ACTIVE
     AVOIDED = "AVOIDED"  # set aside by the service for a while

@@ -2,59 +2,162 @@
 
 The default is best fit over all dimensions: the instance with the least weighted room left wins,
 so that whole instances stay empty, and tasks without GPUs stay off instances whose GPUs are free.
+Weighted score terms, ECS's chains and a mixture of both are written in the same language.
 """
 
 import math
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, field
+from typing import Literal
 
 from ecs_placement.errors import InvalidPolicy
+from ecs_placement.names import unknown
 from ecs_placement.request import DIMENSIONS
 
 MOST_STRATEGIES = 5  # as in RunTask
 
-_FIELDS = {"binpack": ("cpu", "memory"), "spread": ("instanceId", "host"), "random": ("",)}
+Objective = Literal["fill", "open"]
+OBJECTIVES: tuple[Objective, ...] = ("fill", "open")
+
+_FIELDS = {
+    "binpack": ("cpu", "memory"),
+    "spread": ("instanceId", "host"),
+    "random": ("",),
+    "score": ("",),
+}
+_PLACES = _FIELDS["spread"]
+
+TERM_NAMES = (
+    "best_fit",
+    "consolidate",
+    "open_cost",
+    "keep_room",
+    "leave_gpus",
+    "spread",
+    "warm",
+    "avoid",
+    "prefer",
+)
+
+_PACKING = ("best_fit", "consolidate", "open_cost", "keep_room")
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """One of ECS's: binpack (cpu, memory), spread (instanceId, host, attribute:NAME), random."""
+    """One step of a chain: ECS's binpack (cpu, memory), spread (instanceId, host, attribute:NAME)
+    and random; or score, which keeps the instances with the best weighted score.
+    """
 
     type: str
     field: str = ""
 
     def __post_init__(self) -> None:
         if self.type not in _FIELDS:
-            raise InvalidPolicy(_unknown("strategy type", self.type, tuple(_FIELDS)))
-        attribute = self.type == "spread" and self.field.startswith("attribute:")
-        if self.field not in _FIELDS[self.type] and not attribute:
-            raise InvalidPolicy(_unknown(f"{self.type} field", self.field, _FIELDS[self.type]))
+            raise InvalidPolicy(unknown("strategy type", self.type, _FIELDS))
+        if self.type == "spread":
+            _check_place("spread field", self.field)
+        elif self.field not in _FIELDS[self.type]:
+            what = f"{self.type} field"
+            raise InvalidPolicy(unknown(what, self.field, _FIELDS[self.type]))
+
+    @property
+    def label(self) -> str:
+        """As it is written, such as binpack(memory)."""
+        return f"{self.type}({self.field})" if self.field else self.type
 
 
-def _unknown(what: str, given: str, known: tuple[str, ...]) -> str:
-    close = get_close_matches(given, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    named = ", ".join(name or "none" for name in known)
-    named += ", attribute:NAME" if what == "spread field" else ""
-    return f"{what} {given!r} is unknown, expected one of {named}{hint}"
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term of the weighted score; `terms` says what each measures, always from 0 to 1.
+
+    `field` is where `spread` spreads over, and the expression that `prefer` prefers; the others
+    have none.
+    """
+
+    name: str
+    weight: float = 1.0
+    field: str = ""
+
+    def __post_init__(self) -> None:
+        if self.name not in TERM_NAMES:
+            raise InvalidPolicy(unknown("score term", self.name, TERM_NAMES))
+        _check_weight(f"score term {self.name}: weight", self.weight)
+        if self.name == "spread":
+            _check_place("score term spread: field", self.field)
+        elif self.name == "prefer":
+            if not self.field:
+                raise InvalidPolicy("score term prefer: field must be an expression")
+            from ecs_placement.query import parse  # numpy, for those who prefer only
+
+            parse(self.field)
+        elif self.field:
+            raise InvalidPolicy(f"score term {self.name}: takes no field, given {self.field!r}")
+
+    @property
+    def label(self) -> str:
+        """The term in one word for tables, such as spread(attribute:zone)."""
+        return f"{self.name}({self.field})" if self.field else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class SkewLimit:
+    """A task group's tasks never differ by more than `most` between any two values of `field`.
+
+    As maxSkew with DoNotSchedule of Kubernetes' topology spread constraints: the fewest are counted
+    over all instances that the task's constraints allow, whether or not they have room. Instances
+    without the attribute take none of the group. Requests without a group are not bound.
+    """
+
+    field: str
+    most: int = 1
+
+    def __post_init__(self) -> None:
+        _check_place("skew limit: field", self.field)
+        if isinstance(self.most, bool) or not isinstance(self.most, int) or self.most < 1:
+            raise InvalidPolicy(f"skew limit: most = {self.most!r} must be an integer, 1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What an instance costs while it is open, in any one unit.
+
+    Looked up by the value of `attribute` in `of`; with no `of` the attribute's value is the price.
+    What has no price there costs `otherwise`; None: as much per weighted capacity as the dearest
+    that has one.
+    """
+
+    attribute: str = "ecs.instance-type"
+    of: tuple[tuple[str, float], ...] = ()
+    otherwise: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, price in (*self.of, ("otherwise", self.otherwise)):
+            if price is not None:
+                _check_weight(f"prices: {name}", price)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Weights of the dimensions in the score; each weighs a share of the largest instance's
-    total.
+    """How instances are chosen.
 
-    `weights` are in the order of DIMENSIONS. Raising one makes free capacity in that dimension
-    dearer: instances that have much of it are kept for requests that need it. ENI weighs little,
-    since few instances run out of it.
+    `weights` are in the order of DIMENSIONS, each for a share of the largest instance's total.
+    Raising one makes free capacity in that dimension dearer: instances that have much of it are
+    kept for requests that need it. ENI weighs little, since few instances run out of it.
 
-    `strategies`, where given, choose instead of the weights: ECS's chain, each narrowing what the
-    one before left. `seed` decides what `random` picks.
+    `terms` make up the score; none means best fit alone. `strategies`, where given, choose instead:
+    a chain, each narrowing what the one before left. `limits` always bind. `seed` decides what
+    `random` picks.
+
+    The objective `fill` lets the score decide alone. With `open` an empty instance is opened only
+    when none in use fits, the cheapest per weighted capacity first.
     """
 
     weights: tuple[float, float, float, float] = (1.0, 1.0, 4.0, 0.25)
     strategies: tuple[Strategy, ...] = ()
     seed: int = 0
+    terms: tuple[Term, ...] = ()
+    objective: Objective = "fill"
+    limits: tuple[SkewLimit, ...] = ()
+    prices: Prices = field(default=Prices())
 
     def __post_init__(self) -> None:
         if len(self.weights) != len(DIMENSIONS):
@@ -63,16 +166,51 @@ class Policy:
                 f"({', '.join(DIMENSIONS)})"
             )
         for dimension, weight in zip(DIMENSIONS, self.weights, strict=True):
-            if not math.isfinite(weight) or weight < 0:
-                raise InvalidPolicy(
-                    f"weights: {dimension} = {weight} must be a finite number, 0 or more"
-                )
+            _check_weight(f"weights: {dimension}", weight)
         if not any(self.weights):
             raise InvalidPolicy("weights: at least one must be greater than 0")
         if len(self.strategies) > MOST_STRATEGIES:
             raise InvalidPolicy(
                 f"strategies: {len(self.strategies)} given, at most {MOST_STRATEGIES} are allowed"
             )
+        if self.terms and not any(term.weight for term in self.terms):
+            raise InvalidPolicy("terms: at least one weight must be greater than 0")
+        labels = [term.label for term in self.terms]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise InvalidPolicy(f"terms: {label} is given more than once")
+        if self.objective not in OBJECTIVES:
+            raise InvalidPolicy(unknown("objective", self.objective, OBJECTIVES))
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is best fit and nothing else, which has the fastest way of its own."""
+        return not (self.strategies or self.terms or self.limits or self.objective == "open")
+
+    @property
+    def packs(self) -> bool:
+        """Whether filling well on few instances is all it wants, so that the thorough gear may
+        choose in its place.
+        """
+        packing = all(term.name in _PACKING for term in self.terms if term.weight)
+        return packing and not (self.strategies or self.limits)
+
+    @property
+    def scored(self) -> tuple[Term, ...]:
+        """The terms that count."""
+        return tuple(term for term in self.terms if term.weight) or (Term("best_fit"),)
+
+
+def _check_weight(what: str, weight: float) -> None:
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
+        raise InvalidPolicy(f"{what} = {weight!r} must be a number")
+    if not math.isfinite(weight) or weight < 0:
+        raise InvalidPolicy(f"{what} = {weight} must be a finite number, 0 or more")
+
+
+def _check_place(what: str, given: str) -> None:
+    if given not in _PLACES and not given.startswith("attribute:"):
+        raise InvalidPolicy(unknown(what, given, _PLACES, "attribute:NAME"))
 
 
 DEFAULT_POLICY = Policy()

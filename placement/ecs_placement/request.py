@@ -27,7 +27,8 @@ class Shape:
     `required_attributes` are (name, value) pairs; value None asks only for the attribute's
     presence, as `requiresAttributes` of a task definition does. `member_of` are expressions of the
     cluster query language that must all hold. `group` is the task group; with `distinct_instance`
-    a task never shares an instance with another of its group.
+    a task never shares an instance with another of its group. `image` names what it runs, for
+    policies that like warm instances.
     """
 
     cpu_units: int = 0
@@ -40,6 +41,7 @@ class Shape:
     member_of: tuple[str, ...] = ()
     group: str | None = None
     distinct_instance: bool = False
+    image: str | None = None
 
     @property
     def demand(self) -> tuple[int, int, int, int]:

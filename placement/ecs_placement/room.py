@@ -5,6 +5,7 @@ the next equal request goes there too, until it is full. So sorting the feasible
 filling them in that order makes the same decisions as placing one request at a time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,14 @@ class Filled:
 
 
 _NOTHING = Filled(_NONE, _NONE)
+
+
+def weights_of(weights: Sequence[float], total: Ints) -> Floats:
+    """The score's weight of one unit of each dimension: a share of the largest instance's total."""
+    per_unit: Floats = np.array(weights, dtype=np.float64)
+    if len(total):
+        per_unit /= np.maximum(total.max(axis=0), 1)
+    return per_unit
 
 
 class Room:

@@ -32,7 +32,8 @@ class Facts:
     """What the cluster query language and ECS's strategies look at besides attributes.
 
     `registered_at_s` is in seconds since 1970; `tasks_by_group` counts tasks that are to run, by
-    their task group. None: not known, which no comparison matches.
+    their task group. None: not known, which no comparison matches. `warm` are the images that have
+    run there; `trouble` is from 0 to 1: how much its tasks failed or were slow to stop.
     """
 
     ec2_instance_id: str | None = None
@@ -40,6 +41,8 @@ class Facts:
     registered_at_s: float | None = None
     running_tasks: int = 0
     tasks_by_group: Mapping[str, int] = field(default_factory=dict)
+    warm: frozenset[str] = frozenset()
+    trouble: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 
 from ecs_placement.columns import Columns
 from ecs_placement.errors import QueryError
-from ecs_placement.policy import Policy, Strategy
+from ecs_placement.policy import TERM_NAMES, Policy, Strategy
 from ecs_placement.predicates import seconds
 from ecs_placement.query import parse
 from ecs_placement.snapshot import Availability, Facts, Instance, InstanceId, Snapshot
@@ -48,7 +48,7 @@ def test_every_operator_has_an_example() -> None:
 def test_the_strategies_on_the_page_are_the_ones_there_are() -> None:
     named = re.findall(r'Strategy\("(\w+)"(?:, "([^"]*)")?\)', TEXT)
     chain = [Strategy(kind, field) for kind, field in named]
-    assert {strategy.type for strategy in chain} == {"binpack", "spread", "random"}
+    assert {strategy.type for strategy in chain} == {"binpack", "spread", "random", "score"}
     assert all(Policy(strategies=(strategy,)).strategies for strategy in chain)
 
 
@@ -56,3 +56,8 @@ def test_the_page_shows_a_real_complaint() -> None:
     with pytest.raises(QueryError) as caught:
         parse("runingTasksCount == 1")
     assert f"> {caught.value}\n" in TEXT
+
+
+def test_the_page_lists_every_score_term() -> None:
+    table = TEXT.partition("## 7.")[2].partition("## 8.")[0]
+    assert tuple(re.findall(r"^\| `(\w+)(?:\(\w+\))?` \|", table, re.MULTILINE)) == TERM_NAMES

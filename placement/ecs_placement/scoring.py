@@ -1,0 +1,209 @@
+"""Weighted scores over groups of equal requests, exactly as if placed one request at a time.
+
+Terms that never fall as a row fills allow sorting once. Others are asked about the next few tasks
+of each row ahead; a row's tasks are then taken in the order of the least value up to each, which
+is the order in which a greedy choice takes them. Spreads are merged bucket by bucket.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecs_placement.buckets import Buckets, spreads
+from ecs_placement.feasible import Constraints
+from ecs_placement.policy import Policy, Term
+from ecs_placement.request import Shape
+from ecs_placement.room import Filled, Room
+from ecs_placement.terms import KINDS, Ground, Seen
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_WAVE = 512
+"""Tasks of a group that are looked ahead at once; bounds the memory, never the answer."""
+
+_PAIRS = 200_000
+"""Rows × tasks ahead of a wave, about."""
+
+_LAST = np.int64(2**62)
+
+
+@dataclass(slots=True)
+class _Candidates:
+    """The rows that could take the shape: how many each has room for and has been given."""
+
+    shape: Shape
+    rows: Ints
+    fit: Ints
+    taken: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """The next tasks, in the order in which each bucket would take them.
+
+    `row` indexes the candidates. `last` marks a row's last known task where more may follow.
+    """
+
+    row: Ints
+    value: Floats
+    bucket: Ints
+    last: Bools
+
+
+class Scores:
+    """The weighted score of a policy over one snapshot."""
+
+    def __init__(self, policy: Policy, constraints: Constraints, ground: Ground) -> None:
+        self._policy = policy
+        self._constraints = constraints
+        self._ground = ground
+        self._all = sum(term.weight for term in policy.scored)
+        self._rises = all(term.name == "spread" or KINDS[term.name].rises for term in policy.scored)
+
+    def take(
+        self, shape: Shape, count: int, room: Room, eligible: Bools, *, once_per_row: bool = False
+    ) -> Filled:
+        """Place up to `count` tasks of a shape and occupy their room."""
+        rows = np.flatnonzero(room.fits(shape.demand, eligible))
+        if not rows.size:
+            return Filled(rows, rows)
+        fit = room.multiplicity(rows, shape.demand, 1 if once_per_row else count)
+        found = _Candidates(shape, rows, fit, np.zeros(rows.size, dtype=np.int64))
+        if spreads(self._policy, shape):
+            self._merge(found, count)
+        elif self._rises:
+            self._pour(found, count)
+        else:
+            self._look_ahead(found, count)
+        chosen = np.flatnonzero(found.taken)
+        filled = Filled(rows[chosen], found.taken[chosen])
+        room.occupy(filled, shape.demand)
+        return filled
+
+    def values(self, shape: Shape, rows: Ints, taken: Ints) -> Floats:
+        """float64: the score of each row before its next task, without the spread terms.
+
+        From 0 to 1; with the objective `open`, rows in use come 2 above all empty ones, and these
+        2 apart by their price.
+        """
+        seen = Seen(self._ground, shape, rows, taken)
+        score = np.zeros(rows.size)
+        for term in self._policy.scored:
+            if term.name != "spread":
+                score += term.weight * KINDS[term.name].value(seen, term.field)
+        score /= self._all
+        return score + 2.0 * self.tiers(rows, taken) if self._policy.objective == "open" else score
+
+    def by_term(self, shape: Shape, rows: Ints) -> dict[str, Floats]:
+        """The value of every term for each row, before the next task."""
+        seen = Seen(self._ground, shape, rows, np.zeros(rows.size, dtype=np.int64))
+        return {
+            term.label: self._spread(term, shape, rows)
+            if term.name == "spread"
+            else KINDS[term.name].value(seen, term.field)
+            for term in self._policy.scored
+        }
+
+    def _spread(self, term: Term, shape: Shape, rows: Ints) -> Floats:
+        alone = Buckets(Policy(terms=(replace(term, weight=1.0),)), shape, rows, self._constraints)
+        return alone.bonus[alone.code]
+
+    def tiers(self, rows: Ints, taken: Ints) -> Ints:
+        """What comes before the score under the objective `open`: in use first, then by price."""
+        tier = self._ground.tier
+        empty = self._ground.idle(rows) & (taken == 0)
+        return np.where(empty, tier[rows], tier.max(initial=0) + 1)
+
+    def bonus(self, buckets: Buckets) -> Floats:
+        """What the spread terms add to the score of each bucket's rows."""
+        return buckets.bonus / self._all
+
+    def _pour(self, found: _Candidates, count: int) -> None:
+        """No row's value falls as it fills: the best row until it is full, then the next."""
+        score = self.values(found.shape, found.rows, found.taken)
+        at = np.arange(found.rows.size)
+        if found.rows.size > 2 * count:
+            limit = np.partition(score, found.rows.size - count)[found.rows.size - count]
+            at = np.flatnonzero(score >= limit)
+        order = at[np.argsort(-score[at], kind="stable")]
+        before = np.concatenate(([0], np.cumsum(found.fit[order])[:-1]))
+        found.taken[order] = np.clip(count - before, 0, found.fit[order])
+
+    def _look_ahead(self, found: _Candidates, count: int) -> None:
+        """Rows are independent of one another, but their values may fall as they fill."""
+        one = np.zeros(found.rows.size, dtype=np.int64)
+        while count > 0:
+            wave = min(count, _WAVE)
+            ahead = self._ahead(found, one, wave)
+            if not ahead.row.size:
+                return
+            unsure = np.flatnonzero(ahead.last[:wave])
+            end = int(unsure[0]) + 1 if unsure.size else min(wave, ahead.row.size)
+            np.add.at(found.taken, ahead.row[:end], 1)
+            count -= end
+
+    def _merge(self, found: _Candidates, count: int) -> None:
+        """One task after the other from the bucket that is best with it."""
+        buckets = Buckets(self._policy, found.shape, found.rows, self._constraints)
+        while count > 0:
+            placed = self._merge_wave(found, buckets, min(count, _WAVE))
+            if not placed:
+                return
+            count -= placed
+
+    def _merge_wave(self, found: _Candidates, buckets: Buckets, wave: int) -> int:
+        """Place up to `wave` tasks; fewer where it is not known what follows."""
+        ahead = self._ahead(found, buckets.code, wave)
+        starts = np.searchsorted(ahead.bucket, np.arange(buckets.size))
+        ends = np.searchsorted(ahead.bucket, np.arange(buckets.size), side="right")
+        head = np.full(buckets.size, -np.inf)
+        row = np.full(buckets.size, _LAST)
+        some = starts < ends
+        head[some], row[some] = ahead.value[starts[some]], ahead.row[starts[some]]
+        for placed in range(wave):
+            value = np.where(buckets.allowed, head + self.bonus(buckets), -np.inf)
+            best = value.max(initial=-np.inf)
+            if best == -np.inf:
+                return placed
+            ties = np.flatnonzero(value == best)
+            bucket = int(ties[np.argmin(row[ties])])
+            at = int(starts[bucket])
+            found.taken[ahead.row[at]] += 1
+            buckets.add(bucket)
+            if ahead.last[at]:
+                return placed + 1
+            starts[bucket] = at = at + 1
+            known = at < ends[bucket]
+            head[bucket] = ahead.value[at] if known else -np.inf
+            row[bucket] = ahead.row[at] if known else _LAST
+        return wave
+
+    def _ahead(self, found: _Candidates, code: Ints, wave: int) -> _Ahead:
+        """The next tasks of the rows that can matter to the next `wave` of them."""
+        rows = np.flatnonzero(found.taken < found.fit)
+        rows = self._best_of_bucket(found, rows, code, wave)
+        fit = (found.fit - found.taken)[rows]
+        depth = max(1, min(wave, int(fit.max(initial=1)), _PAIRS // max(rows.size, 1)))
+        step = np.arange(depth)
+        known = step < fit[:, None]
+        taken = found.taken[rows][:, None] + step
+        each = np.repeat(rows, depth)
+        value = self.values(found.shape, found.rows[each], taken.reshape(-1)).reshape(-1, depth)
+        least = np.minimum.accumulate(value, axis=1)[known]
+        last = (known & (step == depth - 1) & (fit[:, None] > depth))[known]
+        row = each.reshape(-1, depth)[known]
+        order = np.lexsort((-least, code[row]))
+        return _Ahead(row[order], value[known][order], code[row][order], last[order])
+
+    def _best_of_bucket(self, found: _Candidates, rows: Ints, code: Ints, most: int) -> Ints:
+        """The `most` best rows of each bucket: no other can take any of the next `most` tasks."""
+        if rows.size <= most:
+            return rows
+        score = self.values(found.shape, found.rows[rows], found.taken[rows])
+        order = np.lexsort((-score, code[rows]))
+        sorted_code = code[rows][order]
+        place = np.arange(rows.size) - np.searchsorted(sorted_code, sorted_code)
+        return np.sort(rows[order[place < most]])

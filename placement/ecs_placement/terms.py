@@ -1,0 +1,249 @@
+"""The terms of the weighted score: pure functions over rows, each from 0 (worst) to 1 (best).
+
+A term is asked about rows as they are just before one more task of a shape is placed there. Only
+`spread` is not here: it looks at all rows at once, by buckets.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecs_placement.columns import Columns
+from ecs_placement.policy import Policy, Prices
+from ecs_placement.query import parse
+from ecs_placement.request import GPU, Shape
+from ecs_placement.room import Room
+from ecs_placement.snapshot import Instance, Snapshot
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_TINY = 1e-12
+
+
+class Ground:
+    """What the terms need to know of the instances; each array is float64[n], made when first
+    asked for. `keep` is the shape that `keep_room` keeps room for.
+    """
+
+    def __init__(self, policy: Policy, snapshot: Snapshot, room: Room, keep: Shape | None) -> None:
+        self.policy = policy
+        self.room = room
+        self.keep = keep
+        self._snapshot = snapshot
+        self._before = room.free.copy()
+        self._preferred: dict[str, Floats] = {}
+        self._warm: dict[str, Floats] = {}
+
+    @cached_property
+    def capacity(self) -> Floats:
+        """Weighted capacity of each row."""
+        largest = np.maximum(self._snapshot.total, self._snapshot.free).T
+        capacity = np.zeros(len(self._snapshot))
+        for weight, total in zip(self.room.weights.tolist(), largest, strict=False):
+            capacity += weight * total
+        return np.maximum(capacity, _TINY)
+
+    @cached_property
+    def largest(self) -> float:
+        """The greatest weighted capacity."""
+        return float(self.capacity.max(initial=_TINY))
+
+    @cached_property
+    def _idle(self) -> Bools:
+        running = np.array(
+            [i.facts.running_tasks > 0 or bool(i.facts.tasks_by_group) for i in self._rows],
+            dtype=np.bool_,
+        )
+        unused: Bools = np.all(self._snapshot.free >= self._snapshot.total, axis=1)
+        return unused & ~running
+
+    def idle(self, rows: Ints) -> Bools:
+        """Which of `rows` are empty: nothing runs there and this batch has placed nothing."""
+        idle = self._idle[rows]
+        for before, free in zip(self._before, self.room.free, strict=True):
+            idle = idle & (before[rows] == free[rows])
+        return idle
+
+    @cached_property
+    def cost(self) -> Floats:
+        """Price per weighted capacity, as a share of the dearest."""
+        prices = _prices(self.policy.prices, Columns(self._snapshot))
+        per_capacity = prices / self.capacity
+        known = per_capacity[np.isfinite(per_capacity)]
+        dearest = float(known.max(initial=0.0))
+        if not dearest:
+            return np.ones(len(self._snapshot))
+        return np.where(np.isfinite(per_capacity), per_capacity / dearest, 1.0)
+
+    @cached_property
+    def tier(self) -> Ints:
+        """int64[n]: rows by `cost`, the dearest 0: the order in which empty ones are opened."""
+        _, tier = np.unique(-self.cost, return_inverse=True)
+        return tier.reshape(-1).astype(np.int64)
+
+    @cached_property
+    def trouble(self) -> Floats:
+        """How bad each instance has been, 0 to 1."""
+        return np.clip([i.facts.trouble for i in self._rows], 0.0, 1.0).astype(np.float64)
+
+    @cached_property
+    def most_gpus(self) -> int:
+        """GPUs of the instance that has most."""
+        return int(self._snapshot.total[:, GPU].max(initial=0))
+
+    def warm(self, image: str) -> Floats:
+        """1 where this image has run."""
+        if image not in self._warm:
+            found = [image in i.facts.warm for i in self._rows]
+            self._warm[image] = np.array(found, dtype=np.float64)
+        return self._warm[image]
+
+    def preferred(self, expression: str) -> Floats:
+        """1 where the expression holds for the cluster as it was."""
+        if expression not in self._preferred:
+            mask = parse(expression).mask(Columns(self._snapshot))
+            self._preferred[expression] = mask.astype(np.float64)
+        return self._preferred[expression]
+
+    @property
+    def _rows(self) -> tuple[Instance, ...]:
+        return self._snapshot.instances
+
+
+def _prices(prices: Prices, columns: Columns) -> Floats:
+    """The price of each row; NaN where none is known."""
+    column = columns.column(f"attribute:{prices.attribute}")
+    table = dict(prices.of)
+    otherwise = float("nan") if prices.otherwise is None else prices.otherwise
+    of_value = [
+        table.get(str(value), otherwise) if table else _number(value, otherwise)
+        for value in column.values
+    ]
+    return np.array(of_value, dtype=np.float64)[column.code]
+
+
+def _number(value: object, otherwise: float) -> float:
+    try:
+        price = float(str(value))
+    except ValueError:
+        return otherwise
+    return price if 0 <= price < float("inf") else otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Rows before one more task of `shape`: `taken[i]` of it were put on `rows[i]` since the room
+    was last written down.
+    """
+
+    ground: Ground
+    shape: Shape
+    rows: Ints
+    taken: Ints
+
+    def free(self, dimension: int) -> Ints:
+        """Room in one dimension."""
+        free: Ints = self.ground.room.free[dimension][self.rows]
+        return free - self.taken * self.shape.demand[dimension]
+
+    @property
+    def size(self) -> float:
+        """The task's weighted size."""
+        size = 0.0
+        for weight, asked in zip(self.ground.room.weights.tolist(), self.shape.demand, strict=True):
+            size += weight * asked
+        return size
+
+    @property
+    def left(self) -> Floats:
+        """Weighted room."""
+        left: Floats = self.ground.room.score[self.rows] - self.taken * self.size
+        return left
+
+
+def _best_fit(seen: Seen, _: str) -> Floats:
+    left = np.clip(seen.left - seen.size, 0.0, seen.ground.largest)
+    return np.asarray(1.0 - left / seen.ground.largest)
+
+
+def _consolidate(seen: Seen, _: str) -> Floats:
+    return np.asarray(1.0 - np.clip(seen.left / seen.ground.capacity[seen.rows], 0.0, 1.0))
+
+
+def _open_cost(seen: Seen, _: str) -> Floats:
+    idle = seen.ground.idle(seen.rows) & (seen.taken == 0)
+    return np.where(idle, (1.0 - seen.ground.cost[seen.rows]) / 2, 1.0)
+
+
+def _keep_room(seen: Seen, _: str) -> Floats:
+    """How little the task adds to the room that the kept shape can't use (FGD, ATC'23, for one
+    shape): taking of what is lost to it anyway is best, breaking its last place is worst.
+    """
+    keep = seen.ground.keep
+    if keep is None:
+        return np.full(seen.rows.size, 0.5)
+    before = np.ones(seen.rows.size, dtype=np.bool_)
+    after = before.copy()
+    for dimension, kept in enumerate(keep.demand):
+        if kept > 0:
+            free = seen.free(dimension)
+            before &= free >= kept
+            after &= free - seen.shape.demand[dimension] >= kept
+    broken = np.maximum(seen.left - seen.size, 0.0)
+    lost = np.where(after, 0.0, np.where(before, broken, -seen.size)) / seen.ground.largest
+    return np.asarray((1.0 - np.clip(lost, -1.0, 1.0)) / 2)
+
+
+def _leave_gpus(seen: Seen, _: str) -> Floats:
+    if seen.shape.gpus or not seen.ground.most_gpus:
+        return np.ones(seen.rows.size)
+    free = np.clip(seen.free(GPU), 0, seen.ground.most_gpus)
+    return np.asarray(1.0 - free / seen.ground.most_gpus)
+
+
+def _warm(seen: Seen, _: str) -> Floats:
+    if seen.shape.image is None:
+        return np.ones(seen.rows.size)
+    return seen.ground.warm(seen.shape.image)[seen.rows]
+
+
+def _avoid(seen: Seen, _: str) -> Floats:
+    return np.asarray(1.0 - seen.ground.trouble[seen.rows])
+
+
+def _prefer(seen: Seen, expression: str) -> Floats:
+    return seen.ground.preferred(expression)[seen.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a term measures. `rises`: putting a task on a row never lowers that row's value for
+    the next one like it, so that a group can be poured row by row.
+    """
+
+    about: str
+    value: Callable[[Seen, str], Floats]
+    rises: bool = True
+
+
+KINDS: Mapping[str, Kind] = {
+    "best_fit": Kind("1 less the weighted room left, as a share of the largest", _best_fit),
+    "consolidate": Kind("the share of the instance that is in use already", _consolidate),
+    "open_cost": Kind(
+        "1 in use; empty: half of 1 less its price per capacity as a share of the dearest",
+        _open_cost,
+    ),
+    "keep_room": Kind("how little room the largest waiting shape loses", _keep_room, rises=False),
+    "leave_gpus": Kind("1 less the free GPUs, for tasks that need none", _leave_gpus),
+    "warm": Kind("1 where the image has run before", _warm),
+    "avoid": Kind("1 less the instance's trouble (failed or slow to stop)", _avoid),
+    "prefer": Kind("1 where the expression holds", _prefer),
+}
+"""Every term but `spread`, whose value is 1 / (1 + tasks of the group there more than where they
+are fewest): 1, 1/2, 1/3, ...
+"""
