@@ -19,6 +19,7 @@ from fakeredis import FakeAsyncRedis, FakeServer
 
 from ecs_queue.client import Queue
 from ecs_queue.job import Job
+from ecs_queue.states import QueueName
 from ecs_scheduler.clock import LoopClock
 from ecs_scheduler.config import Config
 from ecs_scheduler.ecs import client as ecs
@@ -78,6 +79,7 @@ def run(quick: bool = False) -> list[Row]:
     rows = []
     for name, distinct in (("distinct jobs", True), ("equal jobs", False)):
         rows += _rows(name, _service(seconds, distinct=distinct))
+    rows += _rows("three services, one budget", _service(seconds, distinct=True, services=3))
     return rows + _rows("plain RunTask loop", _plain(seconds))
 
 
@@ -113,25 +115,37 @@ def _simulated(clock: VirtualClock) -> SimulatedEcs:
     return sim
 
 
-def _service(seconds: float, *, distinct: bool) -> Measured:
+def _service(seconds: float, *, distinct: bool, services: int = 1) -> Measured:
+    """`services` schedulers with a queue each, on one cluster and one Redis."""
+
     async def play(clock: VirtualClock) -> Measured:
-        sim, scheduler_clock = _simulated(clock), LoopClock(round(clock.start * 1000))
-        redis = FakeAsyncRedis(server=FakeServer())
-        queue = Queue(redis, now_ms=scheduler_clock.now_ms)
+        sim, server = _simulated(clock), FakeServer()
         count = round((SUSTAINED_PER_S * seconds + BURST) * (1.2 if distinct else 12))
-        await queue.submit([_job(number, distinct) for number in range(count)])
-        config = Config(http_port=None)
-        async with ecs.connect(config, scheduler_clock, http_session_cls=_transport(sim)) as client:
-            service = Service(config, queue, client, Metrics(), scheduler_clock)
-            running = asyncio.create_task(service.run())
-            await asyncio.sleep(COLD_START_S)
-            measured = await _after(seconds, sim)
-            service.stop()
-            await running
-        await redis.aclose()
+        running = [
+            asyncio.create_task(_serve(clock, sim, server, (name, count, distinct)))
+            for name in "abc"[:services]
+        ]
+        await asyncio.sleep(COLD_START_S)
+        measured = await _after(seconds, sim)
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         return measured
 
     return run_virtual(play)
+
+
+async def _serve(
+    clock: VirtualClock, sim: SimulatedEcs, server: FakeServer, work: tuple[str, int, bool]
+) -> None:
+    name, count, distinct = work
+    scheduler_clock = LoopClock(round(clock.start * 1000))
+    redis = FakeAsyncRedis(server=server)
+    queue = Queue(redis, QueueName(name), now_ms=scheduler_clock.now_ms)
+    await queue.submit([_job(number, distinct) for number in range(count)])
+    config = Config(http_port=None, queue=name)
+    async with ecs.connect(config, scheduler_clock, http_session_cls=_transport(sim)) as client:
+        await Service(config, queue, client, Metrics(), scheduler_clock).run()
 
 
 def _plain(seconds: float) -> Measured:

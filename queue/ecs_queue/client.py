@@ -43,6 +43,7 @@ from ecs_queue.states import (
     Verdict,
 )
 from ecs_queue.steering import Steering
+from ecs_queue.token_bank import TokenBank
 
 if TYPE_CHECKING:
     from redis.asyncio.cluster import RedisCluster
@@ -85,6 +86,10 @@ class Queue:
     def steering(self) -> Steering:
         """Suspend, resume and reorder jobs that were submitted."""
         return self._steering
+
+    def token_bank(self, owner: str) -> TokenBank:
+        """Token buckets in the same Redis, shared by every queue."""
+        return TokenBank(self._redis, owner, self.new_token, self._envelope.now_ms)
 
     async def run(self, command: Command[T]) -> T:
         """Run one command of this package."""

@@ -132,6 +132,18 @@ class _Gauges:
         self.utilisation = gauge("cluster_utilisation_ratio", "Used share, 0 to 1.", "dimension")
         self.tokens = gauge("budget_tokens", "Calls that could be made at once now.", "category")
         self.rate = gauge("budget_rate", "Calls per second allowed now.", "category")
+        self.spent = gauge("budget_spent_calls", "Calls that were paid for so far.", "category")
+        self.refused = gauge(
+            "budget_refused_calls", "Paid calls that ECS throttled all the same.", "category"
+        )
+        self.sharing = gauge(
+            "budget_schedulers",
+            "Schedulers that draw on the account's budget; 0 while it is out of reach.",
+            "category",
+        )
+        self.saved = gauge(
+            "budget_saved_calls", "Launch calls that were not needed as jobs shared one."
+        )
         self.waiting = gauge("waiting_jobs", "Held jobs without a place, by reason.", "reason")
         self.held = gauge("held_jobs", "RUNNABLE jobs claimed by this scheduler.")
         self.unsettled = gauge("unsettled_launches", "Launches whose outcome is not certain.")
@@ -155,6 +167,10 @@ class _Gauges:
         for budget in status.budgets:
             self.tokens.labels(budget.category).set(budget.tokens)
             self.rate.labels(budget.category).set(budget.rate_per_s)
+            self.spent.labels(budget.category).set(budget.calls)
+            self.refused.labels(budget.category).set(budget.throttled)
+            self.sharing.labels(budget.category).set(budget.sharing)
+        self.saved.set(max(0, status.launched - status.launch_calls))
         self.waiting.clear()  # a reason that holds nobody back any more must vanish
         for reason, jobs in _most_frequent(status.waiting).items():
             self.waiting.labels(reason).set(jobs)

@@ -6,7 +6,7 @@ all the same halves its rate and wins it back slowly (additive increase, multipl
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, Protocol
 
 from ecs_scheduler.passes.status import BudgetStatus
 
@@ -23,6 +23,26 @@ BURST_MARGIN = 0.05
 """Share of the burst that is never spent: calls that the network pushes together find tokens left
 in ECS's bucket even when ours is empty.
 """
+
+
+class Bucket(Protocol):
+    """Calls of one category, whoever else draws on them."""
+
+    @property
+    def burst(self) -> int:
+        """How many calls may come at once."""
+
+    def available(self, reserve: int = 0) -> int:
+        """How many calls could be made now while `reserve` tokens stay for more urgent ones."""
+
+    async def take(self, reserve: int = 0) -> None:
+        """Wait for a token and spend it, leaving `reserve` tokens untouched."""
+
+    def throttled(self) -> None:
+        """ECS refused a call although we had a token."""
+
+    def status(self) -> BudgetStatus:
+        """The bucket at this moment."""
 
 
 class TokenBucket:
@@ -45,6 +65,11 @@ class TokenBucket:
     def burst(self) -> int:
         """How many calls may come at once."""
         return self._burst
+
+    @property
+    def full_rate(self) -> float:
+        """Calls per second as long as no throttle is met."""
+        return self._full_rate
 
     def available(self, reserve: int = 0) -> int:
         """How many calls could be made now while `reserve` tokens stay for more urgent ones."""
@@ -110,9 +135,14 @@ class Budget:
     def __init__(
         self, modify: TokenBucket, read: TokenBucket, task_definition_read: TokenBucket
     ) -> None:
-        self.modify = modify
-        self.read = read
-        self.task_definition_read = task_definition_read
+        self._own = (modify, read, task_definition_read)
+        self.modify: Bucket = modify
+        self.read: Bucket = read
+        self.task_definition_read: Bucket = task_definition_read
+
+    def share(self, shared: Callable[[TokenBucket], Bucket]) -> None:
+        """From now on draw on buckets that others draw on too, each in place of one of ours."""
+        self.modify, self.read, self.task_definition_read = map(shared, self._own)
 
     async def read_for(self, purpose: ReadPurpose) -> None:
         """Wait for a read token and spend it, leaving those that more urgent work may need."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NewType, TypeVar, cast
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
@@ -26,7 +26,7 @@ from botocore.exceptions import (
 )
 
 from ecs_queue.states import InstanceArn, LaunchToken, TaskArn
-from ecs_scheduler.ecs.budget import Budget, ReadPurpose, TokenBucket
+from ecs_scheduler.ecs.budget import Bucket, Budget, ReadPurpose, TokenBucket
 from ecs_scheduler.ecs.container_instances import ContainerInstance, parse_container_instance
 from ecs_scheduler.ecs.tasks import Task, parse_task
 from ecs_scheduler.ecs.wire import PlainParsers
@@ -58,6 +58,7 @@ IN_PROCESS = {"aws_access_key_id": "simulated", "aws_secret_access_key": "simula
 """Requests are signed even when no AWS is there to check it."""
 
 Page = TypeVar("Page")
+ClusterArn = NewType("ClusterArn", str)
 
 THROTTLE_CODES = frozenset(
     {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
@@ -178,9 +179,9 @@ class Ecs:
         self.budget = budget
         self.calls: Counter[tuple[str, str]] = Counter()
 
-    async def verify_cluster(self) -> None:
-        """Raise ClusterNotFound unless the cluster exists and is ACTIVE; AwsUnreachable or
-        AwsRefused if we can't tell.
+    async def verify_cluster(self) -> ClusterArn:
+        """The cluster's ARN. Raises ClusterNotFound unless it exists and is ACTIVE; AwsUnreachable
+        or AwsRefused if we can't tell.
         """
         try:
             with self._errors("DescribeClusters"):
@@ -190,12 +191,14 @@ class Ecs:
                 f"ECS does not answer ({error.message}); "
                 "check the network, --endpoint-url and --region"
             ) from error
-        if not any(each.get("status") == "ACTIVE" for each in answer["clusters"]):
-            region = self._reads.meta.region_name
-            raise ClusterNotFound(
-                f"there is no active ECS cluster {self._cluster!r} in {region}; "
-                "set --cluster (ECS_SCHEDULER_CLUSTER) or --region, or create the cluster"
-            )
+        for cluster in answer["clusters"]:
+            if cluster.get("status") == "ACTIVE":
+                return ClusterArn(cluster.get("clusterArn", ""))
+        region = self._reads.meta.region_name
+        raise ClusterNotFound(
+            f"there is no active ECS cluster {self._cluster!r} in {region}; "
+            "set --cluster (ECS_SCHEDULER_CLUSTER) or --region, or create the cluster"
+        )
 
     async def list_container_instances(self) -> list[InstanceArn]:
         """Every container instance that is not INACTIVE, in pages of 100."""
@@ -343,7 +346,7 @@ class Ecs:
             raise mapped from error
         self.calls[operation, "ok"] += 1
 
-    def _bucket(self, operation: str) -> TokenBucket:
+    def _bucket(self, operation: str) -> Bucket:
         if operation in ("StartTask", "RunTask", "StopTask"):
             return self.budget.modify
         if operation == "DescribeTaskDefinition":

@@ -87,6 +87,7 @@ class Launcher:
         self._around = around
         self._tracker = tracker
         self._running: dict[asyncio.Task[None], tuple[LaunchToken, frozenset[JobId]]] = {}
+        self._unpaid: set[LaunchToken] = set()
         self.record = LaunchRecord()
 
     @property
@@ -95,7 +96,7 @@ class Launcher:
         way to one.
         """
         budget = self._around.ecs.budget
-        affordable = budget.modify.available(budget.STOP_RESERVE) - len(self._running)
+        affordable = budget.modify.available(budget.STOP_RESERVE) - len(self._unpaid)
         return max(0, min(affordable, MOST_IN_FLIGHT - len(self._running)))
 
     @property
@@ -112,6 +113,7 @@ class Launcher:
         """Promise the room and launch in the background."""
         token = LaunchToken(self._around.queue.new_token())
         self._promise(launch)
+        self._unpaid.add(token)
         task = asyncio.create_task(self._launch(launch, token), name=f"launch {token}")
         self._running[task] = token, frozenset(slot.job_id for slot in launch.slots)
         task.add_done_callback(self._ended)
@@ -134,6 +136,7 @@ class Launcher:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         token, _ = self._running.pop(task)
+        self._unpaid.discard(token)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error(
                 "launch broke off; the reconciler will settle it", token=token, exc_info=error
@@ -142,6 +145,7 @@ class Launcher:
     async def _launch(self, launch: Launch, token: LaunchToken) -> None:
         around = self._around
         await around.ecs.launch_allowed()
+        self._unpaid.discard(token)
         intended_at = around.clock.monotonic_s()
         launch = await self._intend(launch, token)
         if not launch.slots:

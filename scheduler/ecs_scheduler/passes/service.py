@@ -19,6 +19,7 @@ from ecs_queue.job import JobId
 from ecs_queue.states import JobState, OwnerId
 from ecs_scheduler.cluster.model import ClusterModel
 from ecs_scheduler.cluster.sweep import Sweep
+from ecs_scheduler.ecs.shared_bucket import share_budget
 from ecs_scheduler.ecs.task_definitions import TaskDefinitions
 from ecs_scheduler.errors import SchedulerError
 from ecs_scheduler.launching.grouping import regrouped
@@ -118,7 +119,7 @@ class Service:
     async def run(self) -> None:
         """Run until `stop`. Raises what a person has to mend first: cluster, credentials, Redis."""
         around, config = self._around, self._around.config
-        await around.ecs.verify_cluster()
+        share_budget(around, await around.ecs.verify_cluster())
         await self._leadership.campaign()
         log.info(
             "scheduler started", owner=around.owner, queue=config.queue, cluster=config.cluster

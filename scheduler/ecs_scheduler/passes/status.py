@@ -23,7 +23,8 @@ class Placement:
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
     """One category of the API budget: calls per second allowed, tokens left, calls made and
-    throttles met so far.
+    throttles met so far. `sharing` counts the schedulers that draw on it, 0 while the shared budget
+    is out of reach.
     """
 
     category: str
@@ -32,6 +33,7 @@ class BudgetStatus:
     tokens: float
     calls: int
     throttled: int
+    sharing: int = 1
 
 
 @dataclass(frozen=True, slots=True)

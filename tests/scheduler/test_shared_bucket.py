@@ -1,0 +1,221 @@
+"""The account's budget as several schedulers share it: never over what ECS allows, hardly under."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from fakeredis import FakeAsyncRedis, FakeServer
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from ecs_queue.client import Queue
+from ecs_scheduler.ecs.budget import Budget, TokenBucket
+from ecs_scheduler.ecs.shared_bucket import SharedBucket
+from ecs_simulator import VirtualClock, run_virtual
+
+RATE, BURST = 40.0, 100
+
+
+class DistantRedis(FakeAsyncRedis):
+    """Answers after a few milliseconds; counts what it is asked."""
+
+    def __init__(self, rng: Random, server: FakeServer) -> None:
+        super().__init__(server=server)
+        self._rng = rng
+        self.asked = 0
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        self.asked += 1
+        await asyncio.sleep(self._rng.uniform(0.0005, 0.03))
+        reply = await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        await asyncio.sleep(self._rng.uniform(0.0005, 0.03))
+        return reply
+
+
+@dataclass
+class Region:
+    """ECS's own bucket, which refuses, and the schedulers before it."""
+
+    clock: VirtualClock
+    seed: int = 1
+    server: FakeServer = field(default_factory=FakeServer)
+    calls: int = 0
+    refused: int = 0
+    tokens: float = float(BURST)
+    filled_at: float = 0.0
+    redises: list[DistantRedis] = field(default_factory=list)
+
+    def scheduler(self, name: str, rate: float = RATE) -> SharedBucket:
+        redis = DistantRedis(Random(f"{self.seed}{name}"), self.server)
+        self.redises.append(redis)
+        queue = Queue(redis, now_ms=lambda: round(self.clock.now() * 1000))
+        own = TokenBucket("modify", rate, BURST, self.clock.monotonic)
+        return SharedBucket(own, queue.token_bank("1:r"), name, self.clock.monotonic)
+
+    def call(self, rate: float = RATE) -> bool:
+        """Whether ECS takes one more call now."""
+        now = self.clock.monotonic()
+        self.tokens = min(BURST, self.tokens + (now - self.filled_at) * rate)
+        self.filled_at = now
+        self.calls += 1
+        if self.tokens < 1:
+            self.refused += 1
+            return False
+        self.tokens -= 1
+        return True
+
+
+def play(story: Callable[[Region], Awaitable[None]], seed: int = 1) -> Region:
+    async def main(clock: VirtualClock) -> Region:
+        region = Region(clock, seed)
+        await story(region)
+        for redis in region.redises:
+            await redis.aclose()
+        return region
+
+    return run_virtual(main)
+
+
+async def greedy(region: Region, bucket: SharedBucket, reserve: int) -> None:
+    """Call as fast as the budget allows."""
+    while True:
+        await bucket.take(reserve)
+        region.call()
+
+
+async def for_a_while(seconds: float, *work: Any) -> None:
+    tasks = [asyncio.ensure_future(each) for each in work]
+    await asyncio.sleep(seconds)
+    for task in tasks:
+        task.cancel()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    failed = [each for each in ended if isinstance(each, Exception)]
+    assert not failed, failed
+
+
+MOODS = st.tuples(
+    st.integers(0, 2),  # greedy takers
+    st.floats(0.05, 3.0),
+    st.integers(1, 60),  # as many others, who pause between two calls
+    st.sampled_from([0, 5, 20]),
+)
+
+
+@settings(max_examples=15, deadline=None, phases=[Phase.generate])
+@given(schedulers=st.lists(MOODS, min_size=1, max_size=4), seed=st.integers(0, 1000))
+def test_schedulers_together_never_exceed_the_limit(
+    schedulers: list[tuple[int, float, int, int]], seed: int
+) -> None:
+    """Whatever their demand, ECS refuses none of their calls."""
+
+    async def story(region: Region) -> None:
+        work: list[Any] = []
+        for number, (takers, pause_s, size, reserve) in enumerate(schedulers):
+            bucket = region.scheduler(f"s{number}")
+            work += [greedy(region, bucket, reserve) for _ in range(takers)]
+            work.append(in_bursts(region, bucket, (reserve, size, pause_s)))
+        await for_a_while(8, *work)
+
+    async def in_bursts(region: Region, bucket: SharedBucket, mood: tuple[int, int, float]) -> None:
+        reserve, size, pause_s = mood
+        while True:
+            await asyncio.gather(*(once(region, bucket, reserve) for _ in range(size)))
+            await asyncio.sleep(pause_s)
+
+    async def once(region: Region, bucket: SharedBucket, reserve: int) -> None:
+        await bucket.take(reserve)
+        region.call()
+
+    assert play(story, seed).refused == 0
+
+
+def test_three_greedy_schedulers_use_it_all_and_share_it() -> None:
+    """At least 95 % of what ECS would have taken, nobody less than half his part, and a round trip
+    to Redis for several calls.
+    """
+    spent: list[int] = []
+
+    async def story(region: Region) -> None:
+        buckets = [region.scheduler(f"s{number}") for number in range(3)]
+        await for_a_while(60, *(greedy(region, each, 5) for each in buckets for _ in range(20)))
+        spent.extend(bucket.status().calls for bucket in buckets)
+
+    region = play(story)
+    assert region.refused == 0
+    assert region.calls >= 0.95 * (60 * RATE + BURST)
+    assert min(spent) > region.calls / 6
+    asked = sum(redis.asked for redis in region.redises)
+    assert asked < 0.9 * region.calls, (asked, region.calls)
+
+
+def test_a_stop_finds_a_token_in_the_worst_throng() -> None:
+    """Forty launches wait at each of three schedulers; a StopTask is paid for within 150 ms."""
+
+    async def story(region: Region) -> None:
+        buckets = [region.scheduler(f"s{number}") for number in range(3)]
+        worst = 0.0
+
+        async def stop_now_and_then() -> None:
+            nonlocal worst
+            while True:
+                await asyncio.sleep(0.7)
+                asked_at = region.clock.monotonic()
+                await buckets[0].take()
+                worst = max(worst, region.clock.monotonic() - asked_at)
+
+        throng = (greedy(region, each, Budget.STOP_RESERVE) for each in buckets for _ in range(40))
+        await for_a_while(30, stop_now_and_then(), *throng)
+        assert 0 < worst < 0.15
+
+    play(story)
+
+
+def test_a_lower_real_limit_is_learnt_together() -> None:
+    """ECS allows half of what is configured. One minute on, one call in fifty is refused at most,
+    and nine tenths of what there is gets used.
+    """
+    real = RATE / 2
+
+    async def caller(region: Region, bucket: SharedBucket) -> None:
+        while True:
+            await bucket.take(5)
+            if not region.call(real):
+                bucket.throttled()
+
+    async def story(region: Region) -> None:
+        buckets = [region.scheduler(f"s{number}") for number in range(2)]
+        await for_a_while(60, *(caller(region, each) for each in buckets for _ in range(5)))
+        before = region.calls, region.refused
+        await for_a_while(60, *(caller(region, each) for each in buckets for _ in range(5)))
+        calls, refused = region.calls - before[0], region.refused - before[1]
+        assert refused < calls / 50
+        assert calls - refused > 0.9 * 60 * real
+
+    play(story)
+
+
+def test_without_redis_calls_trickle_and_recover() -> None:
+    """Each goes on at his part of two per cent, and at full speed soon after."""
+
+    async def story(region: Region) -> None:
+        buckets = [region.scheduler(f"s{number}") for number in range(2)]
+        calls = [greedy(region, each, 0) for each in buckets]
+        calls += [greedy(region, each, 5) for each in buckets]
+        work = asyncio.ensure_future(for_a_while(90, *calls))
+        await asyncio.sleep(20)
+        region.server.connected = False
+        await asyncio.sleep(1)
+        before = region.calls
+        await asyncio.sleep(30)
+        assert 20 <= region.calls - before <= 30
+        assert [each.status().sharing for each in buckets] == [0, 0]
+        region.server.connected = True
+        await asyncio.sleep(3)
+        before = region.calls
+        await asyncio.sleep(30)
+        assert region.calls - before > 0.9 * 30 * RATE
+        await work
+
+    assert play(story).refused == 0
