@@ -107,6 +107,25 @@ class Settings(BaseModel):
         le=65535,
         description="Port of the HTTP side; 0 takes any free one, off (--no-http) leaves it away.",
     )
+    worker_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+",
+        examples=["http://10.0.0.7:8081", "https://scheduler.internal"],
+        description="Where containers reach the service; tasks are told it, and fetch their "
+        "payload there.",
+    )
+    worker_host: str = Field(
+        default="0.0.0.0",
+        min_length=1,
+        description="Address of the HTTP side for containers, if it has a port of its own.",
+    )
+    worker_port: Annotated[int | None, BeforeValidator(_port_or_off)] = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port where containers, and nobody else, are answered, each by its launch's "
+        "secret; off: they use --http-port.",
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto",
         description="console for people, json for one object per line; "

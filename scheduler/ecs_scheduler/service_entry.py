@@ -13,7 +13,7 @@ from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
 from ecs_scheduler.queue_connection import open_queue
 from ecs_scheduler.signals import stop_on_signals
-from ecs_scheduler.web.api import Backend, create_app
+from ecs_scheduler.web.api import Backend, create_app, create_worker_app
 from ecs_scheduler.web.server import listen, serving
 
 log = structlog.get_logger(__name__)
@@ -30,22 +30,28 @@ async def run_service(config: Config) -> int:
     """
     clock, metrics = SystemClock(), Metrics()
     async with AsyncExitStack() as stack:
-        listener = None
+        listener = for_workers = None
         if config.http_port is not None:
             listener = stack.enter_context(listen(config.http_host, config.http_port))
+        if config.worker_port is not None:
+            for_workers = stack.enter_context(listen(config.worker_host, config.worker_port))
         queue = await stack.enter_async_context(open_queue(config))
         client = await stack.enter_async_context(ecs.connect(config, clock))
         service = Service(config, queue, client, metrics, clock)
+        backend = Backend(
+            queue=queue,
+            status=service.status,
+            metrics=metrics,
+            new_id=lambda: str(uuid.uuid4()),
+            stale_after_s=STALE_SWEEPS * config.sweep_interval_s,
+        )
         if listener is not None:
-            backend = Backend(
-                queue=queue,
-                status=service.status,
-                metrics=metrics,
-                new_id=lambda: str(uuid.uuid4()),
-                stale_after_s=STALE_SWEEPS * config.sweep_interval_s,
-            )
             url = await stack.enter_async_context(serving(create_app(backend), listener))
             log.info("http side listens", url=url)
+        if for_workers is not None:
+            app = create_worker_app(backend)
+            url = await stack.enter_async_context(serving(app, for_workers))
+            log.info("http side for containers listens", url=url)
         received = stop_on_signals(service.stop)
         await service.run()
     return 130 if received == [signal.SIGINT] else 0

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ecs_queue.assignment import ask
 from ecs_queue.client import Queue
 from ecs_queue.job import Job, JobId
 from ecs_queue.states import (
@@ -28,7 +30,8 @@ def launched(job_id: str, verdict: Verdict | None = None) -> Callable[[Queue], A
     """Bring a job to STARTING on an instance, and to its end if there is a verdict."""
 
     async def launch(queue: Queue) -> None:
-        await queue.submit([Job(id=JobId(job_id), task_definition="etl")])
+        if not await queue.states([JobId(job_id)]):
+            await queue.submit([Job(id=JobId(job_id), task_definition="etl")])
         await queue.open_lease(OWNER, lease_ms=60_000)
         (claim,) = await queue.claim(OWNER, 1)
         intent = Intent(claim.job.id, claim.epoch, INSTANCE)
@@ -175,3 +178,34 @@ def test_bad_usage_is_exit_code_two(
     assert (answer.code, answer.out) == (2, "")
     assert message in answer.err
     assert "Traceback" not in answer.err
+
+
+def test_payload_progress_and_result_are_shown(
+    cli: Callable[..., Any], on_queue: Callable[..., Any], bare: Path
+) -> None:
+    """The payload only when it is asked for; from a file it goes in as --payload @FILE."""
+    (bare / "payload.json").write_text('{"frame": 42, "to": []}')
+    cli("submit", "etl", "--id", "a", "--payload", "@payload.json")
+
+    async def report(queue: Queue) -> None:
+        await launched("a")(queue)
+        await queue.run(ask("progress", TASK, TOKEN, b"half"))
+        await queue.run(ask("result", TASK, TOKEN, b'{"rows": 7}'))
+
+    on_queue(report)
+    out = cli("job", "a").out
+    assert "\nprogress:                half (20" in out
+    assert '\nresult:                  {"rows":7}\n' in out
+    assert "payload" not in out
+    assert '\npayload:                 {"frame":42,"to":[]}\n' in cli("job", "a", "--payload").out
+    found = json.loads(cli("job", "a", "--payload", "-o", "json").out)
+    assert found["payload"] == {"frame": 42, "to": []}
+    assert (found["result"], found["progress"]["text"]) == ({"rows": 7}, "half")
+
+
+@pytest.mark.parametrize("given", ["{", "@nowhere.json", '"' + "x" * 262_144 + '"'])
+def test_a_payload_that_is_none(cli: Callable[..., Any], queue_name: str, given: str) -> None:
+    """No JSON, no file, too large: said so, and nothing is submitted."""
+    answer = cli("submit", "etl", "--payload", given)
+    assert (answer.code, answer.out) == (2, "")
+    assert "payload: " in answer.err

@@ -5,13 +5,23 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from pydantic_core import from_json
 
+from ecs_queue import assignment
 from ecs_queue.client import Queue
 from ecs_queue.job import JobId
+from ecs_queue.payload import compact
 from ecs_queue.states import ArraySummary, JobRecord, JobState
 from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
 from ecs_scheduler.cli.failures import JOB_FAILED, OK, Failed, InvalidInput
-from ecs_scheduler.cli.output import print_json, print_lines, print_table, report, time_shown
+from ecs_scheduler.cli.output import (
+    one_line,
+    print_json,
+    print_lines,
+    print_table,
+    report,
+    time_shown,
+)
 from ecs_scheduler.web.presentation import record_as_json
 
 POLL_S = 0.5
@@ -60,19 +70,22 @@ async def jobs(
     return OK
 
 
-async def job(job_id: str, /, *, queue: QueueFlags = DEFAULT_QUEUE) -> int:
+async def job(job_id: str, /, *, payload: bool = False, queue: QueueFlags = DEFAULT_QUEUE) -> int:
     """Show everything about one job: its state, why it waits or how it ended, its attempts.
 
     Args:
         job_id: Id of the job.
+        payload: Show its payload too.
         queue: The queue.
     """
     async with queue.connected() as client:
         record = await client.job(JobId(job_id))
+        written = await client.run(assignment.payload(job_id)) if payload else None
     if queue.output == "json":
-        print_json(record_as_json(record))
+        more = {"payload": from_json(written or b"null")} if payload else {}
+        print_json(record_as_json(record) | more)
     else:
-        _show(record)
+        _show(record, (written or b"none").decode() if payload else "")
     return OK
 
 
@@ -128,7 +141,13 @@ def _children_shown(array: ArraySummary) -> str:
     )
 
 
-def _show(record: JobRecord) -> None:
+def _progress_shown(record: JobRecord) -> str:
+    if record.progress is None:
+        return ""
+    return f"{one_line(record.progress.text)} ({time_shown(record.progress.at_ms)})"
+
+
+def _show(record: JobRecord, payload: str) -> None:
     fields = {
         "id": record.job.id,
         "state": record.state.value,
@@ -147,6 +166,9 @@ def _show(record: JobRecord) -> None:
         "attempts allowed": str(record.job.retry.attempts),
         "infrastructure failures": str(record.infrastructure_failures or ""),
         "cancel requested": "yes" if record.cancel_requested else "",
+        "payload": payload,
+        "progress": _progress_shown(record),
+        "result": "" if record.result is None else compact(record.result).decode(),
         "children": "" if record.array is None else _children_shown(record.array),
     }
     print_lines(

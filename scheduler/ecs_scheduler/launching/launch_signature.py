@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ecs_queue.job import ContainerOverride, KeyValuePair
+from ecs_queue.job import ContainerOverride, KeyValuePair, TaskOverride
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from ecs_queue.job import Job, TaskOverride
+    from ecs_queue.job import Job
 
 MAX_TASKS_PER_CALL = 10
 """StartTask takes at most ten container instances, RunTask a count of at most ten (ECS API
@@ -49,6 +49,15 @@ class LaunchSignature:
         constraints = json.loads(self.placement_constraints)
         return {"placementConstraints": constraints} if constraints else {}
 
+    def with_environment(
+        self, environment: Mapping[str, str], containers: tuple[str, ...]
+    ) -> LaunchSignature:
+        """The same with these variables in every one of the containers."""
+        overrides = TaskOverride.model_validate_json(self.overrides)
+        return replace(
+            self, overrides=_written(_with_environment(overrides, environment, containers))
+        )
+
     def parameters(self) -> dict[str, Any]:
         """The members that StartTask and RunTask share, in ECS's spelling; what is not set is
         left out.
@@ -79,12 +88,11 @@ def launch_signature(
     network = job.network_configuration
     overrides = job.overrides
     if job.array_index is not None:
-        overrides = _with_array_index(overrides, job.array_index, containers)
+        told = dict.fromkeys(ARRAY_INDEX_VARIABLES, str(job.array_index))
+        overrides = _with_environment(overrides, told, containers)
     return LaunchSignature(
         task_definition=task_definition_arn,
-        overrides=overrides.model_dump_json(
-            by_alias=True, exclude_none=True, exclude_defaults=True
-        ),
+        overrides=_written(overrides),
         group=job.group,
         network_configuration=network.model_dump_json(by_alias=True) if network else None,
         placement_constraints=json.dumps(
@@ -99,11 +107,15 @@ def launch_signature(
     )
 
 
-def _with_array_index(
-    overrides: TaskOverride, index: int, containers: tuple[str, ...]
+def _written(overrides: TaskOverride) -> str:
+    return overrides.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
+
+
+def _with_environment(
+    overrides: TaskOverride, environment: Mapping[str, str], containers: tuple[str, ...]
 ) -> TaskOverride:
-    """Tell every container of the task which child it is."""
-    told = tuple(KeyValuePair(name=name, value=str(index)) for name in ARRAY_INDEX_VARIABLES)
+    """Tell every container of the task, behind what its own overrides say."""
+    told = tuple(KeyValuePair(name=name, value=value) for name, value in environment.items())
     given = {each.name: each for each in overrides.container_overrides}
     names = dict.fromkeys((*given, *containers))
     return overrides.model_copy(

@@ -25,6 +25,7 @@ from ecs_scheduler.errors import (
     ClusterNotFound,
     Throttled,
 )
+from ecs_scheduler.launching.introduction import Introduction
 from ecs_scheduler.launching.launch import Launch, Slot, match
 from ecs_scheduler.passes.status import Placement
 
@@ -88,6 +89,7 @@ class Launcher:
         self._tracker = tracker
         self._running: dict[asyncio.Task[None], tuple[LaunchToken, frozenset[JobId]]] = {}
         self._unpaid: set[LaunchToken] = set()
+        self.introduction = Introduction(around.queue, around.config.worker_url)
         self.record = LaunchRecord()
 
     @property
@@ -158,7 +160,7 @@ class Launcher:
         self._promise(launch)
         try:
             answer = await self._call(launch, token)
-        except (Throttled, CallNotSent, AwsRefused, ClusterNotFound) as error:
+        except (Throttled, CallNotSent, AwsRefused, ClusterNotFound, QueueError) as error:
             log.warning("launch not made", token=token, error=str(error))
             await self._settle(launch, token, _not_made(launch, str(error)))
         except CallRefused as error:
@@ -199,11 +201,13 @@ class Launcher:
                 around.model.promise(slot.instance, slot.job_id, slot.held.shape, certain_at)
 
     async def _call(self, launch: Launch, token: LaunchToken) -> LaunchAnswer:
+        """Raises QueueError, before the call, where the tasks cannot be told of the service."""
         ecs = self._around.ecs
+        signature = await self.introduction.to(launch, token)
         if launch.target is not None:
-            return await ecs.run_task(launch.signature, len(launch.slots), launch.target, token)
+            return await ecs.run_task(signature, len(launch.slots), launch.target, token)
         instances = [slot.instance for slot in launch.slots if slot.instance is not None]
-        return await ecs.start_task(launch.signature, instances, token)
+        return await ecs.start_task(signature, instances, token)
 
     def _outcomes(
         self, launch: Launch, pairs: list[tuple[Slot, Task | LaunchFailure]]

@@ -243,6 +243,7 @@ class Service:
         """A new leader starts from what ECS and the queue say, not from what it knew once."""
         self._window.clear()
         self._around.model.complete_at = None
+        self._launcher.introduction.forget()
         if not leading:
             self._tracker.forget_all()
 

@@ -8,19 +8,20 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from ecs_queue import contract
+from ecs_queue import assignment, contract
 from ecs_queue.document import parse_job, read_json
 from ecs_queue.errors import InvalidGraph, InvalidJob, QueueError, QueueUnreachable, UnknownJob
 from ecs_queue.job import MAX_SENT_BYTES, Job, JobId
+from ecs_queue.script import Command
 from ecs_queue.states import (
     Accepted,
     AlreadyEnded,
@@ -37,9 +38,12 @@ from ecs_queue.states import (
 from ecs_queue.steering import Steering
 from ecs_scheduler.metrics import CONTENT_TYPE, Metrics
 from ecs_scheduler.passes.status import ServiceStatus
-from ecs_scheduler.web.body import BODY_TIMEOUT_S, BodyTooSlow, in_time
+from ecs_scheduler.web.body import BODY_TIMEOUT_S, BodyTooLarge, BodyTooSlow, bounded, in_time
 from ecs_scheduler.web.presentation import outcome_name, record_as_json
 from ecs_scheduler.web.steering import steering_router
+from ecs_scheduler.web.tasks import tasks_router
+
+T = TypeVar("T")
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_JOBS = 10_000
@@ -61,6 +65,9 @@ class JobQueue(Protocol):
     @property
     def steering(self) -> Steering:
         """Suspending, resuming and reordering."""
+
+    async def run(self, command: Command[T], /) -> T:
+        """The parsed answer to a command."""
 
     async def ping(self) -> None:
         """Return if Redis answers, raise QueueUnreachable if not."""
@@ -96,12 +103,17 @@ class Backend:
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 
-class BodyTooLarge(Exception):
-    """The request's body exceeds MAX_BODY_BYTES."""
-
-
 def create_app(backend: Backend) -> FastAPI:
     """The application over `backend`; it keeps no state of its own."""
+    return _app(backend, router, steering_router, tasks_router)
+
+
+def create_worker_app(backend: Backend) -> FastAPI:
+    """What containers need of it, and nothing else."""
+    return _app(backend, tasks_router)
+
+
+def _app(backend: Backend, *routers: APIRouter) -> FastAPI:
     app = FastAPI(
         title="ecs-scheduler",
         docs_url=None,  # the page would load its script from the internet
@@ -120,8 +132,8 @@ def create_app(backend: Backend) -> FastAPI:
     )
     app.state.backend = backend
     app.middleware("http")(_refuse_foreign_pages)
-    app.include_router(router)
-    app.include_router(steering_router)
+    for each in routers:
+        app.include_router(each)
     return app
 
 
@@ -204,7 +216,9 @@ async def submit(request: Request, backend: FromBackend) -> Response:
     An array whose jobs depend on one another is a graph: all of it or, with 400, none.
     Without an id the service makes one up: then a repeated request is a second job.
     """
-    body = await in_time(_body(request), backend.body_timeout_s)
+    advice = f"send fewer jobs per request (one job takes at most {MAX_SENT_BYTES} bytes)"
+    whole = bounded(request, MAX_BODY_BYTES, advice)
+    body = await in_time(whole, backend.body_timeout_s)
     if body.lstrip()[:1] == b"[":
         jobs = _parse_array(body, backend.new_id)
         depend = any(each.depends_on for each in jobs)
@@ -217,9 +231,13 @@ async def submit(request: Request, backend: FromBackend) -> Response:
 
 
 @router.get("/v1/jobs/{job_id:path}")
-async def job(job_id: str, backend: FromBackend) -> dict[str, Any]:
-    """Everything the queue knows of one job."""
-    return record_as_json(await backend.queue.job(JobId(job_id)))
+async def job(job_id: str, backend: FromBackend, payload: bool = False) -> dict[str, Any]:
+    """Everything the queue knows of one job; its payload if asked for with ?payload=true."""
+    answer = record_as_json(await backend.queue.job(JobId(job_id)))
+    if payload:
+        written = await backend.queue.run(assignment.payload(job_id))
+        answer["payload"] = None if written is None else from_json(written)
+    return answer
 
 
 @router.post("/v1/jobs/{job_id:path}/cancel")
@@ -237,22 +255,6 @@ async def cancel(job_id: str, backend: FromBackend) -> Response:
             return JSONResponse({"id": job_id, "outcome": "ended", "error": message}, code)
         case NoSuchJob():
             raise UnknownJob(f"no job {job_id!r} in this queue")
-
-
-async def _body(request: Request) -> bytes:
-    declared = request.headers.get("content-length", "")
-    body = bytearray()
-    if not (declared.isdigit() and int(declared) > MAX_BODY_BYTES):
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                break
-        else:
-            return bytes(body)
-    raise BodyTooLarge(
-        f"the body exceeds {MAX_BODY_BYTES} bytes; send fewer jobs per request "
-        f"(one job takes at most {MAX_SENT_BYTES} bytes)"
-    )
 
 
 def _parse_array(body: bytes, new_id: Callable[[], str]) -> list[Job]:

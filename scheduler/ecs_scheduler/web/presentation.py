@@ -15,7 +15,9 @@ _EVENT = TypeAdapter(Event)
 def record_as_json(record: JobRecord) -> dict[str, Any]:
     """A job and its life: `id` and `state` first, the document (without defaults) under `job`."""
     values: dict[str, Any] = _RECORD.dump_python(record, mode="json", by_alias=True)
-    document = record.job.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    document = record.job.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True, exclude={"payload_digest"}
+    )
     return {"id": record.job.id, "state": record.state.value} | values | {"job": document}
 
 
