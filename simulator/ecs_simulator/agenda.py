@@ -1,6 +1,9 @@
-"""What will happen when: a heap of appointments, worked off in order of time and then of making."""
+"""What will happen when: a heap of appointments, worked off in order of time and then of making.
 
-from collections.abc import Callable
+Whatever goes through the same step at the same moment shares one appointment.
+"""
+
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
@@ -25,29 +28,36 @@ class Agenda:
 
     def __init__(self, now: float) -> None:
         self.clock = now
-        self._heap: list[tuple[float, int, Callable[[Any, float], None], Any]] = []
+        self._heap: list[tuple[float, int, Callable[[Any, float], None], Sequence[Any]]] = []
         self._number = 0
 
-    def schedule(self, at: float, step: Callable[[Any, float], None], subject: Subject) -> None:
-        """Call `step(subject, at)` at time `at`; an earlier appointment of `subject` becomes
-        void."""
-        self._number += 1
-        subject.due = self._number
-        heappush(self._heap, (at, self._number, step, subject))
+    def schedule(
+        self, at: float, step: Callable[[Any, float], None], subjects: Sequence[Subject]
+    ) -> None:
+        """Call `step(subjects, at)` at time `at`; earlier appointments of the subjects become void.
+
+        A subject that gets another appointment before then is left out. No step may change the
+        appointment of another subject of its own.
+        """
+        self._number = number = self._number + 1
+        for subject in subjects:
+            subject.due = number
+        heappush(self._heap, (at, number, step, subjects))
 
     def advance(self, now: float) -> None:
         """Work off everything due up to and including `now`; a clock that went back is ignored."""
         heap = self._heap
         while heap and heap[0][0] <= now:
-            at, number, step, subject = heappop(heap)
-            if subject.due == number:
+            at, number, step, subjects = heappop(heap)
+            kept = [subject for subject in subjects if subject.due == number]
+            if kept:
                 self.clock = at
-                step(subject, at)
+                step(kept, at)
         self.clock = max(self.clock, now)
 
     def next_at(self) -> float | None:
         """When the next appointment is due; None when there is none."""
         heap = self._heap
-        while heap and heap[0][3].due != heap[0][1]:
+        while heap and all(subject.due != heap[0][1] for subject in heap[0][3]):
             heappop(heap)
         return heap[0][0] if heap else None

@@ -58,9 +58,9 @@ class Scaler:
 
     def start(self) -> None:
         """Begin to look once a minute."""
-        self._region.agenda.schedule(self._region.now, self._look, self)
+        self._region.agenda.schedule(self._region.now, self._look, (self,))
 
-    def _look(self, _: "Scaler", at: float) -> None:
+    def _look(self, _: object, at: float) -> None:
         for provider in self._region.providers.values():
             arn = str(provider.document.get("autoScalingGroupArn"))
             if arn.rpartition("/")[2] != self._group.name:
@@ -68,7 +68,7 @@ class Scaler:
             for cluster in self._region.clusters.values():
                 if provider.name in cluster.providers:
                     self._steer(cluster, provider, at)
-        self._region.agenda.schedule(at + PERIOD_S, self._look, self)
+        self._region.agenda.schedule(at + PERIOD_S, self._look, (self,))
 
     def _steer(self, cluster: Cluster, provider: CapacityProvider, at: float) -> None:
         scaling = provider.document.get("managedScaling") or {}
@@ -126,7 +126,7 @@ class Scaler:
 
     def _launch(self, cluster: Cluster, provider: CapacityProvider, count: int, at: float) -> None:
         self._launching += count
-        self._region.agents.history.append((at, f"scale out by {count}", provider.arn))
+        self._region.agents.history.note(at, f"scale out by {count}", provider)
 
         def arrive(_: Appointment, __: float) -> None:
             self._launching -= count
@@ -135,7 +135,7 @@ class Scaler:
                 instance.capacity_provider = provider.name
                 self._launched += 1
 
-        self._region.agenda.schedule(at + self._group.launch_s, arrive, Appointment())
+        self._region.agenda.schedule(at + self._group.launch_s, arrive, (Appointment(),))
 
     def _scale_in(self, present: list[Instance], wanted: int, at: float) -> None:
         spare = len(present) - wanted

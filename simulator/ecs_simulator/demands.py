@@ -38,11 +38,21 @@ def work_of(request: Request, definition: TaskDefinition, containers: SimulatedC
         overrides=_shown_overrides(definition, overrides),
         cpu=str(demand.cpu_units),
         memory=str(demand.memory_mib),
+        images=frozenset(spec.image for spec in specs),
+        run_s=_fixed_run_s(specs),
+        exit_codes=tuple(spec.behaviour.exit_code for spec in specs),
+        has_ports=any(spec.ports for spec in specs),
+        dynamic_ports=sum(port[1] == 0 for spec in specs for port in spec.ports),
     )
     if len(definition.works) >= MAX_REMEMBERED:
         definition.works.clear()
     definition.works[key] = work
     return work
+
+
+def _fixed_run_s(specs: tuple[ContainerSpec, ...]) -> tuple[float, ...] | None:
+    said = [spec.behaviour.run_s for spec in specs]
+    return tuple(run_s for run_s in said if run_s is not None) if None not in said else None
 
 
 def _check_overrides(overrides: Request, definition: TaskDefinition) -> None:

@@ -83,10 +83,10 @@ class Events:
             if options.event_late.strikes(kind, elapsed, rng):
                 region.troubles["event_late"] += 1
                 delay += rng.uniform(0.0, options.event_late_s)
-            region.agenda.schedule(at + delay, self._delivery(body), Appointment())
+            region.agenda.schedule(at + delay, self._delivery(body), (Appointment(),))
 
     def _delivery(self, body: str) -> Any:
-        def arrive(_: Appointment, at: float) -> None:
+        def arrive(_: object, at: float) -> None:
             for queue in self._targets:
                 queue.send(body, at)
 

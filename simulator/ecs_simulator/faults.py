@@ -112,19 +112,28 @@ class Dice:
     """Draws the fate of requests."""
 
     def __init__(self, options: FaultOptions, seed: int, now: float) -> None:
-        self.options = options
         self.rng = Random(f"faults of {seed}")
         self.started_at = now
+        self.load(options)
+
+    def load(self, options: FaultOptions) -> None:
+        """From now on draw from these."""
+        self.options = options
+        self._troubles = tuple(
+            (kind, fault)
+            for kind in tuple(Trouble)[1:]
+            if (fault := getattr(options, kind.value)).probability > 0
+        )
+        befalling = (options.slow, options.stale_read)
+        self._calm = not self._troubles and not any(one.probability for one in befalling)
 
     def mishap(self, operation: str, now: float) -> Mishap:
         """The fate of the next request for `operation`."""
+        if self._calm:
+            return CALM
         options, rng, elapsed = self.options, self.rng, now - self.started_at
         trouble = next(
-            (
-                kind
-                for kind in tuple(Trouble)[1:]
-                if getattr(options, kind.value).strikes(operation, elapsed, rng)
-            ),
+            (kind for kind, fault in self._troubles if fault.strikes(operation, elapsed, rng)),
             Trouble.NONE,
         )
         before = after = lag = 0.0

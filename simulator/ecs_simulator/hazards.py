@@ -45,7 +45,7 @@ class Hazards:
         rate = hazard.per_hour / 3600.0 * len(eligible)
         wait = region.dice.rng.expovariate(rate) if rate else _IDLE_RETRY_S
 
-        def fall(_: Appointment, at: float) -> None:
+        def fall(_: object, at: float) -> None:
             candidates = self._eligible(strike == self.interrupt)
             if rate and candidates:
                 strike(region.dice.rng.choice(candidates), hazard.lasting_s)
@@ -53,7 +53,7 @@ class Hazards:
                 self._next(hazard, strike, appointment)
 
         if begin + wait < start + hazard.until_s:
-            region.agenda.schedule(begin + wait, fall, appointment)
+            region.agenda.schedule(begin + wait, fall, (appointment,))
 
     def _eligible(self, spot_only: bool) -> list[Instance]:
         return [
@@ -72,29 +72,29 @@ class Hazards:
         region.agents.set_connected(instance, False, region.now)
         away_s = region.dice.rng.expovariate(1.0 / max(lasting_s, 0.001))
 
-        def back(_: Appointment, at: float) -> None:
+        def back(_: object, at: float) -> None:
             if not instance.dead and instance.status != "INACTIVE":
                 region.agents.set_connected(instance, True, at)
 
-        region.agenda.schedule(region.now + away_s, back, Appointment())
+        region.agenda.schedule(region.now + away_s, back, (Appointment(),))
 
     def kill(self, instance: Instance, lasting_s: float) -> None:
         """The host is gone now; ECS notices `lasting_s` later."""
         region = self._region
         instance.dead = instance.doomed = True
         region.agents.set_connected(instance, False, region.now)
-        region.agents.history.append((region.now, "died", instance.arn))
+        region.agents.history.note(region.now, "died", instance)
         region.agenda.schedule(
             region.now + lasting_s,
             lambda _, at: self._gone(instance, "TerminationNotice"),
-            Appointment(),
+            (Appointment(),),
         )
 
     def interrupt(self, instance: Instance, _: float = 0.0) -> None:
         """Two minutes' notice; the agent drains if it is set up to, then the host is gone."""
         region = self._region
         instance.doomed = True
-        region.agents.history.append((region.now, "Spot interruption notice", instance.arn))
+        region.agents.history.note(region.now, "Spot interruption notice", instance)
         if region.agents.spot_noticed is not None:
             region.agents.spot_noticed(instance, region.now)
         if region.options.spot_draining and instance.agent_connected:
@@ -102,7 +102,7 @@ class Hazards:
         region.agenda.schedule(
             region.now + SPOT_NOTICE_S,
             lambda _, at: self._gone(instance, "SpotInterruption"),
-            Appointment(),
+            (Appointment(),),
         )
 
     def _gone(self, instance: Instance, code: str) -> None:

@@ -24,7 +24,7 @@ def verify(region: Region) -> None:
     if len({task.arn for task in region.tasks_ever}) < len(region.tasks_ever):
         broken.append("two tasks have the same ARN")
     if broken:
-        raise InvariantBroken("\n".join(broken[:20]), region.agents.story())
+        raise InvariantBroken("\n".join(broken[:20]), region.agents.history.story())
 
 
 def _of_cluster(cluster: Cluster) -> Iterator[str]:

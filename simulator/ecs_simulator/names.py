@@ -17,7 +17,7 @@ def last_segment(name_or_arn: str) -> str:
 
 def random_id(rng: Random) -> str:
     """A 32-digit hexadecimal id, as tasks and container instances have."""
-    return f"{rng.getrandbits(128):032x}"
+    return rng.getrandbits(128).to_bytes(16).hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,10 @@ class Names:
     def cluster(self, name: str) -> ClusterArn:
         """The ARN of a cluster."""
         return ClusterArn(self.arn(f"cluster/{name}"))
+
+    def task(self, cluster: str, identity: str) -> TaskArn:
+        """The ARN of a task."""
+        return TaskArn(f"arn:aws:ecs:{self.region}:{self.account}:task/{cluster}/{identity}")
 
     def task_definition(self, family: str, revision: int) -> TaskDefinitionArn:
         """The ARN of one revision of a task definition."""

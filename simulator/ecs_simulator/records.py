@@ -6,7 +6,7 @@ is its own.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,6 +81,11 @@ class Work:
     overrides: dict[str, Any]  # as tasks show them
     cpu: str
     memory: str
+    images: frozenset[str]
+    run_s: tuple[float, ...] | None  # of each container; None when some are drawn for each task
+    exit_codes: tuple[int, ...]  # of containers that end by themselves
+    has_ports: bool
+    dynamic_ports: int  # host ports that the agent chooses
 
 
 @dataclass(slots=True, eq=False)
@@ -144,11 +149,12 @@ class Task:
     number: int
     cluster: "Cluster"
     launch: Launch
-    instance: "Instance | None"
     created_at: float
     run_s: tuple[float, ...]
+    provider: str | None
+    tags: list[dict[str, str]]  # shared with the launch until changed
+    instance: "Instance | None" = None
     gpu_ids: tuple[str, ...] = ()
-    provider: str | None = None
     status: int = PENDING
     wanted: bool = True  # desiredStatus RUNNING
     holds: bool = False  # its demand is counted on the instance
@@ -167,7 +173,6 @@ class Task:
     first_port: int = 0
     connected_at: float | None = None
     seen: tuple["Seen", ...] = ()  # what stale reads can still show
-    tags: list[dict[str, str]] = field(default_factory=list)  # shared with the launch until changed
 
 
 @dataclass(slots=True, eq=False)
@@ -276,5 +281,5 @@ class Cluster:
     peak: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DIMENSIONS, 0))
 
 
-Step = Callable[["Task", float], None]
-"""What an appointment does to a task, at what time."""
+Step = Callable[[Sequence["Task"], float], None]
+"""What an appointment does to tasks, at what time."""

@@ -2,7 +2,7 @@
 giving back."""
 
 from ecs_simulator.errors import InvariantBroken
-from ecs_simulator.records import DIMENSIONS, Demand, Instance, Launch, Task
+from ecs_simulator.records import Demand, Instance, Launch, Task
 
 ALL_GPUS = -1
 """A container's GPU requirement `ALL`: every GPU of the instance."""
@@ -70,7 +70,7 @@ def reserve(task: Task, instance: Instance) -> None:
     task.holds = True
     instance.running += 1
     instance.version += 1
-    _count(task, 1)
+    _reserved(task)
 
 
 def missing_ports(instance: Instance, demand: Demand) -> bool:
@@ -99,21 +99,31 @@ def release(task: Task) -> None:
         instance.ports_udp -= demand.ports_udp
     instance.running -= 1
     instance.version += 1
-    _count(task, -1)
+    reserved = task.cluster.reserved
+    reserved["CPU"] -= demand.cpu_units
+    reserved["MEMORY"] -= demand.memory_mib
+    if task.gpu_ids:
+        reserved["GPU"] -= len(task.gpu_ids)
+    if demand.enis:
+        reserved["ENI"] -= demand.enis
 
 
-def _count(task: Task, sign: int) -> None:
-    cluster, demand = task.cluster, task.launch.demand
-    reserved = cluster.reserved
-    reserved["CPU"] += sign * demand.cpu_units
-    reserved["MEMORY"] += sign * demand.memory_mib
-    reserved["GPU"] += sign * len(task.gpu_ids)
-    reserved["ENI"] += sign * demand.enis
-    if sign > 0:
-        peak = cluster.peak
-        for name in DIMENSIONS:
-            if reserved[name] > peak[name]:  # noqa: PLR1730 (max() takes three times as long)
-                peak[name] = reserved[name]
+def _reserved(task: Task) -> None:
+    """Count what the task holds, and how high that has ever been."""
+    demand, reserved, peak = task.launch.demand, task.cluster.reserved, task.cluster.peak
+    reserved["CPU"] += demand.cpu_units
+    reserved["MEMORY"] += demand.memory_mib
+    # max() would take three times as long
+    if reserved["CPU"] > peak["CPU"]:  # noqa: PLR1730
+        peak["CPU"] = reserved["CPU"]
+    if reserved["MEMORY"] > peak["MEMORY"]:  # noqa: PLR1730
+        peak["MEMORY"] = reserved["MEMORY"]
+    if task.gpu_ids:
+        reserved["GPU"] += len(task.gpu_ids)
+        peak["GPU"] = max(peak["GPU"], reserved["GPU"])
+    if demand.enis:
+        reserved["ENI"] += demand.enis
+        peak["ENI"] = max(peak["ENI"], reserved["ENI"])
 
 
 def host_has_room(instance: Instance, task: Task) -> bool:

@@ -162,9 +162,7 @@ def task_shape(task: Task, now: float, tags: bool = True) -> Json:
         "attributes": [],
         "availabilityZone": instance.zone if instance is not None else "",
         "clusterArn": task.cluster.arn,
-        "containers": [
-            _container_shape(task, index, code) for index, code in enumerate(_exit_codes(task, now))
-        ],
+        "containers": _containers(task, now),
         "cpu": launch.work.cpu,
         "createdAt": task.created_at,
         "desiredStatus": "RUNNING" if task.wanted else "STOPPED",
@@ -221,6 +219,24 @@ def _attachments(task: Task) -> list[Json]:
             "status": status,
             "details": details,
         }
+    ]
+
+
+def _containers(task: Task, now: float) -> list[Json]:
+    prefix = task.arn.replace(":task/", ":container/", 1)
+    if task.started_at is None and task.exit_codes is None and not task.gpu_ids:
+        status = _container_status(task, ended=False)
+        return [
+            {
+                **shown,
+                "containerArn": f"{prefix}/{index}",
+                "taskArn": task.arn,
+                "lastStatus": status,
+            }
+            for index, shown in enumerate(task.launch.work.shown)
+        ]
+    return [
+        _container_shape(task, index, code) for index, code in enumerate(_exit_codes(task, now))
     ]
 
 

@@ -185,7 +185,7 @@ class SimulatedEcs:
     def set_faults(self, faults: FaultOptions) -> None:
         """From now on let other things go wrong; schedules still count from the start."""
         self.advance()
-        self.region.dice.options = faults
+        self.region.dice.load(faults)
         self.hazards.plan(faults)
 
     def _instance(self, cluster: str, instance_arn: str) -> Instance:

@@ -123,7 +123,7 @@ def test_a_step_back_in_life_stops_the_run(quick: World) -> None:
     _, _, task = busy(quick)
     assert task.status == RUNNING
     with pytest.raises(InvariantBroken, match="from RUNNING to PENDING"):
-        quick.ecs.region.agents._move(task, PENDING, 0.0)
+        quick.ecs.region.agents._move((task,), PENDING, 0.0)
 
 
 def test_over_commitment_stops_the_run(quick: World) -> None:

@@ -183,7 +183,7 @@ def start_provisioning(
     task = new_task(region, cluster, launch, provider)
     task.status = PROVISIONING
     cluster.unplaced.append(Unplaced(task, suits))
-    region.agents.history.append((region.now, "PROVISIONING", task.arn))
+    region.agents.history.note(region.now, "PROVISIONING", task)
     if len(cluster.unplaced) == 1:
         schedule_retry(region, cluster)
     return task
@@ -192,7 +192,7 @@ def start_provisioning(
 def schedule_retry(region: Region, cluster: Cluster) -> None:
     """Try to place the waiting tasks of the cluster again in a while."""
     at = region.now + region.options.lifecycle.placement_retry_s
-    region.agenda.schedule(at, lambda one, now: retry(region, one, now), cluster)
+    region.agenda.schedule(at, lambda _, now: retry(region, cluster, now), (cluster,))
 
 
 def retry(region: Region, cluster: Cluster, at: float) -> None:

@@ -159,7 +159,7 @@ def deregister(
     instance.status = "INACTIVE"
     instance.agent_connected = False
     instance.version += 1
-    region.agents.history.append((region.now, "INACTIVE", instance.arn))
+    region.agents.history.note(region.now, "INACTIVE", instance)
     region.agents.changed(instance, region.now)
 
 
@@ -274,5 +274,5 @@ def set_state(region: Region, instance: Instance, status: str) -> None:
     if instance.status != status:
         instance.status = status
         instance.version += 1
-        region.agents.history.append((region.now, status, instance.arn))
+        region.agents.history.note(region.now, status, instance)
         region.agents.changed(instance, region.now)

@@ -21,7 +21,8 @@ from ecs_simulator.operations.launching import (
     fingerprint,
     launch_of,
     member_of,
-    place,
+    new_task,
+    settle_on,
     zones_of,
 )
 from ecs_simulator.query import parse_query
@@ -115,7 +116,9 @@ def _batch(
     launch = launch_of(region, request, launch_type, RUN_TASK_STARTED_BY)
     if launch_type == "FARGATE":
         _check_fargate(launch)
-        return [place(region, cluster, launch, None, provider) for _ in range(count)], []
+        serverless = [new_task(region, cluster, launch, provider) for _ in range(count)]
+        region.agents.launch(serverless, region.now)
+        return serverless, []
     rules = Rules(request, launch)
     present = [
         one
@@ -125,14 +128,18 @@ def _batch(
     if not present and provider is None:
         raise invalid_parameter("No Container Instances were found in your cluster.")
     tasks: list[Task] = []
+    failures: Failures = []
     while len(tasks) < count:
         instance, failures = choose(region, present, launch, rules)
-        if instance is not None:
-            tasks.append(place(region, cluster, launch, instance, provider))
-        elif provider is not None:
-            tasks.append(start_provisioning(region, cluster, launch, provider, rules.suits))
-        else:
-            return tasks, failures
+        if instance is None:
+            break
+        tasks.append(new_task(region, cluster, launch, provider or instance.capacity_provider))
+        settle_on(region, tasks[-1], instance)
+    region.agents.launch(tasks, region.now)
+    if provider is None:
+        return tasks, failures if len(tasks) < count else []
+    while len(tasks) < count:
+        tasks.append(start_provisioning(region, cluster, launch, provider, rules.suits))
     return tasks, []
 
 
