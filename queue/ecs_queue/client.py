@@ -15,6 +15,7 @@ from ecs_queue import dead_letters, producing, scheduling, staging
 from ecs_queue.connection import explained, require_bytes
 from ecs_queue.job import Job, JobId
 from ecs_queue.letters import DeadLetter, Replay
+from ecs_queue.pipelining import Pipelining
 from ecs_queue.script import DEFAULT_SETTINGS, Command, Envelope, QueueSettings, sources
 from ecs_queue.states import (
     DEFAULT_QUEUE,
@@ -78,6 +79,7 @@ class Queue:
         self._envelope = Envelope(name, settings, now_ms)
         self._keys = self._envelope.keys()
         self._scripts = {n: redis.register_script(source) for n, source in sources().items()}
+        self._pipelining = Pipelining(redis)
         self.new_token = new_token
         self._steering = Steering(self.run)
         self._unanswered_claims: dict[OwnerId, str] = {}
@@ -95,7 +97,7 @@ class Queue:
         """Run one command of this package."""
         script = self._scripts[command.script]
         try:
-            reply = await script(keys=self._keys, args=self._envelope.args(command))
+            reply = await self._pipelining.run(script, self._keys, self._envelope.args(command))
         except (RedisError, RedisClusterException) as error:
             raise explained(self._redis, error) from error
         return command.parse(reply)

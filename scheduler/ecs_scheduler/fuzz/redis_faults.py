@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fakeredis import FakeAsyncRedis, FakeServer
+from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import ReadOnlyError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from random import Random
 
     from ecs_scheduler.fuzz.gate import Gate
@@ -63,6 +65,17 @@ class FaultyRedis(FakeAsyncRedis):
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Run one command, or fail as a network and a server may."""
+        execute: Callable[..., Awaitable[Any]] = super().execute_command
+        return await self.faulty(lambda: execute(*args, **options))
+
+    def pipeline(self, transaction: bool = False, shard_hint: str | None = None) -> FaultyPipeline:
+        """Several commands that arrive, or get lost, together."""
+        return FaultyPipeline(self, transaction, shard_hint)
+
+    async def faulty(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Do the work, or fail as a network and a server may: before it, after it, or by doing it
+        twice.
+        """
         around = self._around
         await around.gate.cross()
         await asyncio.sleep(around.rng.uniform(*LATENCY_S))
@@ -72,12 +85,12 @@ class FaultyRedis(FakeAsyncRedis):
         if fault == "refused":
             around.history.say("fault", f"{around.who}: Redis connection refused")
             raise Disconnected("connection refused by the fuzzer")
-        reply = await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        reply = await work()
         if fault == "repeated":
             around.history.say("fault", f"{around.who}: Redis command run twice")
             await asyncio.sleep(RETRY_S)
             self._complain_of_the_weather()
-            reply = await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+            reply = await work()
         await asyncio.sleep(around.rng.uniform(*LATENCY_S))
         await around.gate.cross()
         if fault == "lost_reply":
@@ -99,3 +112,24 @@ class FaultyRedis(FakeAsyncRedis):
             if drawn < 0:
                 return name
         return ""
+
+
+class FaultyPipeline(Pipeline):
+    """Commands that share one fate on their way."""
+
+    def __init__(self, connection: FaultyRedis, transaction: bool, shard_hint: str | None) -> None:
+        pool, callbacks = connection.connection_pool, connection.response_callbacks
+        super().__init__(pool, callbacks, transaction, shard_hint)
+        self._connection = connection
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Send them, or fail as a network and a server may."""
+        commands = list(self.command_stack)
+
+        async def work() -> list[Any]:
+            self.command_stack = list(commands)
+            replies: list[Any] = await super(FaultyPipeline, self).execute(raise_on_error)
+            return replies
+
+        replies: list[Any] = await self._connection.faulty(work)
+        return replies
