@@ -19,7 +19,7 @@ from fakeredis import FakeAsyncRedis, FakeServer
 
 from ecs_queue.client import Queue
 from ecs_queue.job import Job
-from ecs_queue.states import QueueName
+from ecs_queue.states import QueueName, TaskArn
 from ecs_scheduler.clock import LoopClock
 from ecs_scheduler.config import Config
 from ecs_scheduler.ecs import client as ecs
@@ -54,6 +54,10 @@ BATCH = {
         }
     ],
 }
+NEWS_OF = 300
+SELDOM_S = 30.0
+"""Between two looks at running tasks: what 50,000 of them leave of the read budget."""
+
 PLAIN_LOOPS = 50
 """As many jobs at once as our launcher has calls in flight."""
 
@@ -80,7 +84,8 @@ def run(quick: bool = False) -> list[Row]:
     for name, distinct in (("distinct jobs", True), ("equal jobs", False)):
         rows += _rows(name, _service(seconds, distinct=distinct))
     rows += _rows("three services, one budget", _service(seconds, distinct=True, services=3))
-    return rows + _rows("plain RunTask loop", _plain(seconds))
+    rows += _rows("plain RunTask loop", _plain(seconds))
+    return [*rows, _news(events=True), _news(events=False)]
 
 
 def _rows(name: str, measured: Measured) -> list[Row]:
@@ -146,6 +151,40 @@ async def _serve(
     config = Config(http_port=None, queue=name)
     async with ecs.connect(config, scheduler_clock, http_session_cls=_transport(sim)) as client:
         await Service(config, queue, client, Metrics(), scheduler_clock).run()
+
+
+def _news(*, events: bool) -> Row:
+    """How long after a task stopped the queue knows, at the worst of a few hundred."""
+
+    async def play(clock: VirtualClock) -> list[float]:
+        sim, scheduler_clock = _simulated(clock), LoopClock(round(clock.start * 1000))
+        url = sim.send_events_to("events").url
+        redis = FakeAsyncRedis(server=FakeServer())
+        queue = Queue(redis, now_ms=scheduler_clock.now_ms)
+        await queue.submit([_job(number, distinct=False) for number in range(NEWS_OF)])
+        config = Config(
+            http_port=None,
+            track_interval_s=SELDOM_S,
+            events_queue_url=url if events else None,
+        )
+        transport = _transport(sim)
+        async with ecs.connect(config, scheduler_clock, http_session_cls=transport) as client:
+            service = Service(config, queue, client, Metrics(), scheduler_clock)
+            running = asyncio.create_task(service.run())
+            await asyncio.sleep(TASK_S + 60)
+            service.stop()
+            await running
+        known_at = {each.task_arn: each.ended_at_ms for each in await queue.jobs(limit=NEWS_OF)}
+        await redis.aclose()
+        return [
+            (known_at[TaskArn(task.arn)] or 0) / 1000 - (task.stopped_at or 0.0)
+            for task in sim.tasks()
+        ]
+
+    lags = sorted(run_virtual(play))
+    how = "events" if events else "polling"
+    note = f"the worst of {len(lags)}; half within {lags[len(lags) // 2]:.1f} s"
+    return Row(name=f"news of a stopped task, {how}", value=lags[-1], unit="s", note=note)
 
 
 def _plain(seconds: float) -> Measured:

@@ -95,6 +95,14 @@ class Settings(BaseModel):
         description="ECS endpoint other than AWS's own, such as a simulated ECS or a VPC endpoint.",
     )
 
+    events_queue_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+/\S+$",
+        examples=["https://sqs.eu-west-1.amazonaws.com/123456789012/ecs-scheduler"],
+        description="SQS queue that EventBridge sends the cluster's events to; without it, "
+        "what changes is found by looking. One queue for each cluster and job queue.",
+    )
+
     http_host: str = Field(
         default="127.0.0.1",
         min_length=1,

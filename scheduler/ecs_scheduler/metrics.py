@@ -80,6 +80,10 @@ class Metrics:
         """Show `calls` at each scrape: (operation, "ok" or the error's class) → number so far."""
         self.registry.register(_EcsCalls(calls))
 
+    def watch_events(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Show `counts` at each scrape: (kind of event, what became of it) → number so far."""
+        self.registry.register(_Events(counts))
+
     def dead_letters(self, documents: int) -> None:
         """So many inbox documents went to the dead letters."""
         self._dead_letters.inc(documents)
@@ -115,6 +119,21 @@ class _EcsCalls(Collector):
                 throttled.add_metric([operation], number)
         yield requests
         yield throttled
+
+
+class _Events(Collector):
+    def __init__(self, counts: Mapping[tuple[str, str], int]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        events = CounterMetricFamily(
+            "ecs_scheduler_events",
+            "EventBridge events received; old ones had come before, or newer ones had.",
+            labels=["kind", "outcome"],
+        )
+        for (kind, outcome), number in sorted(self._counts.items()):
+            events.add_metric([kind, outcome], number)
+        yield events
 
 
 class _Gauges:

@@ -104,6 +104,15 @@ class ClusterModel:
             self.stale.discard(seen.arn)
             self._touch(seen.arn)
 
+    def hear(self, instance: ContainerInstance, at: float) -> None:
+        """Take over an event about one instance. Where something changed that it may not know of
+        yet, the instance is still to be asked.
+        """
+        stale = instance.arn in self.stale
+        self.observe((instance,), at)
+        if stale and instance.arn in self._rows:
+            self.stale.add(instance.arn)
+
     def complete(self, known: Iterable[InstanceArn], at: float) -> None:
         """A whole sweep ended: instances that it did not list are gone."""
         for gone in self._rows.keys() - set(known):

@@ -13,21 +13,13 @@ from typing import TYPE_CHECKING, Any, NewType, TypeVar, cast
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    PartialCredentialsError,
-    ProxyConnectionError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ecs_queue.states import InstanceArn, LaunchToken, TaskArn
 from ecs_scheduler.ecs.budget import Bucket, Budget, ReadPurpose, TokenBucket
+from ecs_scheduler.ecs.call_errors import mapped_error
 from ecs_scheduler.ecs.container_instances import ContainerInstance, parse_container_instance
+from ecs_scheduler.ecs.event_queue import EventQueue, open_event_queue
 from ecs_scheduler.ecs.tasks import Task, parse_task
 from ecs_scheduler.ecs.wire import PlainParsers
 from ecs_scheduler.errors import (
@@ -37,7 +29,6 @@ from ecs_scheduler.errors import (
     CallRefused,
     CallUnknown,
     ClusterNotFound,
-    SchedulerError,
     TaskDefinitionNotFound,
     Throttled,
 )
@@ -59,22 +50,6 @@ IN_PROCESS = {"aws_access_key_id": "simulated", "aws_secret_access_key": "simula
 
 Page = TypeVar("Page")
 ClusterArn = NewType("ClusterArn", str)
-
-THROTTLE_CODES = frozenset(
-    {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
-)
-CREDENTIAL_CODES = frozenset(
-    {
-        "AccessDeniedException",
-        "UnrecognizedClientException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "SignatureDoesNotMatch",
-        "ExpiredTokenException",
-        "MissingAuthenticationTokenException",
-        "IncompleteSignature",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +124,18 @@ async def connect(
                 )
                 for each in (once, retrying)
             ]
+            events = None
+            if config.events_queue_url is not None:
+                queue = open_event_queue(session, config.events_queue_url, retrying, options)
+                events = await stack.enter_async_context(queue)
         except (BotoCoreError, ValueError) as error:
             raise AwsRefused(
                 f"cannot set up the AWS client: {error}; "
                 "check --region, --profile and --endpoint-url"
             ) from error
-        yield Ecs(launches, reads, config.cluster, _budget(config, clock))
+        ecs = Ecs(launches, reads, config.cluster, _budget(config, clock))
+        ecs.events = events
+        yield ecs
 
 
 def _budget(config: Config, clock: Clock) -> Budget:
@@ -177,6 +158,8 @@ class Ecs:
         self._reads = reads
         self._cluster = cluster
         self.budget = budget
+        self.events: EventQueue | None = None
+        self.cluster_arn = ClusterArn("")
         self.calls: Counter[tuple[str, str]] = Counter()
 
     async def verify_cluster(self) -> ClusterArn:
@@ -193,7 +176,8 @@ class Ecs:
             ) from error
         for cluster in answer["clusters"]:
             if cluster.get("status") == "ACTIVE":
-                return ClusterArn(cluster.get("clusterArn", ""))
+                self.cluster_arn = ClusterArn(cluster.get("clusterArn", ""))
+                return self.cluster_arn
         region = self._reads.meta.region_name
         raise ClusterNotFound(
             f"there is no active ECS cluster {self._cluster!r} in {region}; "
@@ -339,7 +323,7 @@ class Ecs:
         try:
             yield
         except (ClientError, BotoCoreError) as error:
-            mapped = _mapped(operation, error)
+            mapped = mapped_error(operation, error)
             self.calls[operation, type(mapped).__name__] += 1
             if isinstance(mapped, Throttled):
                 self._bucket(operation).throttled()
@@ -364,35 +348,3 @@ def _launch_answer(
             for raw in failures
         ),
     )
-
-
-def _mapped(operation: str, error: ClientError | BotoCoreError) -> SchedulerError:
-    """Ours for theirs; what matters is whether the work may have been done."""
-    if isinstance(error, ClientError):
-        return _mapped_answer(operation, error)
-    kind = type(error).__name__
-    if isinstance(error, (NoCredentialsError, PartialCredentialsError, NoRegionError)):
-        return AwsRefused(f"{operation}: {error}; set AWS_PROFILE or credentials, and --region")
-    if isinstance(error, (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)):
-        return CallNotSent(operation, kind, str(error))
-    if isinstance(error, ParamValidationError):
-        return CallRefused(operation, kind, str(error))
-    return CallUnknown(operation, kind, str(error))
-
-
-def _mapped_answer(operation: str, error: ClientError) -> SchedulerError:
-    code = error.response.get("Error", {}).get("Code", "Unknown")
-    message = error.response.get("Error", {}).get("Message", str(error))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-    if code in THROTTLE_CODES:
-        return Throttled(operation, code, message)
-    if code in CREDENTIAL_CODES:
-        return AwsRefused(
-            f"{operation}: AWS refused these credentials ({code}: {message}); "
-            "check AWS_PROFILE, the role's policy and the machine's clock"
-        )
-    if code == "ClusterNotFoundException":
-        return ClusterNotFound(f"{operation}: {message}; set --cluster (ECS_SCHEDULER_CLUSTER)")
-    if 400 <= status < 500:
-        return CallRefused(operation, code, message)
-    return CallUnknown(operation, code, message)

@@ -55,6 +55,7 @@ class _Followed:
     running: bool = False
     missing_since: float | None = None
     stop_asked_at: float | None = None
+    version: int = -1
 
 
 class Tracker:
@@ -98,12 +99,16 @@ class Tracker:
             chunk = followed[start : start + DESCRIBED_AT_ONCE]
             asked_at = self._around.clock.monotonic_s()
             tasks, missing = await self._around.ecs.describe_tasks(chunk)
-            await self._report_running(tasks)
-            stopped = (task for task in tasks if task.last_status in ("STOPPED", "DELETED"))
-            # At once: a burst of endings would otherwise wait a round trip to Redis for each.
-            await asyncio.gather(*(self._stopped(task) for task in stopped))
+            await self._take_over(tasks)
             for arn in missing:
                 await self._missing(arn, asked_at)
+
+    async def hear(self, task: Task) -> bool:
+        """Take over an event about one task; whether it is one that we follow."""
+        if task.arn not in self._followed:
+            return False
+        await self._take_over([task])
+        return True
 
     async def stop_cancelled(self) -> None:
         """StopTask for each job that was cancelled or ran into its timeout and whose task is known;
@@ -125,6 +130,23 @@ class Tracker:
             except EcsCallError as error:
                 followed.stop_asked_at = None
                 log.warning("task not stopped yet", task=arn, error=str(error))
+
+    async def _take_over(self, tasks: Iterable[Task]) -> None:
+        """What is news among these; an answer may be older than an event that came before it."""
+        news = [task for task in tasks if self._is_news(task)]
+        await self._report_running(news)
+        stopped = (task for task in news if task.last_status in ("STOPPED", "DELETED"))
+        # At once: a burst of endings would otherwise wait a round trip to Redis for each.
+        await asyncio.gather(*(self._stopped(task) for task in stopped))
+
+    def _is_news(self, task: Task) -> bool:
+        followed = self._followed.get(task.arn)
+        if followed is None:
+            return True
+        if task.version < followed.version:
+            return False
+        followed.version = task.version
+        return True
 
     async def _report_running(self, tasks: Iterable[Task]) -> None:
         sightings = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,6 +18,7 @@ from ecs_placement.check import check
 from ecs_queue.errors import LeaseLost, QueueError
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState, OwnerId
+from ecs_scheduler.cluster.listener import Listener
 from ecs_scheduler.cluster.model import ClusterModel
 from ecs_scheduler.cluster.sweep import Sweep
 from ecs_scheduler.ecs.shared_bucket import share_budget
@@ -46,7 +48,7 @@ from ecs_scheduler.sharing.fairness import Rules
 from ecs_scheduler.sharing.usage import ShareUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 
     from ecs_placement.request import TaskRequest
     from ecs_queue.client import Queue
@@ -59,6 +61,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 BUSY_INTERVAL_S = 0.02
 """Pause between passes while launches are under way and the budget has room for more."""
+
+LISTEN_INTERVAL_S = 0.02
+"""Hardly a pause: receiving waits by itself where there is nothing."""
 
 REFRESH_INTERVAL_S = 0.5
 RECONCILE_INTERVAL_S = 2.0
@@ -106,6 +111,7 @@ class Service:
         self._ruled = self._rules != Rules() or config.fair_share.share_decay_seconds > 0
         self._competing = self._ruled
         self._strays = Strays(around)
+        self._listener = Listener(around, self._tracker, lambda _: None)
         self._reconciler = Reconciler(around, self._launcher, self._tracker)
         self._leadership = Leadership(around, self._lead_changed)
         self._stopping = asyncio.Event()
@@ -115,6 +121,7 @@ class Service:
         self._last_pass_s = 0.0
         self._progress = False
         metrics.watch_ecs_calls(ecs.calls)
+        metrics.watch_events(self._listener.counts)
 
     async def run(self) -> None:
         """Run until `stop`. Raises what a person has to mend first: cluster, credentials, Redis."""
@@ -146,9 +153,14 @@ class Service:
                 ("reconcile", RECONCILE_INTERVAL_S, self._reconciler.look),
                 ("strays", RECONCILE_INTERVAL_S, self._strays.look),
                 ("observe", OBSERVE_INTERVAL_S, self._observe),
+                *self._listening(),
             ):
                 running.append(loops.create_task(self._repeat(name, interval_s, step), name=name))
             loops.create_task(self._stop_together(running), name="stop together")
+
+    def _listening(self) -> Iterator[tuple[str, float, Callable[[], Awaitable[None]]]]:
+        if (queue := self._around.ecs.events) is not None:
+            yield "events", LISTEN_INTERVAL_S, partial(self._listener.listen, queue)
 
     def stop(self) -> None:
         """Take on nothing more, hand the claims back, let running calls end."""
@@ -184,6 +196,7 @@ class Service:
             last_pass_s=self._last_pass_s,
             dead_letters=self._dead_letters,
             leading=self._leadership.leading,
+            events=dict(self._listener.counts),
         )
 
     @property

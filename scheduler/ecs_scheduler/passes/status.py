@@ -43,7 +43,7 @@ class ServiceStatus:
     `used` and `total` map each dimension (CPU units, MEMORY MiB, GPU devices) to the sum over
     placeable instances; `model_age_s` is None before the first complete sweep; `waiting` maps a
     reason to the number of held jobs it holds back. `avoided` maps the id of each instance that
-    kept refusing or failing tasks to its blame.
+    kept refusing or failing tasks to its blame. `events` counts by kind and what became of them.
     """
 
     at_ms: int
@@ -66,3 +66,4 @@ class ServiceStatus:
     dead_letters: int = 0
     avoided: Mapping[str, float] = field(default_factory=dict)
     leading: bool = True
+    events: Mapping[tuple[str, str], int] = field(default_factory=dict)

@@ -1,0 +1,131 @@
+"""Events from SQS bring news at once; lost, doubled, late and senseless ones do no harm."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ecs_queue.states import JobState
+from ecs_simulator import InstanceGroup
+from ecs_simulator.faults import Fault, FaultOptions
+
+Run = Callable[..., None]
+URL = "https://sqs.us-east-1.amazonaws.com/123456789012/events"
+SELDOM = {"track_interval_s": 60.0, "sweep_interval_s": 60.0, "events_queue_url": URL}
+"""With looks this seldom, what is known sooner was heard."""
+
+
+def sleeping(job_id: str, seconds: int) -> dict[str, Any]:
+    command = ["sleep", str(seconds)]
+    return {
+        "id": job_id,
+        "overrides": {"containerOverrides": [{"name": "main", "command": command}]},
+    }
+
+
+def heard(w: Any) -> dict[tuple[str, str], int]:
+    """Events by kind and outcome."""
+    return dict(w.service.status().events)
+
+
+async def lag_s(w: Any, job_id: str) -> float:
+    """How long after the end of its task the queue knew."""
+    record = await w.until(job_id)
+    [task] = [each for each in w.sim.tasks() if each.arn == record.task_arn]
+    return float(record.ended_at_ms / 1000 - task.stopped_at)
+
+
+def test_the_end_of_a_task_is_known_within_two_seconds(world: Run) -> None:
+    """The tracker looks once a minute, and would not have seen it."""
+
+    async def story(w: Any) -> None:
+        w.sim.send_events_to("events")
+        await w.until_ready()
+        await w.submit(*(sleeping(f"j{n}", 3 + n % 7) for n in range(20)))
+        assert max([await lag_s(w, f"j{n}") for n in range(20)]) <= 2.0
+        counts = heard(w)
+        assert counts["task", "applied"] >= 20
+        assert counts["instance", "applied"] > 0
+
+    world(story, **SELDOM)
+
+
+def test_a_new_instance_is_used_at_once(world: Run) -> None:
+    """The sweep would have found it a minute later; so would the job's room."""
+
+    async def story(w: Any) -> None:
+        w.sim.send_events_to("events")
+        await w.until_ready()
+        await w.submit({"id": "big", "overrides": {"memory": "30000", "cpu": "8192"}})
+        await asyncio.sleep(5)
+        asked_at = w.clock.monotonic()
+        w.sim.add_instances("default", (InstanceGroup(count=1, instance_type="m5.4xlarge"),))
+        await w.until("big", JobState.STARTING, JobState.RUNNING, JobState.SUCCEEDED)
+        assert w.clock.monotonic() - asked_at < 5
+
+    world(story, **SELDOM)
+
+
+def test_lost_doubled_and_late_events_do_no_harm(world: Run) -> None:
+    """A third is lost, a third comes twice, a third up to twenty seconds late. Every job ends once
+    and as its task did; old news is told from new by its version.
+    """
+
+    async def story(w: Any) -> None:
+        w.sim.send_events_to("events")
+        often = Fault(probability=0.33)
+        w.sim.set_faults(
+            FaultOptions(
+                event_lost=often, event_duplicated=often, event_late=often, event_late_s=20.0
+            )
+        )
+        await w.submit(*(sleeping(f"j{n}", n % 5) for n in range(20)))
+        for n in range(20):
+            record = await w.until(f"j{n}")
+            assert (record.state, record.launches) == (JobState.SUCCEEDED, 1)
+        assert heard(w)["task", "old"] > 0
+        await asyncio.sleep(60)
+        assert len(w.service.status().avoided) == 0
+        assert w.service.status().instances == 3
+
+    world(story, events_queue_url=URL, track_interval_s=10.0)
+
+
+def test_what_is_no_event_is_deleted_and_counted(world: Run) -> None:
+    """Senseless messages never come again; events of another cluster are left alone."""
+    task = {"taskArn": "arn:t", "lastStatus": "RUNNING", "desiredStatus": "RUNNING", "version": 1}
+    senseless = (
+        "no JSON",
+        "[1]",
+        '{"detail": 7}',
+        json.dumps({"detail-type": "ECS Task State Change", "detail": {"taskArn": "arn:t"}}),
+    )
+    other = {"detail-type": "ECS Task State Change", "detail": {**task, "clusterArn": "arn:other"}}
+
+    async def story(w: Any) -> None:
+        queue = w.sim.send_events_to("events")
+        await w.until_ready()
+        for body in (*senseless, json.dumps(other)):
+            queue.send(body, w.clock.now())
+        await asyncio.sleep(5)
+        counts = heard(w)
+        assert (counts["other", "unusable"], counts["other", "ignored"]) == (4, 1)
+        assert queue.counts(w.clock.now() + 1000) == (0, 0)
+
+    world(story, **SELDOM)
+
+
+def test_events_wait_while_redis_is_away(world: Run) -> None:
+    """The news cannot be written down, so the message stays, and comes again."""
+
+    async def story(w: Any) -> None:
+        w.sim.send_events_to("events")
+        await w.until_ready()
+        await w.submit(sleeping("a", 6))
+        await w.until("a", JobState.RUNNING)
+        w.server.connected = False
+        await asyncio.sleep(8)
+        w.server.connected = True
+        assert (await w.until("a")).state is JobState.SUCCEEDED
+
+    world(story, events_queue_url=URL)
