@@ -63,7 +63,7 @@ def record(reply: list[Any]) -> JobRecord:
         array=_array(fields),
         progress=_progress(fields),
         result=from_json(fields.get(b"result", b"null")),
-        attempts=tuple(_attempt(line) for line in fields.get(b"h", b"").split(b"\n") if line),
+        attempts=attempts(fields.get(b"h", b"")),
     )
 
 
@@ -156,11 +156,18 @@ def _progress(fields: Fields) -> Progress | None:
     return Progress(int(at_ms), told)
 
 
+def attempts(lines: bytes) -> tuple[Attempt, ...]:
+    """Past attempts, a line each."""
+    return tuple(_attempt(line) for line in lines.split(b"\n") if line)
+
+
 def _attempt(line: bytes) -> Attempt:
-    task_arn, instance_arn, started, ended, exit_code, reason = text(line).split("\t")
+    task_arn, instance_arn, started, ended, exit_code, reason, *more = text(line).split("\t")
+    launched = more[0] if more else ""  # not there in what an earlier version wrote
     return Attempt(
         task_arn=TaskArn(task_arn),
         instance_arn=InstanceArn(instance_arn) if instance_arn else None,
+        launched_at_ms=int(launched) if launched else None,
         started_at_ms=int(started) if started else None,
         ended_at_ms=int(ended),
         exit_code=int(exit_code) if exit_code else None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -53,16 +53,21 @@ class QueueSettings:
     `retention_s`: how long a terminal job can be looked up, and its id stays taken.
     `infrastructure_budget`: infrastructure failures after which a job is given up.
     `events_kept`: about how many transitions the events stream holds.
+    `ended_kept`: how many jobs of each terminal state are kept, the newest.
+    `dead_letters_kept`: about how many dead letters are kept, the newest.
     """
 
     retention_s: int = 7 * 86_400
     infrastructure_budget: int = 100
     events_kept: int = 100_000
+    ended_kept: int = 1_000_000
+    dead_letters_kept: int = 100_000
 
     def __post_init__(self) -> None:
-        for name, least in (("retention_s", 1), ("infrastructure_budget", 0), ("events_kept", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        for name, value in asdict(self).items():
+            least = 0 if name == "infrastructure_budget" else 1
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, not {value}")
 
 
 DEFAULT_SETTINGS = QueueSettings()
@@ -106,7 +111,9 @@ class Envelope:
     def args(self, command: Command[T]) -> list[str | bytes | int]:
         """ARGV: what all scripts share, then the command's own."""
         now = "" if self.now_ms is None else self.now_ms()
-        shared = (self.prefix, now, self.settings.retention_s, self.settings.events_kept)
+        settings = self.settings
+        kept = f"{settings.events_kept}:{settings.ended_kept}:{settings.dead_letters_kept}"
+        shared = (self.prefix, now, settings.retention_s, kept)
         return [*shared, *command.args]
 
 

@@ -317,7 +317,7 @@ Verdict = Succeeded | TaskFailed | FailedForGood | InfrastructureFailed
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One past launch of a job."""
+    """One past launch of a job: when it was launched, seen RUNNING, and seen STOPPED."""
 
     task_arn: TaskArn | None
     instance_arn: InstanceArn | None
@@ -325,6 +325,7 @@ class Attempt:
     ended_at_ms: int
     exit_code: int | None
     reason: str
+    launched_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

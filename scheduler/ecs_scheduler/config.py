@@ -234,6 +234,18 @@ class Settings(BaseModel):
     retention_s: int = Field(
         default=604_800, ge=1, description="How long ended jobs stay readable; a week by default."
     )
+    retention_jobs: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="How many ended jobs stay readable, of each state the newest; "
+        "more takes memory of Redis.",
+    )
+    events_kept: int = Field(
+        default=100_000, ge=1, description="About how many transitions of jobs are kept."
+    )
+    dead_letters_kept: int = Field(
+        default=100_000, ge=1, description="About how many dead letters are kept, the newest."
+    )
     drain_timeout_s: Seconds = Field(
         default=25.0,
         le=110,

@@ -5,6 +5,7 @@ SchedulerError
 ├── AwsUnreachable          no answer from AWS (network, endpoint, time-out)
 ├── AwsRefused              AWS answers, but not to us (credentials, permissions, region)
 ├── ClusterNotFound         the configured cluster does not exist
+├── NoLogs                  a task's containers don't log where we can look
 ├── HttpSideUnavailable     the HTTP side cannot listen (port taken, address not ours)
 ├── JobUnusable             a job asks for something that nobody can give
 │   ├── TaskDefinitionNotFound  its task definition does not exist
@@ -35,6 +36,10 @@ class AwsRefused(SchedulerError):
 
 class ClusterNotFound(SchedulerError):
     """The configured ECS cluster does not exist in this account and Region."""
+
+
+class NoLogs(SchedulerError):
+    """There is nothing to read for a task: says which container logs where instead."""
 
 
 class HttpSideUnavailable(SchedulerError):

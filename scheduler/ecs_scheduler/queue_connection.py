@@ -14,7 +14,11 @@ from ecs_scheduler.config import Config
 async def open_queue(config: Config) -> AsyncIterator[Queue]:
     """The queue, once Redis has answered. Raises InvalidRedisUrl or QueueUnreachable."""
     settings = QueueSettings(
-        retention_s=config.retention_s, infrastructure_budget=config.max_infrastructure_failures
+        retention_s=config.retention_s,
+        infrastructure_budget=config.max_infrastructure_failures,
+        ended_kept=config.retention_jobs,
+        events_kept=config.events_kept,
+        dead_letters_kept=config.dead_letters_kept,
     )
     queue = Queue(connection.connect(config.redis_url), QueueName(config.queue), settings=settings)
     try:

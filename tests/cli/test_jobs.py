@@ -85,8 +85,12 @@ def test_one_job_shows_its_attempts(cli: Callable[..., Any], on_queue: Callable[
     assert "reason:                  container main exited with 3\n" in text
     assert "exit code:               3\n" in text
     header, attempt = text.splitlines()[-2:]
-    assert header.split() == ["STARTED", "ENDED", "EXIT", "TASK", "REASON"]
-    assert attempt.endswith("3     arn:task/1  container main exited with 3")
+    names = ["NO", "LAUNCHED", "STARTED", "ENDED", "EXIT", "INSTANCE", "TASK", "REASON"]
+    assert header.split() == names
+    number, launched_at, started_at, _, exit_code, instance, task, reason = attempt.split(None, 7)
+    assert (number, started_at, exit_code) == ("1", "-", "3")
+    assert launched_at.startswith("20")
+    assert (instance, task, reason) == ("1", "arn:task/1", "container main exited with 3")
     record = json.loads(cli("job", "a", "-o", "json").out)
     assert (record["state"], record["exit_code"]) == ("FAILED", 3)
     assert record["attempts"][0]["task_arn"] == "arn:task/1"
@@ -209,3 +213,32 @@ def test_a_payload_that_is_none(cli: Callable[..., Any], queue_name: str, given:
     answer = cli("submit", "etl", "--payload", given)
     assert (answer.code, answer.out) == (2, "")
     assert "payload: " in answer.err
+
+
+def test_jobs_are_looked_through(cli: Callable[..., Any], queue_name: str) -> None:
+    """Everything that is given has to hold."""
+    for job_id, family, *flags in (
+        ("x-1", "etl:1", "--share", "team", "--tag", "film=7"),
+        ("x-2", "etl:2", "--share", "team"),
+        ("y-1", "etl:1", "--share", "team", "--tag", "film=7"),
+        ("x-3", "render"),
+    ):
+        cli("submit", family, "--id", job_id, *flags)
+
+    def listed(*flags: str) -> list[str]:
+        return [each["id"] for each in json.loads(cli("jobs", "-o", "json", *flags).out)]
+
+    assert listed() == ["x-1", "x-2", "y-1", "x-3"]
+    assert listed("--family", "etl", "--prefix", "x-") == ["x-1", "x-2"]
+    assert listed("--share", "team", "--tag", "film=7") == ["x-1", "y-1"]
+    assert listed("--since", "1h", "--limit", "1", "--offset", "1") == ["x-2"]
+    assert listed("--since", "2099-01-01T00:00:00Z") == []
+    assert listed("--state", "FAILED") == []
+
+
+@pytest.mark.parametrize("since", ["yesterday", "5x", "2026-11-26T00:00:00", "-1h"])
+def test_a_time_that_is_none(cli: Callable[..., Any], queue_name: str, since: str) -> None:
+    """The message shows how it is written."""
+    answer = cli("jobs", f"--since={since}")
+    assert (answer.code, answer.out) == (2, "")
+    assert "30m, 2h or 7d" in answer.err

@@ -1,13 +1,17 @@
 """Stories of looking on: lists, counts, events, and how long they are kept."""
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 import redis.asyncio
 
 from ecs_queue.client import Queue
+from ecs_queue.document import parse_job
 from ecs_queue.errors import UnknownJob
 from ecs_queue.job import Job, JobId
+from ecs_queue.listing import Filter, Found, family_of, look_through
+from ecs_queue.records import attempts
 from ecs_queue.script import QueueSettings
 from ecs_queue.states import JobState, OwnerId, QueueName, Release, Succeeded, TaskFailed
 
@@ -169,3 +173,100 @@ async def test_the_events_stream_is_bounded(client: redis.asyncio.Redis) -> None
         ids = [JobId(f"job-{batch}-{i}") for i in range(300)]
         await queue.submit([Job(id=i, task_definition="t") for i in ids])
     assert 300 <= await client.xlen("{q:default}:events") < 900
+
+
+async def test_the_newest_ended_jobs_are_kept(story: "Story", client: redis.asyncio.Redis) -> None:
+    """Beyond the number that is kept, of each state, the oldest go with all their keys."""
+    story.queue = Queue(client, now_ms=story.clock, settings=QueueSettings(ended_kept=2))
+    ids = [JobId(f"j{i}") for i in range(5)]
+    payloads = [Job(id=each, task_definition="t", payload=1) for each in ids]
+    await story.queue.submit(payloads)
+    await story.submit("other")
+    for each in ids:
+        story.clock.advance(1)
+        await story.queue.cancel([each])
+    await story.queue.finish(await story.run("other"), Succeeded())
+    counts = await story.queue.counts()
+    assert (counts[JobState.CANCELLED], counts[JobState.SUCCEEDED]) == (2, 1)
+    assert [each.job.id for each in await story.queue.jobs(JobState.CANCELLED)] == ["j4", "j3"]
+    left = sorted(await client.keys("*:j[0-9]"))
+    assert len(left) == 6
+    assert all(bytes(key)[-2:] in (b"j3", b"j4") for key in left if isinstance(key, bytes))
+
+
+async def test_an_ended_job_stays_until_all_that_depend_on_it_are_told(
+    story: "Story", client: redis.asyncio.Redis
+) -> None:
+    """Otherwise they would wait for a job that nobody knows."""
+    story.queue = Queue(client, now_ms=story.clock, settings=QueueSettings(ended_kept=1))
+    after = {"depends_on": [{"job": "a"}, {"job": "b"}]}
+    await story.submit("a", "b", "c")
+    await story.queue.submit([parse_job(json.dumps({"id": "z", "task_definition": "t", **after}))])
+    for each in ("a", "b", "c"):
+        story.clock.advance(1)
+        await story.queue.finish(await story.run(each), Succeeded())
+    assert await story.state("z") is JobState.RUNNABLE
+
+
+async def test_dead_letters_are_bounded(story: "Story", client: redis.asyncio.Redis) -> None:
+    """A broken producer fills no Redis; the newest letters stay."""
+    story.queue = Queue(client, now_ms=story.clock, settings=QueueSettings(dead_letters_kept=100))
+    for start in range(0, 1000, 250):
+        for number in range(start, start + 250):
+            await client.xadd("{q:default}:inbox", {"job": f"no {number}"})
+        await story.queue.admit(OwnerId("alice"))
+    assert 100 <= await story.queue.dead_letters_kept() < 350
+    (newest,) = await story.queue.dead_letters(limit=1)
+    assert newest.document == "no 999"
+
+
+async def test_a_filter_looks_through_all_pages(story: "Story") -> None:
+    """By state, share, prefix, family, tags and time; a bounded look says where to go on."""
+    jobs = [
+        Job(
+            id=JobId(f"{'x' if i % 2 else 'y'}{i}"),
+            task_definition="fam:3" if i % 3 else "arn:aws:ecs:eu-west-1:1:task-definition/other:1",
+            share="team" if i < 1000 else "default",
+            tags={"film": str(i % 5)},
+        )
+        for i in range(1200)
+    ]
+    await story.queue.submit(jobs[:1100])
+    story.clock.advance(1000)
+    await story.queue.submit(jobs[1100:])
+    run = story.queue.run
+    wanted = Filter(JobState.RUNNABLE, "team", "x", "other", {"film": "0"})
+    expected = [each.id for each in jobs if each.share == "team" and each.id[0] == "x"]
+    expected = [each for each in expected if int(each[1:]) % 15 == 0]
+    found = await look_through(run, wanted, limit=1000)
+    assert ([each.job.id for each in found.records], found.go_on_at) == (expected, None)
+    some = await look_through(run, wanted, limit=3)
+    assert some.go_on_at is not None
+    rest = await look_through(run, wanted, limit=1000, offset=some.go_on_at)
+    assert (*some.records, *rest.records) == found.records
+    late = await look_through(run, Filter(since_ms=story.clock()), limit=1000)
+    assert len(late.records) == 100
+    nothing = await look_through(run, Filter(prefix="nobody"), limit=1, most=500)
+    assert nothing == Found((), 500)
+    assert await look_through(run, Filter(JobState.FAILED), limit=1) == Found((), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("a", "a"),
+        ("a:7", "a"),
+        ("arn:aws:ecs:eu-west-1:123456789012:task-definition/a-b_c:7", "a-b_c"),
+    ],
+)
+def test_the_family_of_a_task_definition(name: str, family: str) -> None:
+    """In each of its three spellings."""
+    assert family_of(name) == family
+
+
+def test_an_attempt_of_an_earlier_version_stays_readable() -> None:
+    """Its line ends before the time of the launch."""
+    (old,) = attempts(b"task\tinstance\t5\t9\t1\texit code 1")
+    assert (old.started_at_ms, old.ended_at_ms, old.launched_at_ms) == (5, 9, None)
+    (new,) = attempts(b"task\t\t\t9\t\tlost\t3")
+    assert (new.started_at_ms, new.launched_at_ms, new.reason) == (None, 3, "lost")

@@ -27,6 +27,7 @@ local function bury(entry, reason, document)
     end
   end
   call('XADD', DEAD, '*', 'document', document, 'reason', reason, 'entry', entry, 'at', NOW_TEXT)
+  call('XTRIM', DEAD, 'MAXLEN', '~', DEAD_KEPT)
   call('XDEL', INBOX, entry)
   return 'X'
 end

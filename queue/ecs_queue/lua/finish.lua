@@ -12,12 +12,12 @@ local key = job_key(id)
 
 -- Redis takes nothing back when a script fails half-way, so everything is read and decided before
 -- the first write, and the task is forgotten last: whoever asks again starts from what is there.
-local job = call('HMGET', key, 's', 'c', 'm', 'e', 'f', 'i', 'h', 'z', 'u', 'B')
+local job = call('HMGET', key, 's', 'c', 'm', 'e', 'f', 'i', 'h', 'z', 'u', 'B', 'g')
 local from = job[1]
 
 local function history()
   local attempt = table.concat(
-    {task, job[8] or '', job[9] or '', NOW_TEXT, exit_code, reason}, '\t')
+    {task, job[8] or '', job[9] or '', NOW_TEXT, exit_code, reason, job[11] or ''}, '\t')
   local past = job[7] and job[7] .. '\n' .. attempt or attempt
   local _, breaks = string.gsub(past, '\n', '')
   if breaks >= ATTEMPTS_KEPT then

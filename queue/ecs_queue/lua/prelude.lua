@@ -1,6 +1,7 @@
 -- Stands in front of every script: the queue's keys, the time, and the steps that several share.
 --
--- ARGV: 1 key prefix, 2 now in ms ('' = the server's clock), 3 retention in s, 4 events kept.
+-- ARGV: 1 key prefix, 2 now in ms ('' = the server's clock), 3 retention in s, 4 events kept : ended
+-- jobs kept of each state : dead letters kept.
 -- A job lives in two keys: doc:<id> (its canonical document) and job:<id>, a hash of the following;
 -- payload:<id> and result:<id> are JSON that only its task and those who ask for it read.
 --   s state     o score in ready   t submitted ms   r runnable ms, if other than t
@@ -26,7 +27,8 @@ local IN = {
   SUCCEEDED = KEYS[15], FAILED = KEYS[16], CANCELLED = KEYS[17],
 }
 local TIMEOUTS, DUE, SUSPENDED, PAUSED = KEYS[18], KEYS[19], KEYS[20], KEYS[21]
-local PREFIX, RETENTION_S, EVENTS_KEPT = ARGV[1], ARGV[3], ARGV[4]
+local PREFIX, RETENTION_S = ARGV[1], ARGV[3]
+local EVENTS_KEPT, ENDED_KEPT, DEAD_KEPT = string.match(ARGV[4], '^(%d+):(%d+):(%d+)$')
 IN.PENDING = PREFIX .. 'in:PENDING'
 local UNTOLD, GRAPHS, ARRAYS = PREFIX .. 'untold', PREFIX .. 'graphs', PREFIX .. 'arrays'
 local GATHERED = PREFIX .. 'gathered'
@@ -217,6 +219,25 @@ local function depends_on(document)
   return ids
 end
 
+-- Ended jobs beyond the number that is kept go, the oldest first, and a few at each end of a job. One
+-- whose dependents are not all told yet stays.
+local FORGOTTEN_AT_ONCE = 20
+local function forget_oldest(state)
+  local over = call('ZCARD', IN[state]) - tonumber(ENDED_KEPT)
+  if over <= 0 then
+    return
+  end
+  for _, id in ipairs(call('ZRANGE', IN[state], 0, math.min(over, FORGOTTEN_AT_ONCE) - 1)) do
+    if call('EXISTS', after_key(id)) == 0 then
+      call('UNLINK', doc_key(id), job_key(id), payload_key(id), result_key(id), PREFIX .. 'why:' .. id)
+      for _, ended in ipairs({'SUCCEEDED', 'FAILED', 'CANCELLED'}) do
+        call('UNLINK', PREFIX .. 'bits:' .. ended .. ':' .. id)
+      end
+      call('ZREM', IN[state], id)
+    end
+  end
+end
+
 local tell_dependents, end_rest, child_ended, look_at, wake
 
 local function finish_job(id, from, to, reason, parent)
@@ -237,6 +258,7 @@ local function finish_job(id, from, to, reason, parent)
     call('EXPIRE', key, RETENTION_S)
     call('EXPIRE', doc_key(id), RETENTION_S)
     call('EXPIRE', payload_key(id), RETENTION_S)
+    forget_oldest(to)
   end
   call('EXPIRE', result_key(id), RETENTION_S)
   for _, on in ipairs(waited_for) do

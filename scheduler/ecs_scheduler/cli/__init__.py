@@ -49,6 +49,10 @@ COMMANDS = {
     "submit": ("ecs_scheduler.cli.submit:submit", SUBMIT),
     "jobs": ("ecs_scheduler.cli.jobs:jobs", "List jobs."),
     "job": ("ecs_scheduler.cli.jobs:job", "Show one job: state, reason, attempts."),
+    "logs": (
+        "ecs_scheduler.cli.task_logs:logs",
+        "Show what a job's task wrote to its logs.",
+    ),
     "cancel": ("ecs_scheduler.cli.steering:cancel", "Cancel jobs."),
     "suspend": ("ecs_scheduler.cli.steering:suspend", "Suspend jobs, or the whole queue."),
     "resume": ("ecs_scheduler.cli.steering:resume", "Resume what was suspended."),

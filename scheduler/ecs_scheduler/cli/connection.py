@@ -10,8 +10,11 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from ecs_queue.client import Queue
+from ecs_scheduler.config import Config
 from ecs_scheduler.config_sources import load_config
 from ecs_scheduler.queue_connection import open_queue
+
+_SETTINGS = frozenset(Config.model_fields)
 
 
 @Parameter(name="*")
@@ -28,13 +31,16 @@ class QueueFlags:
     output: Annotated[Literal["table", "json"], Parameter(name=["--output", "-o"])] = "table"
     """How to print what was asked for."""
 
+    def settings(self) -> Config:
+        """The settings, of which the flags come first. Raises ConfigurationError."""
+        given = vars(self).items()
+        flags = {name: value for name, value in given if name in _SETTINGS and value is not None}
+        return load_config(flags, os.environ, directory=Path.cwd(), file=self.config)
+
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Queue]:
         """The queue, reachable. Raises ConfigurationError or QueueUnreachable."""
-        given = {"redis_url": self.redis_url, "queue": self.queue}
-        flags = {name: value for name, value in given.items() if value is not None}
-        config = load_config(flags, os.environ, directory=Path.cwd(), file=self.config)
-        async with open_queue(config) as queue:
+        async with open_queue(self.settings()) as queue:
             yield queue
 
 

@@ -1,6 +1,7 @@
 """`ecs-scheduler jobs`, `job` and `wait`: single jobs and lists of them."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,10 +11,12 @@ from pydantic_core import from_json
 from ecs_queue import assignment
 from ecs_queue.client import Queue
 from ecs_queue.job import JobId
+from ecs_queue.listing import Filter, look_through
 from ecs_queue.payload import compact
-from ecs_queue.states import ArraySummary, JobRecord, JobState
+from ecs_queue.states import ArraySummary, JobRecord, JobState, TaskArn
 from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
 from ecs_scheduler.cli.failures import JOB_FAILED, OK, Failed, InvalidInput
+from ecs_scheduler.cli.job_flags import pairs
 from ecs_scheduler.cli.output import (
     one_line,
     print_json,
@@ -22,16 +25,50 @@ from ecs_scheduler.cli.output import (
     report,
     time_shown,
 )
-from ecs_scheduler.web.presentation import record_as_json
+from ecs_scheduler.clock import SystemClock
+from ecs_scheduler.web.presentation import record_as_json, since_ms
 
 POLL_S = 0.5
 
 Limit = Annotated[int, Parameter(name=["--limit", "-n"], validator=Number(gte=1, lte=10_000))]
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class FilterFlags:
+    """Which jobs; all that is given has to hold."""
+
+    state: JobState | None = None
+    """Only jobs in this state."""
+    share: str | None = None
+    """Only jobs of this share."""
+    prefix: str = ""
+    """Only jobs whose id begins so."""
+    family: str | None = None
+    """Only jobs of this task definition family."""
+    tag: Annotated[tuple[str, ...], Parameter(show_default=False)] = ()
+    """Only jobs with this tag KEY=VALUE; repeated, all have to match."""
+    since: str | None = None
+    """Only jobs submitted since: ISO 8601 such as 2026-11-26T06:00:00Z, or 90s, 30m, 2h, 7d ago."""
+
+    def filter(self, now_ms: int) -> Filter:
+        """The same for the queue. Raises InvalidInput."""
+        return Filter(
+            state=self.state,
+            share=self.share,
+            prefix=self.prefix,
+            family=self.family,
+            tags=pairs("--tag", self.tag),
+            since_ms=None if self.since is None else since_ms(self.since, now_ms),
+        )
+
+
+ANY_JOB = FilterFlags()
+
+
 async def jobs(
     *,
-    state: JobState | None = None,
+    wanted: FilterFlags = ANY_JOB,
     limit: Limit = 50,
     offset: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     queue: QueueFlags = DEFAULT_QUEUE,
@@ -39,13 +76,14 @@ async def jobs(
     """List jobs: running ones first, then those waiting in order, then the ended ones.
 
     Args:
-        state: Only jobs in this state.
+        wanted: Which jobs.
         limit: Most jobs to list.
-        offset: Jobs to leave out at the beginning.
+        offset: Jobs not to look at, at the beginning.
         queue: The queue.
     """
+    which = wanted.filter(SystemClock().now_ms())
     async with queue.connected() as client:
-        records = await client.jobs(state, limit=limit, offset=offset)
+        records = (await look_through(client.run, which, limit=limit, offset=offset)).records
         counts = await client.counts()
         paused = await client.steering.paused()
     if queue.output == "json":
@@ -177,14 +215,31 @@ def _show(record: JobRecord, payload: str) -> None:
     if not record.attempts:
         return
     print_lines(["", "past attempts:"])
+    first = min(tasks_of(record), default=1)
     rows = [
         (
+            str(number),
+            time_shown(each.launched_at_ms),
             time_shown(each.started_at_ms),
             time_shown(each.ended_at_ms),
             "-" if each.exit_code is None else str(each.exit_code),
+            _short(each.instance_arn),
             each.task_arn or "-",
             each.reason,
         )
-        for each in record.attempts
+        for number, each in enumerate(record.attempts, first)
     ]
-    print_table(("STARTED", "ENDED", "EXIT", "TASK", "REASON"), rows)
+    print_table(("NO", "LAUNCHED", "STARTED", "ENDED", "EXIT", "INSTANCE", "TASK", "REASON"), rows)
+
+
+def tasks_of(record: JobRecord) -> dict[int, TaskArn]:
+    """The tasks by their number, from 1; of long histories the first ones are gone."""
+    tasks = [each.task_arn for each in record.attempts if each.task_arn is not None]
+    if record.task_arn is not None and record.task_arn not in tasks:
+        tasks.append(record.task_arn)
+    first = max(1, record.launches - len(tasks) + 1)
+    return dict(enumerate(tasks, first))
+
+
+def _short(arn: str | None) -> str:
+    return "-" if arn is None else arn.rpartition("/")[2]

@@ -29,11 +29,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One container of a task; `exit_code` is None when it never started."""
+    """One container of a task; `exit_code` is None when it never started.
+
+    `runtime_id` is Docker's.
+    """
 
     name: str
     exit_code: int | None
     reason: str
+    runtime_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,10 @@ def parse_task(raw: TaskTypeDef) -> Task:
 
 def _parse_container(raw: ContainerTypeDef) -> Container:
     return Container(
-        name=raw.get("name", ""), exit_code=raw.get("exitCode"), reason=raw.get("reason", "")
+        name=raw.get("name", ""),
+        exit_code=raw.get("exitCode"),
+        reason=raw.get("reason", ""),
+        runtime_id=raw.get("runtimeId", ""),
     )
 
 

@@ -21,6 +21,7 @@ from ecs_queue import assignment, contract
 from ecs_queue.document import parse_job, read_json
 from ecs_queue.errors import InvalidGraph, InvalidJob, QueueError, QueueUnreachable, UnknownJob
 from ecs_queue.job import MAX_SENT_BYTES, Job, JobId
+from ecs_queue.listing import look_through
 from ecs_queue.script import Command
 from ecs_queue.states import (
     Accepted,
@@ -39,6 +40,7 @@ from ecs_queue.steering import Steering
 from ecs_scheduler.metrics import CONTENT_TYPE, Metrics
 from ecs_scheduler.passes.status import ServiceStatus
 from ecs_scheduler.web.body import BODY_TIMEOUT_S, BodyTooLarge, BodyTooSlow, bounded, in_time
+from ecs_scheduler.web.listing import listing_of
 from ecs_scheduler.web.presentation import outcome_name, record_as_json
 from ecs_scheduler.web.steering import steering_router
 from ecs_scheduler.web.tasks import tasks_router
@@ -47,6 +49,7 @@ T = TypeVar("T")
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_JOBS = 10_000
+MOST_LOOKED_AT = 20_000
 """Limits of one POST /v1/jobs; larger loads go through several requests, or `submit --file`."""
 
 PING_TIMEOUT_S = 2.0
@@ -228,6 +231,22 @@ async def submit(request: Request, backend: FromBackend) -> Response:
         outcomes = await backend.queue.submit([parse_job(body, backend.new_id())])
         content = _submission_as_json(outcomes[0])
     return JSONResponse(content, _status_of(outcomes))
+
+
+@router.get("/v1/jobs")
+async def jobs(request: Request, backend: FromBackend) -> Response:
+    """Jobs, in the order of the queue: ?state= share= prefix= family= tag=KEY=VALUE since= limit=
+    offset=. Looks at 20,000 jobs at most; `go_on_at` is the offset to look further from.
+    """
+    wanted, limit, offset = listing_of(request.query_params, backend.status().at_ms)
+    found = await look_through(
+        backend.queue.run, wanted, limit=limit, offset=offset, most=MOST_LOOKED_AT
+    )
+    content = {
+        "jobs": [record_as_json(each) for each in found.records],
+        "go_on_at": found.go_on_at,
+    }
+    return Response(to_json(content), media_type="application/json")
 
 
 @router.get("/v1/jobs/{job_id:path}")

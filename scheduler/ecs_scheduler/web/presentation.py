@@ -1,15 +1,19 @@
 """Records of the queue as plain JSON values, the same for the HTTP side and for `-o json`."""
 
+import re
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from ecs_queue.errors import InvalidJob
 from ecs_queue.letters import DeadLetter
 from ecs_queue.states import Accepted, Circular, Conflict, Duplicate, Event, JobRecord, Submission
+from ecs_queue.timing import Moment
 
 _RECORD = TypeAdapter(JobRecord)
 _DEAD_LETTER = TypeAdapter(DeadLetter)
 _EVENT = TypeAdapter(Event)
+_MOMENT: TypeAdapter[int] = TypeAdapter(Moment)
 
 
 def record_as_json(record: JobRecord) -> dict[str, Any]:
@@ -19,6 +23,23 @@ def record_as_json(record: JobRecord) -> dict[str, Any]:
         mode="json", by_alias=True, exclude_defaults=True, exclude={"payload_digest"}
     )
     return {"id": record.job.id, "state": record.state.value} | values | {"job": document}
+
+
+_BEFORE = re.compile(r"^(\d{1,9})([smhd])$")
+_UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def since_ms(given: str, now_ms: int) -> int:
+    """A moment, or how long ago it was, in ms since the epoch. Raises InvalidJob."""
+    if found := _BEFORE.match(given):
+        return now_ms - int(found[1]) * _UNITS_MS[found[2]]
+    try:
+        return _MOMENT.validate_python(int(given) if given.isdecimal() else given) * 1000
+    except ValidationError:
+        raise InvalidJob(
+            f'since: "{given}" is neither a moment such as 2026-11-26T06:00:00Z nor a time before '
+            "now such as 90s, 30m, 2h or 7d"
+        ) from None
 
 
 def dead_letter_as_json(letter: DeadLetter) -> dict[str, Any]:
