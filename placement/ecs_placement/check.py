@@ -6,46 +6,22 @@ the plan is sound.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecs_placement.check_backfill import Held, delayed
 from ecs_placement.columns import Columns
-from ecs_placement.plan import Decision, Plan, Reject, Start, Wait
+from ecs_placement.plan import NOTHING_RESERVED, Decision, Plan, Reject, Reserving, Start, Wait
 from ecs_placement.policy import DEFAULT_POLICY, Policy, SkewLimit
 from ecs_placement.query import parse
 from ecs_placement.request import DIMENSIONS, Gang, Shape, TaskRequest
 from ecs_placement.snapshot import Availability, Instance, Snapshot
+from ecs_placement.violations import Broken, Violation
 
-
-class Broken(StrEnum):
-    """Which invariant does not hold."""
-
-    NOT_ONCE = "a request is not decided exactly once"
-    UNKNOWN_INSTANCE = "a start names an instance that is not in the snapshot"
-    UNAVAILABLE = "a start on an instance that takes no tasks"
-    ATTRIBUTE = "a start on an instance without a required attribute"
-    MEMBER_OF = "a start on an instance outside a memberOf expression"
-    DISTINCT = "a start beside a task of its group, though instances are to be distinct"
-    OVERCOMMIT = "more is started on an instance than it has room for"
-    PORT = "a host port is taken twice"
-    SKEW = "more of a group is started in one place than the policy's skew limit allows"
-    INVERTED = "a request waits for room that a request of lower priority, or none, takes"
-    GANG_SPLIT = "some members of a gang start and others do not"
-    WRONG_REJECT = "a request is rejected although an empty instance could take it"
-    WRONG_WAIT = "a request waits although no instance could ever take it"
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One invariant broken by one request or on one instance; `about` is its id."""
-
-    kind: Broken
-    about: str
-    detail: str = ""
+__all__ = ["Broken", "Violation", "check"]
 
 
 def check(
@@ -53,9 +29,11 @@ def check(
     requests: Sequence[TaskRequest],
     snapshot: Snapshot,
     policy: Policy = DEFAULT_POLICY,
+    *,
+    reserving: Reserving = NOTHING_RESERVED,
 ) -> tuple[Violation, ...]:
     """Every violation of the placement invariants, in a stable order; of the policy, its skew
-    limits matter.
+    limits matter. `reserving` as given to `place`.
     """
     found = list(_not_once(plan, requests))
     if found:
@@ -76,8 +54,10 @@ def check(
     found += _ports_twice(known, snapshot)
     found += _gangs_split(decided)
     found += _wrongly_unplaced(decided, snapshot)
-    found += _inverted(_unlimited(decided, policy), known, snapshot)
+    held = Held.of(plan, requests)
+    found += _inverted(_unlimited(decided, policy), known, snapshot, held)
     found += _skewed(known, snapshot, policy)
+    found += delayed(held, known, snapshot, reserving)
     return tuple(found)
 
 
@@ -232,41 +212,32 @@ def _ever(shape: Shape, snapshot: Snapshot) -> bool:
 
 
 def _inverted(
-    decided: list[tuple[TaskRequest, Decision]], started: _Started, snapshot: Snapshot
+    decided: list[tuple[TaskRequest, Decision]],
+    started: _Started,
+    snapshot: Snapshot,
+    held: Held,
 ) -> Iterator[Violation]:
-    """A waiting request must not fit beside what was started at its own priority and above, nor a
-    gang of equal members whole. A gang counts at the lowest priority of its members.
+    """A waiting request must not fit beside what was started or reserved at its own priority and
+    above, nor a gang of equal members whole. A gang counts at the lowest priority of its members.
 
     Expressions about task groups change as tasks are placed: such requests are left out.
     """
-    lowest = _lowest(request for request, _ in decided)
-    waiting = _waiting(decided, lowest)
+    lowest = held.lowest
+    waiting = _waiting([each for each in decided if each[0].id not in held.ids], lowest)
     for priority in sorted({priority for priority, _, _ in waiting}, reverse=True):
-        above = [(r, row) for r, row in started if _level(r, lowest) >= priority]
+        above = [(r, row) for r, row in started if held.level(r) >= priority]
         beside = _Beside(
             snapshot,
-            snapshot.free - _used(above, len(snapshot)),
+            snapshot.free - _used(above, len(snapshot)) - held.asked(snapshot, priority),
             {(row, port) for request, row in above for port in _ports(request.shape)},
             _groups(above, snapshot),
+            held.closed(snapshot, priority),
         )
         for (level, shape, size), about in waiting.items():
             rows = beside.first_fits(shape, size) if level == priority else None
             if rows is not None:
                 on = ", ".join(snapshot.instances[row].id for row in rows)
                 yield Violation(Broken.INVERTED, about, f"fits on {on}")
-
-
-def _lowest(requests: Iterable[TaskRequest]) -> dict[Gang, int]:
-    lowest: dict[Gang, int] = {}
-    for request in requests:
-        if request.gang is not None:
-            before = lowest.get(request.gang, request.priority)
-            lowest[request.gang] = min(before, request.priority)
-    return lowest
-
-
-def _level(request: TaskRequest, lowest: dict[Gang, int]) -> int:
-    return request.priority if request.gang is None else lowest[request.gang]
 
 
 def _waiting(
@@ -298,6 +269,7 @@ class _Beside:
     free: NDArray[np.int64]
     ports: set[tuple[int, tuple[str, int]]]
     groups: Counter[tuple[int, str]]
+    closed: frozenset[int]
 
     def first_fits(self, shape: Shape, size: int) -> list[int] | None:
         """The first rows that could together take `size` more tasks of the shape."""
@@ -307,7 +279,8 @@ class _Beside:
         for row in np.flatnonzero(roomy & _member_of(shape, self.snapshot)).tolist():
             instance = self.snapshot.instances[row]
             if (
-                instance.availability is Availability.PLACEABLE
+                row not in self.closed
+                and instance.availability is Availability.PLACEABLE
                 and _has_attributes(shape, instance)
                 and not (shape.distinct_instance and self.groups[row, shape.group or ""])
                 and not any(self._taken(row, port) for port in _ports(shape))

@@ -1,6 +1,6 @@
 """A decision in one sentence for a person. Pure and cheap: callers keep the sentence per shape."""
 
-from ecs_placement.plan import Decision, GangWait, Reason, Reject, Start, Tally, Wait
+from ecs_placement.plan import Decision, GangWait, Reason, Reject, Reservation, Start, Tally, Wait
 from ecs_placement.request import Shape
 from ecs_placement.snapshot import Snapshot
 
@@ -15,6 +15,7 @@ _STATE = {
     Reason.AGENT: "with a disconnected agent",
     Reason.DRAINING: "draining or not active",
     Reason.AVOIDED: "set aside for a while",
+    Reason.RESERVED: "kept for another request",
 }
 
 
@@ -29,11 +30,17 @@ def sentence(decision: Decision, shape: Shape, snapshot: Snapshot | None = None)
         return f"starts on {decision.instance_id}, then {decision.score:.0%} full"
     if isinstance(decision, Reject):
         return _rejected(decision, shape)
+    kept = "" if decision.reservation is None else _kept(decision.reservation)
     if decision.gang is not None and (snapshot is None or len(snapshot)):
-        return _gang_waits(decision.gang, _no_room(decision, shape, snapshot))
+        return _gang_waits(decision.gang, _no_room(decision, shape, snapshot)) + kept
     if not decision.reasons:
         return _unexplained(snapshot)
-    return _no_room(decision, shape, snapshot)
+    return _no_room(decision, shape, snapshot) + kept
+
+
+def _kept(reservation: Reservation) -> str:
+    name = (reservation.instance_id or "").rpartition("/")[2]
+    return f"; room is kept for it on {name}"
 
 
 def _no_room(decision: Wait, shape: Shape, snapshot: Snapshot | None) -> str:

@@ -4,6 +4,8 @@ the others may not.
 Masks of attributes and ports are computed once per distinct requirement and kept for the batch.
 """
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +36,15 @@ def ports_of(shape: Shape) -> list[Port]:
     return sorted(tcp + [("udp", port) for port in shape.ports_udp])
 
 
+class Barrier(Protocol):
+    """A row that some shapes must keep off, for the sake of another request."""
+
+    row: int
+
+    def bars(self, shape: Shape) -> bool:
+        """Whether the shape must keep off."""
+
+
 class Constraints:
     """The masks of one snapshot; `occupy` keeps the port masks true while a batch is
     packed.
@@ -45,6 +56,7 @@ class Constraints:
         self._attributes: dict[Attribute, Bools] = {}
         self._queries: dict[str, Bools] = {}
         self._port_taken: dict[Port, Bools] = {}
+        self.barriers: list[Barrier] = []
 
     def attributes(self, shape: Shape) -> Bools | None:
         """bool[n]: rows that have every required attribute; None when none is required."""
@@ -136,6 +148,7 @@ class Constraints:
             self.ports_free(shape),
             self.member_of(shape),
             self.apart(shape),
+            self._unbarred(shape),
         ):
             if allowed is not None:
                 mask = mask & allowed
@@ -149,6 +162,14 @@ class Constraints:
         for allowed in (self.attributes(shape), self.member_of(shape, ever=True)):
             if allowed is not None:
                 mask = mask & allowed
+        return mask
+
+    def _unbarred(self, shape: Shape) -> Bools | None:
+        barred = [barrier.row for barrier in self.barriers if barrier.bars(shape)]
+        if not barred:
+            return None
+        mask = np.ones(len(self._snapshot), dtype=np.bool_)
+        mask[barred] = False
         return mask
 
     def ever(self, shape: Shape) -> Bools:

@@ -4,7 +4,7 @@ or not at all.
 Also where a batch is validated, since each distinct shape is looked at once here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ecs_placement.errors import InvalidRequest
 from ecs_placement.feasible import ports_of
 from ecs_placement.query import parse
-from ecs_placement.request import DIMENSIONS, Gang, GangId, Shape, TaskRequest
+from ecs_placement.request import DIMENSIONS, Gang, GangId, RequestId, Shape, TaskRequest
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -25,11 +25,12 @@ _LARGEST = 2**62
 @dataclass(frozen=True, slots=True)
 class Group:
     """Requests of one shape and priority: `members` are positions in the batch, in the order they
-    are served.
+    are served. Room is reserved for those that find none, if `reserve`.
     """
 
     shape: Shape
     members: Ints
+    reserve: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Team:
 
     gang: Gang
     groups: tuple[Group, ...]
+    reserve: bool = False
 
     @property
     def present(self) -> int:
@@ -45,8 +47,13 @@ class Team:
         return sum(group.members.size for group in self.groups)
 
 
-def grouped(requests: Sequence[TaskRequest], weights: Floats) -> list[Group | Team]:
-    """The groups and teams in the order they are packed; raises InvalidRequest."""
+def grouped(
+    requests: Sequence[TaskRequest], weights: Floats, reserved: Collection[RequestId] = ()
+) -> list[Group | Team]:
+    """The groups and teams in the order they are packed; raises InvalidRequest.
+
+    Within a priority the `reserved` come first, then the larger, then the earlier.
+    """
     if len({request.id for request in requests}) != len(requests):
         raise InvalidRequest(f"requests: id {_repeated(requests)!r} is given more than once")
     shapes, shape_of = _interned(requests)
@@ -54,20 +61,26 @@ def grouped(requests: Sequence[TaskRequest], weights: Floats) -> list[Group | Te
     order = np.array([request.order for request in requests], dtype=np.int64)
     serve = np.lexsort((order, shape_of, -priority))
     ganged = np.array([request.gang is not None for request in requests], dtype=np.bool_)
-    if ganged.any():
-        serve = serve[~ganged[serve]]
+    alone = np.array([request.id in reserved for request in requests], dtype=np.bool_) & ~ganged
+    if ganged.any() or alone.any():
+        serve = serve[~(ganged | alone)[serve]]
     sizes = {shape: weighted(shape.demand, weights) for shape in shapes}
     turns: list[tuple[tuple[object, ...], Group | Team]] = []
     for members in np.split(serve, _starts(shape_of[serve], priority[serve])):
         if members.size:
             served = _ties_by_id(members, order, requests)
             group = Group(shapes[int(shape_of[members[0]])], served)
-            rank = (-priority[served[0]], -sizes[group.shape], order[served[0]])
+            rank = (-priority[served[0]], True, -sizes[group.shape], order[served[0]])
             turns.append(((*rank, 0, _content(group.shape)), group))
+    for position in np.flatnonzero(alone).tolist():
+        group = Group(shapes[shape_of[position]], np.array([position]), reserve=True)
+        rank = (-priority[position], False, -sizes[group.shape], order[position])
+        turns.append(((*rank, 2, requests[position].id), group))
     for gang, positions in _gangs(requests, np.flatnonzero(ganged)):
-        team = Team(gang, _by_shape(positions, requests, sizes))
+        reserve = any(requests[position].id in reserved for position in positions.tolist())
+        team = Team(gang, _by_shape(positions, requests, sizes), reserve)
         size = sum(sizes[group.shape] * group.members.size for group in team.groups)
-        rank = (-priority[positions].min(), -size, order[positions].min())
+        rank = (-priority[positions].min(), not reserve, -size, order[positions].min())
         turns.append(((*rank, 1, gang.id), team))
     return [unit for _, unit in sorted(turns, key=lambda turn: turn[0])]
 

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     AGENT = "AGENT"  # the agent is disconnected
     DRAINING = "DRAINING"  # or any other status but ACTIVE
     AVOIDED = "AVOIDED"  # set aside by the service for a while
+    RESERVED = "RESERVED"  # there is room, but it is kept for another request
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,39 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Reservation:
+    """Room on one instance that is kept for a request; `by_s` is when it will be whole at the
+    latest, None where that hangs on tasks whose ends are unknown.
+
+    What a plan answers is what the next call of `place` is given: the room stays where it is.
+    Without an instance it asks for room to be kept.
+    """
+
+    request_id: RequestId
+    instance_id: InstanceId | None = None
+    by_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reserving:
+    """For which requests room is kept when they find none, in the clock whose time is `now_s`.
+
+    Give the reservations that the last plan answered, so that room stays where it is kept.
+    """
+
+    reservations: tuple[Reservation, ...] = ()
+    now_s: float = 0.0
+
+    @property
+    def ids(self) -> frozenset[RequestId]:
+        """The requests."""
+        return frozenset(each.request_id for each in self.reservations)
+
+
+NOTHING_RESERVED = Reserving()
+
+
+@dataclass(frozen=True, slots=True)
 class GangWait:
     """Of `size` members `present` were in the batch; `fit` of them had room at the same time."""
 
@@ -64,12 +98,14 @@ class Wait:
     instances at all.
 
     With `gang` set, it is the gang that waits: the reasons are those of the request's shape beside
-    the members that had room, and there are none if all members of its shape had.
+    the members that had room, and there are none if all members of its shape had. `reservation` is
+    the room that is kept for the request.
     """
 
     request_id: RequestId
     reasons: tuple[Tally, ...]
     gang: GangWait | None = None
+    reservation: Reservation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +124,9 @@ Decision = Start | Wait | Reject
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One Decision per request, in the order the requests were given."""
+    """One Decision per request, in the order the requests were given, and the room kept for those
+    of the waiting that had to be reserved for.
+    """
 
     decisions: tuple[Decision, ...]
+    reservations: tuple[Reservation, ...] = ()

@@ -63,10 +63,14 @@ class Gang:
 
 @dataclass(frozen=True, slots=True)
 class TaskRequest:
-    """One task to place; higher `priority` first, then lower `order` (the order of submission)."""
+    """One task to place; higher `priority` first, then lower `order` (the order of submission).
+
+    `lasts_s` is how long after its start it will have ended at the latest; None: nobody knows.
+    """
 
     id: RequestId
     shape: Shape
     priority: int = 0
     order: int = field(default=0)
     gang: Gang | None = None
+    lasts_s: int | None = None

@@ -133,6 +133,11 @@ class Room:
             self.penalty[filled.rows] = 0.0
         self.score[filled.rows] = self._scores(filled.rows)
 
+    def show(self, row: int, free: Ints) -> None:
+        """Set what is free on one row, int64[d]."""
+        self.free[:, row] = free
+        self.score[row] = self._scores(np.array([row]))[0]
+
     def release(self, filled: Filled, demand: tuple[int, ...]) -> None:
         """Give the room of `filled` back; what opening a row cost stays paid."""
         for asked, free in zip(demand, self.free, strict=True):

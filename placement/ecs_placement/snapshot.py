@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecs_placement.errors import InvalidSnapshot
-from ecs_placement.request import DIMENSIONS
+from ecs_placement.request import DIMENSIONS, Shape
 
 InstanceId = NewType("InstanceId", str)
+TaskId = NewType("TaskId", str)
 
 _LARGEST = 2**62  # differences of two stay within int64
 
@@ -46,12 +47,27 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningTask:
+    """A task that holds room on an instance.
+
+    `ends_at_s` is when it will have ended at the latest, on the clock of `place`'s `now_s`; None:
+    nobody knows, so nobody counts on it.
+    """
+
+    id: TaskId
+    shape: Shape
+    priority: int = 0
+    ends_at_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
     """One container instance as the service sees it; resource vectors are in the order of
     DIMENSIONS.
 
     `free` is what is registered less everything running or promised. It may be negative when ECS
-    over-subscribed. Host ports that are in use are listed; all others are free.
+    over-subscribed. Host ports that are in use are listed; all others are free. `running` lists the
+    tasks of which more is known than the room they take; others may run there too.
     """
 
     id: InstanceId
@@ -62,6 +78,7 @@ class Instance:
     attributes: Mapping[str, str | None] = field(default_factory=dict)
     availability: Availability = Availability.PLACEABLE
     facts: Facts = field(default_factory=Facts)
+    running: tuple[RunningTask, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
