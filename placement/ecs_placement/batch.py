@@ -145,8 +145,7 @@ def _packed_better(packed: Sequence[tuple[Group, Filled]], work: Work, effort: _
         for number, filled in fills.items():
             put(groups[number], filled, work)
         for number in every.tolist():
-            if number not in fills:
-                fills[number] = place_group(groups[number], work)
+            fills[number] = _filled_up(groups[number], fills.get(number), work)
         thorough = [fills[number] for number in every.tolist()]
         merit = competing.merit(every, counts, thorough)
         better = merit < competing.merit(every, counts, fast)
@@ -157,6 +156,20 @@ def _packed_better(packed: Sequence[tuple[Group, Filled]], work: Work, effort: _
             put(group, filled, work)
         work.placed.rows[:], work.placed.scores[:] = kept
     return better
+
+
+def _filled_up(group: Group, filled: Filled | None, work: Work) -> Filled:
+    """Start those of the group that are left wherever there is room still."""
+    if filled is None:
+        return place_group(group, work)
+    left = Group(group.shape, group.members[filled.placed :])
+    more = place_group(left, work) if left.members.size else filled
+    if more is filled or not more.placed:
+        return filled
+    rows, at = np.unique(np.concatenate([filled.rows, more.rows]), return_inverse=True)
+    counts = np.zeros(rows.size, dtype=np.int64)
+    np.add.at(counts, at, np.concatenate([filled.counts, more.counts]))
+    return Filled(rows, counts)
 
 
 class _Unplaced:
