@@ -212,4 +212,4 @@ def test_gangs_keep_their_contract_on_valkey(valkey: EmbeddedValkey) -> None:
     class OnValkey(GangMachine):
         url = valkey.url
 
-    run_state_machine_as_test(OnValkey, settings=played(examples=100, steps=60))
+    run_state_machine_as_test(OnValkey, settings=played(examples=20, steps=50))

@@ -19,7 +19,7 @@ def window(*jobs: Held, size: int = 100) -> Window:
 
 
 def lane_of(shape: Shape) -> Lane:
-    return (shape, "default", "batch")
+    return Lane(shape, "default", "batch")
 
 
 def ids(held_jobs: Iterable[Held]) -> list[str]:

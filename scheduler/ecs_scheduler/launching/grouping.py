@@ -46,7 +46,8 @@ def regrouped(
     """The plan, with large groups of equal jobs spread so that `calls` calls start more of them.
 
     Unchanged where every Start can be made within `calls`, or where calls are full already. Jobs
-    with host ports or distinct instances are spread by themselves and left alone.
+    with host ports or distinct instances are spread by themselves and left alone. Gangs are, too:
+    they start whole.
     """
     snapshot, policy = again
     by_id = {request.id: request for request in requests}
@@ -61,8 +62,8 @@ def regrouped(
     largest = sorted(groups.values(), key=len, reverse=True)[:REGROUPED_AT_ONCE]
     for group in largest:
         before = piles[signature_of(group[0])]
-        shape = by_id[group[0]].shape
-        uneven = len(before) < MAX_TASKS_PER_CALL < len(group)
+        shape, gang = by_id[group[0]].shape, by_id[group[0]].gang
+        uneven = len(before) < MAX_TASKS_PER_CALL < len(group) and gang is None
         if not uneven or shape.ports_tcp or shape.ports_udp or shape.distinct_instance:
             continue
         first = [by_id[each] for each in group[: MAX_TASKS_PER_CALL * calls]]

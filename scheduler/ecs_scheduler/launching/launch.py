@@ -51,6 +51,11 @@ class Launch:
         """The ECS operation."""
         return "StartTask" if self.target is None else "RunTask"
 
+    @property
+    def gang(self) -> str:
+        """The gang whose members these are; empty where each starts by itself."""
+        return self.slots[0].held.gang
+
     def only(self, job_ids: Collection[JobId]) -> Launch:
         """The same launch without the jobs that are not among these."""
         return replace(self, slots=tuple(slot for slot in self.slots if slot.job_id in job_ids))

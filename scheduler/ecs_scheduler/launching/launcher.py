@@ -90,6 +90,7 @@ class Launcher:
         self._running: dict[asyncio.Task[None], tuple[LaunchToken, frozenset[JobId]]] = {}
         self._unpaid: set[LaunchToken] = set()
         self.introduction = Introduction(around.queue, around.config.worker_url)
+        self._connections = asyncio.Semaphore(MOST_IN_FLIGHT)
         self.record = LaunchRecord()
 
     @property
@@ -102,6 +103,12 @@ class Launcher:
         return max(0, min(affordable, MOST_IN_FLIGHT - len(self._running)))
 
     @property
+    def most_at_once(self) -> int:
+        """What `capacity` comes to when nothing is under way and the budget is full."""
+        budget = self._around.ecs.budget
+        return max(1, min(budget.modify.burst - budget.STOP_RESERVE, MOST_IN_FLIGHT))
+
+    @property
     def in_flight(self) -> frozenset[LaunchToken]:
         """Tokens of calls that have not ended; the reconciler leaves them alone."""
         return frozenset(token for token, _ in self._running.values())
@@ -112,11 +119,11 @@ class Launcher:
         return frozenset(job_id for _, jobs in self._running.values() for job_id in jobs)
 
     def start(self, launch: Launch) -> None:
-        """Promise the room and launch in the background."""
+        """Promise the room and launch in the background, as soon as there is a token for it."""
         token = LaunchToken(self._around.queue.new_token())
         self._promise(launch)
         self._unpaid.add(token)
-        task = asyncio.create_task(self._launch(launch, token), name=f"launch {token}")
+        task = asyncio.create_task(self._in_turn(launch, token), name=f"launch {token}")
         self._running[task] = token, frozenset(slot.job_id for slot in launch.slots)
         task.add_done_callback(self._ended)
 
@@ -143,6 +150,11 @@ class Launcher:
             log.error(
                 "launch broke off; the reconciler will settle it", token=token, exc_info=error
             )
+
+    async def _in_turn(self, launch: Launch, token: LaunchToken) -> None:
+        """A large gang has more calls than connections."""
+        async with self._connections:
+            await self._launch(launch, token)
 
     async def _launch(self, launch: Launch, token: LaunchToken) -> None:
         around = self._around

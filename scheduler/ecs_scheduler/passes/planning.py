@@ -4,8 +4,9 @@ their fallback. No I/O.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ecs_placement.explain import sentence
@@ -17,6 +18,7 @@ from ecs_scheduler.cluster.model import not_refused
 from ecs_scheduler.ecs.client import RunTarget
 from ecs_scheduler.launching.launch import Launch, Slot
 from ecs_scheduler.launching.launch_signature import MAX_TASKS_PER_CALL, LaunchSignature, batches
+from ecs_scheduler.passes.window import requests_of
 from ecs_scheduler.sharing.fairness import Waiting, rank
 from ecs_scheduler.sharing.usage import demand_of
 
@@ -73,19 +75,36 @@ def fair_order(
     shares: Mapping[str, Sequence[Held]], cluster: Cluster, rules: Rules
 ) -> list[TaskRequest]:
     """Requests in fair order; jobs that a quota holds back are told so, and are not among them."""
-    waiting = {
-        share: [Waiting(held, demand_of(held), held.definition.family) for held in members]
-        for share, members in shares.items()
-    }
-    ranked = rank(waiting, cluster, rules)
-    for held, reason in ranked.held_back:
-        held.kind, held.reason, held.rejected_since = SHARE, reason, None
-    for turn, held in enumerate(ranked.order):
-        held.turn = turn
-    return [
-        TaskRequest(id=RequestId(held.job_id), shape=held.shape, order=held.turn)
-        for held in ranked.order
-    ]
+    ranked = rank({share: _units(members) for share, members in shares.items()}, cluster, rules)
+    for unit, reason in ranked.held_back:
+        for held in unit:
+            held.kind, held.reason, held.rejected_since = SHARE, reason, None
+    requests: list[TaskRequest] = []
+    for turn, unit in enumerate(ranked.order):
+        for held in unit:
+            held.turn = turn
+        if unit[0].gang:
+            requests += requests_of(unit, 0, turn)
+        else:
+            requests.append(TaskRequest(RequestId(unit[0].job_id), unit[0].shape, order=turn))
+    return requests
+
+
+def _units(members: Sequence[Held]) -> list[Waiting[tuple[Held, ...]]]:
+    """What is counted and held back as one: a job, or a gang at its foremost member's place."""
+    units: list[Waiting[tuple[Held, ...]]] = []
+    gangs: defaultdict[str, list[Held]] = defaultdict(list)
+    for held in members:
+        if held.gang:
+            gangs[held.gang].append(held)
+    for held in members:
+        if not held.gang:
+            units.append(Waiting((held,), demand_of(held), held.definition.family))
+        elif gang := gangs.pop(held.gang, None):
+            cpu, memory, gpus = (sum(each) for each in zip(*map(demand_of, gang), strict=True))
+            families = Counter(each.definition.family for each in gang)
+            units.append(Waiting(tuple(gang), (cpu, memory, gpus), tasks_by_family=families))
+    return units
 
 
 def search_s(requests: int, config: Config) -> float:
@@ -131,14 +150,39 @@ def _kind(decision: Wait | Reject) -> str:
 
 
 def _start_task_launches(placed: Iterable[Slot]) -> list[Launch]:
-    """Launches by priority first; among equals those that start more tasks for their token."""
-    groups: defaultdict[LaunchSignature, list[Slot]] = defaultdict(list)
+    """Launches by priority first; among equals those that start more tasks for their token. Those
+    of a gang are together, in the place of the first of them.
+    """
+    groups: defaultdict[tuple[str, LaunchSignature], list[Slot]] = defaultdict(list)
     for slot in placed:
-        groups[slot.held.signature].append(slot)
-    launches = [
-        launch for signature, slots in groups.items() for launch in _calls(signature, slots)
-    ]
-    return sorted(launches, key=_urgency)
+        groups[slot.held.gang, slot.held.signature].append(slot)
+    units: defaultdict[str, list[Launch]] = defaultdict(list)
+    alone: list[list[Launch]] = []
+    for (gang, signature), slots in groups.items():
+        if gang:
+            units[gang].extend(_calls(signature, slots))
+        else:
+            alone.extend([call] for call in _calls(signature, slots))
+    in_order = sorted([*units.values(), *alone], key=lambda unit: min(map(_urgency, unit)))
+    return [launch for unit in in_order for launch in unit]
+
+
+def affordable(launches: Sequence[Launch], calls: int, most: int) -> int:
+    """How many of these, from the first on, can be made with so many calls.
+
+    The calls of a gang are made at once. Where there are too few for the gang that comes next,
+    those that there are stay unspent, so that they add up; `most` is what they can add up to.
+    """
+    made = 0
+    for gang, unit in groupby(launches, lambda launch: launch.gang):
+        wanted = len(list(unit))
+        if gang and min(wanted, most) > calls:
+            break
+        fit = wanted if gang else min(wanted, calls)
+        made, calls = made + fit, max(0, calls - fit)
+        if fit < wanted:
+            break
+    return made
 
 
 def _calls(signature: LaunchSignature, slots: Sequence[Slot]) -> Iterable[Launch]:
@@ -179,8 +223,8 @@ def fallback_launches(
     """
     groups: defaultdict[tuple[LaunchSignature, Fallback], list[Held]] = defaultdict(list)
     for held in waiting:
-        if held.kind in ("", API_BUDGET, SHARE):
-            continue  # it has room, or must not run now wherever there is room
+        if held.kind in ("", API_BUDGET, SHARE) or held.claim.job.gang is not None:
+            continue  # it has room, or must not run now wherever there is room, or not alone
         fallback = _fallback_of(held.claim.job, default)
         if fallback and now_ms - held.claim.runnable_at_ms >= fallback.after_s * 1000:
             groups[held.signature, fallback].append(held)

@@ -34,6 +34,7 @@ from ecs_scheduler.passes.intake import Intake
 from ecs_scheduler.passes.leadership import Leadership
 from ecs_scheduler.passes.planning import (
     Decided,
+    affordable,
     decide,
     fair_order,
     fallback_launches,
@@ -300,7 +301,7 @@ class Service:
         grouped = regrouped(
             plan,
             requests,
-            lambda request_id: self._window[JobId(request_id)].signature,
+            lambda request_id: (held := self._window[JobId(request_id)]).gang or held.signature,
             self._launcher.capacity,
             (snapshot, self._policy),
         )
@@ -325,12 +326,13 @@ class Service:
             *decided.launches,
             *fallback_launches(waiting, config.fallback, clock.now_ms()),
         ]
-        for launch in launches[:capacity]:
+        made = affordable(launches, capacity, self._launcher.most_at_once)
+        for launch in launches[:made]:
             for held in self._window.remove(slot.job_id for slot in launch.slots):
                 self._usage.starts(held)
             self._launcher.start(launch)
-        postpone(launches[capacity:], config.modify_rate_per_s)
-        return min(len(launches), capacity)
+        postpone(launches[made:], config.modify_rate_per_s)
+        return made
 
     async def _refresh(self) -> None:
         if len(self._window):

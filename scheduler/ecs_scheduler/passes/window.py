@@ -1,7 +1,8 @@
 """The window: the claimed jobs this scheduler considers at once, in lanes of equal jobs.
 
 Jobs of one lane are interchangeable to placement, so a pass shows it only as many of each lane as
-could be launched. That keeps a pass cheap however long the backlog, and no lane can hide another.
+could be launched. That keeps a pass cheap however long the backlog, and no lane can hide another. A
+gang has lanes of its own, which are shown whole or not at all.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 from bisect import insort
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ecs_placement.request import RequestId, Shape, TaskRequest
+from ecs_placement.request import Gang, GangId, RequestId, Shape, TaskRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from ecs_queue.job import JobId
     from ecs_queue.states import Claim
@@ -27,8 +28,17 @@ ends.
 """
 
 
-Lane = tuple[Shape, str, str]
-"""Shape, share and family."""
+FIRST_OF_ALL = 1001
+"""A priority above all others, for the rest of a gang that is being started."""
+
+
+class Lane(NamedTuple):
+    """Jobs of one lane are interchangeable to placement and to fairness."""
+
+    shape: Shape
+    share: str
+    family: str
+    gang: str = ""
 
 
 @dataclass(slots=True)
@@ -59,12 +69,19 @@ class Held:
     @property
     def rank(self) -> tuple[int, int, JobId]:
         """Sorts by priority, then by submission."""
-        return (-self.claim.priority, self.claim.order, self.claim.job.id)
+        priority = FIRST_OF_ALL if self.claim.overdue else self.claim.priority
+        return (-priority, self.claim.order, self.claim.job.id)
+
+    @property
+    def gang(self) -> str:
+        """The gang that it starts together with; empty for a job that starts by itself."""
+        gang = self.claim.job.gang
+        return gang.id if gang is not None and self.claim.together else ""
 
     @property
     def lane(self) -> Lane:
-        """Jobs of one lane are interchangeable to placement and to fairness."""
-        return (self.shape, self.claim.job.share, self.definition.family)
+        """Its lane."""
+        return Lane(self.shape, self.claim.job.share, self.definition.family, self.gang)
 
 
 class Window:
@@ -74,6 +91,7 @@ class Window:
         self._size = size
         self._held: dict[JobId, Held] = {}
         self._lanes: defaultdict[Lane, list[tuple[int, int, JobId]]] = defaultdict(list)
+        self._gangs: defaultdict[str, set[JobId]] = defaultdict(set)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -86,14 +104,16 @@ class Window:
 
     @property
     def room(self) -> int:
-        """How many more jobs may be claimed."""
-        return self._size - len(self._held)
+        """How many more jobs may be claimed; a gang may have taken more than there was."""
+        return max(0, self._size - len(self._held))
 
     def add(self, held: Held) -> None:
         """Take a job in; one that is already here is replaced (it was claimed anew)."""
         self.remove((held.job_id,))
         self._held[held.job_id] = held
         insort(self._lanes[held.lane], held.rank)
+        if held.gang:
+            self._gangs[held.gang].add(held.job_id)
 
     def remove(self, job_ids: Iterable[JobId]) -> list[Held]:
         """Take jobs out, because they are being launched, given back, or no longer ours."""
@@ -103,6 +123,10 @@ class Window:
             lane.remove(held.rank)
             if not lane:
                 del self._lanes[held.lane]
+            if held.gang:
+                self._gangs[held.gang].discard(held.job_id)
+                if not self._gangs[held.gang]:
+                    del self._gangs[held.gang]
         return removed
 
     def keep_only(self, job_ids: Collection[JobId]) -> None:
@@ -110,18 +134,34 @@ class Window:
         self.remove([job_id for job_id in self._held if job_id not in job_ids])
 
     def requests(self, most_per_lane: int) -> list[TaskRequest]:
-        """The first jobs of each lane, as placement takes them."""
-        return [
-            TaskRequest(id=RequestId(job_id), shape=shape, priority=-negated, order=order)
-            for (shape, _, _), lane in self._lanes.items()
-            for negated, order, job_id in lane[:most_per_lane]
+        """The first jobs of each lane, as placement takes them, and every gang that is all here."""
+        requests = [
+            TaskRequest(id=RequestId(job_id), shape=lane.shape, priority=-negated, order=order)
+            for lane, jobs in self._lanes.items()
+            if not lane.gang
+            for negated, order, job_id in jobs[:most_per_lane]
         ]
+        for members in self._whole_gangs():
+            negated, order, _ = min(held.rank for held in members)
+            requests += requests_of(members, -negated, order)
+        return requests
+
+    def _whole_gangs(self) -> Iterator[list[Held]]:
+        """A gang of which some were cancelled or given back meanwhile is on its way out."""
+        for ids in self._gangs.values():
+            members = [self._held[job_id] for job_id in ids]
+            if len(members) == members[0].claim.together:
+                yield members
 
     def by_share(self, most_per_lane: int) -> dict[str, list[Held]]:
-        """The first jobs of each lane, by share and in the share's own order."""
+        """The first jobs of each lane and whole gangs, by share and in the share's own order."""
         shares: defaultdict[str, list[Held]] = defaultdict(list)
-        for (_, share, _), lane in self._lanes.items():
-            shares[share].extend(self._held[job_id] for _, _, job_id in lane[:most_per_lane])
+        for lane, jobs in self._lanes.items():
+            if not lane.gang:
+                first = (self._held[job_id] for _, _, job_id in jobs[:most_per_lane])
+                shares[lane.share].extend(first)
+        for gang in self._whole_gangs():
+            shares[gang[0].lane.share].extend(gang)
         for members in shares.values():
             members.sort(key=lambda held: held.rank)
         return dict(shares)
@@ -131,13 +171,21 @@ class Window:
         if not parts:
             return []
         shares = self.by_share(self._size)
-        return [held for name, part in parts.items() for held in shares.get(name, ())[part:]]
+        last = [held for name, part in parts.items() for held in shares.get(name, ())[part:]]
+        return self._with_gangs(last)
+
+    def _with_gangs(self, chosen: Iterable[Held]) -> list[Held]:
+        """These, and whoever belongs to a gang of theirs."""
+        jobs = {held.job_id: held for held in chosen}
+        for gang in {held.gang for held in jobs.values() if held.gang}:
+            jobs.update((job_id, self._held[job_id]) for job_id in self._gangs[gang])
+        return list(jobs.values())
 
     def held_by_share(self) -> Counter[str]:
         """How many jobs of each share are here."""
         counts: Counter[str] = Counter()
-        for (_, share, _), lane in self._lanes.items():
-            counts[share] += len(lane)
+        for lane, jobs in self._lanes.items():
+            counts[lane.share] += len(jobs)
         return counts
 
     def waiting_jobs(self) -> list[Held]:
@@ -173,7 +221,7 @@ class Window:
             chosen.extend(self._held[job_id] for _, _, job_id in spare)
             if len(chosen) >= most:
                 break
-        return chosen
+        return self._with_gangs(chosen)
 
     def waiting(self) -> dict[str, int]:
         """Short reason → number of held jobs."""
@@ -183,3 +231,18 @@ class Window:
         """The lease was lost: nothing here is ours any more."""
         self._held.clear()
         self._lanes.clear()
+        self._gangs.clear()
+
+
+def requests_of(members: Collection[Held], priority: int, order: int) -> list[TaskRequest]:
+    """The members of one gang as placement takes them, at one place in the order."""
+    return [
+        TaskRequest(
+            id=RequestId(held.job_id),
+            shape=held.shape,
+            priority=priority,
+            order=order,
+            gang=Gang(GangId(held.gang), len(members)),
+        )
+        for held in members
+    ]

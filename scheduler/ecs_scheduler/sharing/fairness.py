@@ -68,11 +68,24 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Waiting(Generic[T]):
-    """A job that waits; `job` is handed back."""
+    """A job that waits; `job` is handed back. A gang waits as one: all of it is allowed or nothing,
+    and `tasks_by_family` says of how many tasks it is, instead of `family`.
+    """
 
     job: T
     demand: Demand
     family: str = ""
+    tasks_by_family: Mapping[str, int] | None = None
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks it is."""
+        return 1 if self.tasks_by_family is None else sum(self.tasks_by_family.values())
+
+    @property
+    def families(self) -> Mapping[str, int]:
+        """Its tasks by family."""
+        return self.tasks_by_family or {self.family: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,12 +256,14 @@ class _Filling:
         """Why the job may not be launched whatever room there is; empty if it may."""
         if not lane.bounded:
             return ""
-        most = self._rules.families.get(job.family)
-        if most is not None and self._families.get(job.family, 0) >= most:
-            return f"family {job.family} runs {most} tasks, the most allowed"
-        rule = lane.rule
-        if rule.max_running is not None and lane.running >= rule.max_running:
-            return f"share {lane.name} runs {rule.max_running} tasks, the most allowed"
+        for family, tasks in job.families.items() if self._rules.families else ():
+            most = self._rules.families.get(family)
+            running = self._families.get(family, 0)
+            if most is not None and running + tasks > most:
+                return _too_many(f"family {family}", running, tasks, most)
+        rule, tasks = lane.rule, job.tasks
+        if rule.max_running is not None and lane.running + tasks > rule.max_running:
+            return _too_many(f"share {lane.name}", lane.running, tasks, rule.max_running)
         used = (lane.cpu, lane.memory, lane.gpus)
         for name, now, more, bound in zip(NAMES, used, job.demand, rule.max_used, strict=True):
             if bound is not None and more and now + more > bound:
@@ -262,12 +277,13 @@ class _Filling:
     def take(self, lane: _Lane[T], job: Waiting[T]) -> None:
         """Count the job as running."""
         cpu, memory, gpus = job.demand
-        lane.running += 1
+        lane.running += 1 if job.tasks_by_family is None else job.tasks
         lane.cpu += cpu
         lane.memory += memory
         lane.gpus += gpus
         if lane.bounded:
-            self._families[job.family] = self._families.get(job.family, 0) + 1
+            for family, tasks in job.families.items() if self._rules.families else ():
+                self._families[family] = self._families.get(family, 0) + tasks
             for i, more in enumerate(job.demand):
                 self._all[i] += more
         self._measure(lane)
@@ -280,3 +296,9 @@ class _Filling:
         other = lane.gpus * gpus
         level = other if other > level else level
         lane.level = (level + lane.history) / lane.rule.weight
+
+
+def _too_many(whose: str, running: int, tasks: int, most: int) -> str:
+    if tasks == 1:
+        return f"{whose} runs {most} tasks, the most allowed"
+    return f"{whose} runs {running} of the {most} tasks allowed; the gang is {tasks} more"
