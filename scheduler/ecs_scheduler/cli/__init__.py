@@ -65,6 +65,7 @@ COMMANDS = {
     "health": ("ecs_scheduler.cli.health:health", "Ask a running scheduler whether it lives."),
     "demo": ("ecs_scheduler.demo:demo", "Try everything: Valkey, a simulated ECS and a workload."),
     "fuzz": ("ecs_scheduler.fuzz:fuzz", "Try to break the scheduler: faults, in virtual time."),
+    "simulate": ("ecs_scheduler.simulate:simulate", "Compare placement policies on a workload."),
     "trace": ("ecs_scheduler.trace:trace", "Turn recorded workloads into jobs."),
 }
 

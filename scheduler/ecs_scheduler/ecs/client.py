@@ -133,12 +133,14 @@ async def connect(
                 f"cannot set up the AWS client: {error}; "
                 "check --region, --profile and --endpoint-url"
             ) from error
-        ecs = Ecs(launches, reads, config.cluster, _budget(config, clock))
+        ecs = Ecs(launches, reads, config.cluster, budget_of(config, clock))
         ecs.events = events
         yield ecs
 
 
-def _budget(config: Config, clock: Clock) -> Budget:
+def budget_of(config: Config, clock: Clock) -> Budget:
+    """What this service may spend of the account's API rates."""
+
     def bucket(category: str, rate_per_s: float, burst: int) -> TokenBucket:
         share = config.budget_share
         return TokenBucket(category, rate_per_s * share, int(burst * share), clock.monotonic_s)

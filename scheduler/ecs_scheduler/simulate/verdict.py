@@ -1,0 +1,63 @@
+"""What a comparison comes to, in a sentence or two that a person can act on."""
+
+from collections.abc import Sequence
+
+from ecs_scheduler.simulate.compare import Compared, Comparison, Interval
+
+
+def verdict(comparison: Comparison) -> list[str]:
+    """Which policy costs least, which waits least, and what one would pay for the other."""
+    policies = comparison.policies
+    if len(policies) == 1:
+        return [_alone(policies[0])]
+    cheapest = min(policies, key=lambda each: each.metrics["cost"].mean)
+    quickest = min(policies, key=lambda each: each.metrics["wait_mean_s"].mean)
+    said = [_best(cheapest, policies, "cost", "costs the least", dollars)]
+    said.append(_best(quickest, policies, "wait_mean_s", "waits the least on average", seconds))
+    if cheapest is not quickest:
+        dearer = quickest.metrics["cost"].mean / max(cheapest.metrics["cost"].mean, 1e-9) - 1
+        slower = cheapest.metrics["wait_mean_s"].mean - quickest.metrics["wait_mean_s"].mean
+        said.append(
+            f"Between them: {quickest.policy} costs {dearer:+.1%} and saves "
+            f"{seconds(slower)} of mean wait a job."
+        )
+    unfinished = [each.policy for each in policies if each.metrics["unfinished"].mean]
+    if unfinished:
+        said.append(
+            f"Not all jobs ended in the simulated time under {', '.join(unfinished)}: "
+            "its figures cover only what did."
+        )
+    return said
+
+
+def _alone(policy: Compared) -> str:
+    cost, wait = policy.metrics["cost"], policy.metrics["wait_mean_s"]
+    return f"{policy.policy} costs {dollars(cost.mean)}; jobs wait {seconds(wait.mean)} on average."
+
+
+def _best(best: Compared, policies: Sequence[Compared], key: str, what: str, text: object) -> str:
+    assert callable(text)
+    others = [each for each in policies if each is not best]
+    next_best = min(others, key=lambda each: each.metrics[key].mean)
+    mine, theirs = best.metrics[key], next_best.metrics[key]
+    sure = "" if _apart(mine, theirs) else "; the seeds do not tell the two apart"
+    return (
+        f"{best.policy} {what}: {text(mine.mean)}, before {next_best.policy} with "
+        f"{text(theirs.mean)}{sure}."
+    )
+
+
+def _apart(one: Interval, other: Interval) -> bool:
+    return one.high < other.low or other.high < one.low
+
+
+def dollars(value: float) -> str:
+    """An amount of money."""
+    return f"${value:,.2f}"
+
+
+def seconds(value: float) -> str:
+    """A duration in the unit that suits it."""
+    if value < 120:
+        return f"{value:.3g} s"
+    return f"{value / 60:.3g} min" if value < 7200 else f"{value / 3600:.3g} h"

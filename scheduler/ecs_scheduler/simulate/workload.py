@@ -1,0 +1,145 @@
+"""What a simulation plays: arrivals and a fleet, from files or made up, a variation for each seed.
+
+Seed 1 of a trace is the trace as it was recorded; each further seed stretches every gap and every
+run time by a factor of its own, so that a policy has to be good at more than one course of events.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from ecs_queue.document import parse_job
+from ecs_queue.errors import InvalidJob
+from ecs_scheduler.cli.failures import InvalidInput
+from ecs_simulator.errors import SimulatorError
+from ecs_simulator.fleet import Fleet, load_fleet
+from ecs_simulator.workloads.arrivals import Arrival, read_trace
+from ecs_simulator.workloads.batch import FAMILY, Run, run_of, size_of, with_run
+from ecs_simulator.workloads.generate import generate
+from ecs_simulator.workloads.groups import scaled_fleet
+from ecs_simulator.workloads.mixes import MIXES
+from ecs_simulator.workloads.timeline import compress
+
+VARIATION = 0.1
+"""Standard deviation of the logarithm of a gap's or a run time's factor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Where the workload comes from; the fields are the command's flags."""
+
+    trace: Path | None = None
+    fleet: Path | None = None
+    mix: str = "small"
+    jobs: int = 2000
+    instances: int = 100
+    hours: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One job: when it comes, and its document as a producer would write it."""
+
+    at_s: float
+    job_id: str
+    document: str
+    share: str
+    shape: tuple[int, int, int]
+    run_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Submissions in order of time, and the instances to run them on."""
+
+    submissions: tuple[Submission, ...]
+    fleet: Fleet
+
+
+def prepare(wanted: Wanted, seed: int) -> Workload:
+    """The workload of one seed. Raises InvalidInput, whose message names the flag."""
+    flag = ""
+    try:
+        if wanted.trace is not None:
+            flag = "--trace: "
+            arrivals = _varied(read_trace(wanted.trace), seed)
+        else:
+            arrivals = generate(seed, wanted.jobs, MIXES[wanted.mix])
+        flag = "--fleet: " if wanted.fleet is not None else ""
+        if wanted.fleet is not None:
+            fleet = load_fleet(wanted.fleet)
+        else:
+            fleet = scaled_fleet(MIXES[wanted.mix].machines, wanted.instances)
+    except SimulatorError as error:
+        raise InvalidInput(f"{flag}{error}") from error
+    if not arrivals:
+        raise InvalidInput(f"--trace: no jobs in {wanted.trace}")
+    if wanted.hours is not None:
+        arrivals = compress(arrivals, wanted.hours * 60).arrivals
+    submissions = tuple(_submission(number, one) for number, one in enumerate(arrivals, start=1))
+    twice = [
+        name for name, times in Counter(each.job_id for each in submissions).items() if times > 1
+    ]
+    if twice:
+        raise InvalidInput(
+            f"--trace: {len(twice)} job ids are used more than once, such as {twice[0]}"
+        )
+    return Workload(submissions, fleet)
+
+
+def _varied(arrivals: Sequence[Arrival], seed: int) -> tuple[Arrival, ...]:
+    if seed == 1:
+        return tuple(arrivals)
+    rng = Random(seed)
+    varied, before_s, now_s = [], 0.0, 0.0
+    for arrival in arrivals:
+        now_s += (arrival.at_s - before_s) * math.exp(rng.gauss(0.0, VARIATION))
+        before_s = arrival.at_s
+        job, run = arrival.job, run_of(arrival.job)
+        if run is not None:
+            run_s = max(1.0, round(run.run_time_s * math.exp(rng.gauss(0.0, VARIATION)), 3))
+            job = with_run(job, Run(run_s, run.exit_code))
+        varied.append(Arrival(round(now_s, 3), job))
+    return tuple(varied)
+
+
+def _submission(number: int, arrival: Arrival) -> Submission:
+    where = f"--trace: job {number} ({arrival.job.get('id', 'without id')})"
+    document = json.dumps(arrival.job, separators=(",", ":"))
+    try:
+        job = parse_job(document)
+    except InvalidJob as error:
+        raise InvalidInput(f"{where}: {error}") from error
+    run = run_of(arrival.job)
+    if job.task_definition != FAMILY or run is None:
+        raise InvalidInput(
+            f"{where}: only jobs of task definition {FAMILY!r} whose container sleeps can be "
+            "simulated, as `ecs-scheduler trace` makes them"
+        )
+    size = size_of(arrival.job)
+    shape = (size.cpu_units, size.memory_mib, size.gpus)
+    return Submission(arrival.at_s, job.id, document, job.share, shape, run.run_time_s)
+
+
+def limit_s(workload: Workload) -> float:
+    """How long to simulate at most: ten times what the time line and the work take at least, and
+    an hour. Whoever needs longer is stuck, and is reported as unfinished.
+    """
+    kinds = [(group.sized(), group.count) for group in workload.fleet]
+    there = [
+        sum(kind.cpu_units * count for kind, count in kinds),
+        sum(kind.memory_mib * count for kind, count in kinds),
+        sum(kind.gpus * count for kind, count in kinds),
+    ]
+    work = [0.0, 0.0, 0.0]
+    end_s = 0.0
+    for each in workload.submissions:
+        end_s = max(end_s, each.at_s + each.run_s)
+        for row in range(3):
+            work[row] += each.shape[row] * each.run_s
+    busy_s = max(done / units for done, units in zip(work, there, strict=True) if units)
+    return 3600 + 10 * (end_s + busy_s)

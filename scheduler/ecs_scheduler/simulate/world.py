@@ -1,0 +1,223 @@
+"""Plays one policy on one workload: the real service, the real queue on a Valkey of its own, the
+simulated ECS, all in virtual time. Equal cases leave equal records.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from ecs_placement.policy import Policy
+from ecs_queue.client import Queue
+from ecs_queue.document import parse_job
+from ecs_queue.embedded import EmbeddedValkey
+from ecs_queue.script import QueueSettings
+from ecs_queue.states import JobRecord, JobState
+from ecs_scheduler.clock import LoopClock, SystemClock
+from ecs_scheduler.config import Config
+from ecs_scheduler.ecs.client import Ecs, budget_of
+from ecs_scheduler.metrics import Metrics
+from ecs_scheduler.passes.service import Service
+from ecs_scheduler.simulate.blocking_redis import connect_blocking
+from ecs_scheduler.simulate.direct_ecs import DirectClient
+from ecs_scheduler.simulate.record import Instances, Ints, Jobs, Record, Tasks
+from ecs_scheduler.simulate.workload import Submission, Workload, limit_s
+from ecs_simulator import FEW_CAPABILITIES, Options, SimulatedEcs, VirtualClock, run_virtual
+from ecs_simulator.workloads.batch import task_definition_document
+
+CLUSTER = "simulated"
+TOGETHER_S = 1.0
+AT_ONCE = 500
+LOOK_S = 5.0
+PAGE = 1000
+FOR_EVER_S = 10**9
+
+T = TypeVar("T", bound=Hashable)
+Progress = Callable[[int], None]
+"""Told the number of jobs that have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One run: a named policy on the workload of one seed."""
+
+    name: str
+    policy: Policy
+    workload: Workload
+    seed: int
+
+
+def play(case: Case, progress: Progress) -> Record:
+    """Play a case to its end, or to the limit of its time. Raises InvariantBroken when the
+    simulated ECS contradicts itself.
+    """
+    wall = SystemClock()
+    began_s = wall.monotonic_s()
+    random.seed(case.seed)  # jitter of back-offs
+    with EmbeddedValkey() as server:
+        played = run_virtual(lambda clock: _World(case, clock, server).play(progress))
+    return played(wall.monotonic_s() - began_s)
+
+
+class _World:
+    """Everything one case needs, wired together."""
+
+    def __init__(self, case: Case, clock: VirtualClock, server: EmbeddedValkey) -> None:
+        self._case, self._clock = case, clock
+        self._sim = SimulatedEcs(
+            Options(agent_capabilities=FEW_CAPABILITIES), clock.now, seed=case.seed
+        )
+        self._arns = self._sim.add_instances(CLUSTER, case.workload.fleet)
+        self._sim.call("RegisterTaskDefinition", task_definition_document())
+        self._redis = connect_blocking(str(server.socket_path))
+        tokens = random.Random(case.seed)
+        self._queue = Queue(
+            self._redis,
+            now_ms=lambda: round(clock.now() * 1000),
+            settings=QueueSettings(retention_s=FOR_EVER_S),
+            new_token=lambda: f"{tokens.getrandbits(128):032x}",
+        )
+        config = Config(
+            cluster=CLUSTER,
+            http_port=None,
+            pass_interval_s=0.5,
+            sweep_interval_s=60.0,
+            track_interval_s=5.0,
+            lease_s=30.0,
+            unplaceable_after_s=120.0,
+        )
+        service_clock = LoopClock(round(clock.start * 1000))
+        client = cast("Any", DirectClient(self._sim))
+        ecs = Ecs(client, client, CLUSTER, budget_of(config, service_clock))
+        self._service = Service(config, self._queue, ecs, Metrics(), service_clock)
+        self._service._policy = case.policy
+
+    async def play(self, progress: Progress) -> Callable[[float], Record]:
+        running = asyncio.create_task(self._service.run())
+        await self._submit()
+        unfinished = await self._finish(running, progress)
+        self._service.stop()
+        await running
+        self._sim.verify()
+        jobs = await self._jobs()
+        await self._redis.aclose()
+        statistics = self._sim.statistics
+        return lambda wall_s: Record(
+            policy=self._case.name,
+            seed=self._case.seed,
+            jobs=jobs,
+            tasks=self._tasks(),
+            instances=self._instances(),
+            ended_s=self._clock.monotonic(),
+            unfinished=unfinished,
+            calls=dict(statistics.calls),
+            throttled=sum(statistics.throttled.values()),
+            wall_s=wall_s,
+        )
+
+    async def _submit(self) -> None:
+        """Send every job when it is due, those of one second together."""
+        submissions = self._case.workload.submissions
+        for _, together in groupby(submissions, lambda each: each.at_s // TOGETHER_S):
+            due = list(together)
+            await asyncio.sleep(max(0.0, due[-1].at_s - self._clock.monotonic()))
+            for first in range(0, len(due), AT_ONCE):
+                await self._queue.submit(
+                    [parse_job(each.document) for each in due[first : first + AT_ONCE]]
+                )
+
+    async def _finish(self, running: asyncio.Task[None], progress: Progress) -> int:
+        """Wait until every job has ended or the time is up; the number that did not end."""
+        total = len(self._case.workload.submissions)
+        until = limit_s(self._case.workload)
+        while not running.done():
+            counts = await self._queue.counts()
+            ended = sum(number for state, number in counts.items() if state.terminal)
+            progress(ended)
+            if ended == total or self._clock.monotonic() > until:
+                return total - ended
+            await asyncio.sleep(LOOK_S)
+        await running
+        raise AssertionError("the service ended before its work")
+
+    async def _jobs(self) -> Jobs:
+        submissions = self._case.workload.submissions
+        columns = _Columns(submissions)
+        for state in JobState:
+            offset = 0
+            while page := await self._queue.jobs(state, limit=PAGE, offset=offset):
+                for record in page:
+                    columns.fill(record, self._clock.start * 1000)
+                offset += len(page)
+        return columns.jobs(submissions)
+
+    def _tasks(self) -> Tasks:
+        rows = {arn: row for row, arn in enumerate(self._arns)}
+        start, end = self._clock.start, self._clock.monotonic()
+        ran = [task for task in self._sim.tasks() if task.instance_arn in rows]
+        return Tasks(
+            instance=np.array([rows[each.instance_arn] for each in ran if each.instance_arn], int),
+            start_s=np.array([each.created_at - start for each in ran], float),
+            stop_s=np.array(
+                [end if each.stopped_at is None else each.stopped_at - start for each in ran],
+                float,
+            ),
+            demand=np.array(
+                [(each.cpu_units, each.memory_mib, each.gpus) for each in ran], np.int64
+            ).reshape(-1, 3),
+        )
+
+    def _instances(self) -> Instances:
+        sized = [group.sized() for group in self._case.workload.fleet for _ in range(group.count)]
+        return Instances(
+            types=tuple(kind.name for kind in sized),
+            capacity=np.array(
+                [(kind.cpu_units, kind.memory_mib, kind.gpus) for kind in sized], np.int64
+            ),
+        )
+
+
+class _Columns:
+    """The columns of Jobs while they are being filled, one record at a time."""
+
+    def __init__(self, submissions: Sequence[Submission]) -> None:
+        self._rows = {each.job_id: row for row, each in enumerate(submissions)}
+        self._submitted = np.array([each.at_s for each in submissions])
+        self._launched = np.full(len(submissions), np.nan)
+        self._ended = np.full(len(submissions), np.nan)
+        self._succeeded = np.zeros(len(submissions), dtype=bool)
+
+    def fill(self, record: JobRecord, start_ms: float) -> None:
+        row = self._rows[record.job.id]
+        self._submitted[row] = (record.submitted_at_ms - start_ms) / 1000
+        if record.starting_at_ms is not None:
+            self._launched[row] = (record.starting_at_ms - start_ms) / 1000
+        if record.ended_at_ms is not None:
+            self._ended[row] = (record.ended_at_ms - start_ms) / 1000
+        self._succeeded[row] = record.state is JobState.SUCCEEDED
+
+    def jobs(self, submissions: Sequence[Submission]) -> Jobs:
+        shares, share_names = _numbered([each.share for each in submissions])
+        shapes, kinds = _numbered([each.shape for each in submissions])
+        return Jobs(
+            ids=tuple(each.job_id for each in submissions),
+            submitted_s=self._submitted,
+            launched_s=self._launched,
+            ended_s=self._ended,
+            succeeded=self._succeeded,
+            share=shares,
+            share_names=tuple(share_names),
+            shape=shapes,
+            shapes=np.array(kinds, np.int64).reshape(-1, 3),
+        )
+
+
+def _numbered(values: Sequence[T]) -> tuple[Ints, list[T]]:
+    """Each value as the number of its first appearance, and the values in that order."""
+    numbers: dict[T, int] = {}
+    column = [numbers.setdefault(value, len(numbers)) for value in values]
+    return np.array(column, np.int64), list(numbers)
