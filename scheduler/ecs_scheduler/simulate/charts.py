@@ -98,7 +98,7 @@ def lines(curves: Sequence[Line], axes: Axes) -> str:
 
 
 def points(marks: Sequence[Point], axes: Axes) -> str:
-    """Marks with error bars and their names beside them."""
+    """Marks with error bars; the page's key tells which is which."""
     xs = [value for mark in marks for value in (mark.x, *mark.x_range)]
     ys = [value for mark in marks for value in (mark.y, *mark.y_range)]
     x_scale, y_scale = (
@@ -110,13 +110,11 @@ def points(marks: Sequence[Point], axes: Axes) -> str:
         x, y, stroke = x_scale.at(mark.x), y_scale.at(mark.y), colour(number)
         left, right = (x_scale.at(value) for value in mark.x_range)
         low, high = (y_scale.at(value) for value in mark.y_range)
-        anchor, shift = ("end", -9) if x > WIDTH * 0.7 else ("start", 9)
         body += [
             f'<path d="M{left:.1f} {y:.1f}H{right:.1f}M{x:.1f} {low:.1f}V{high:.1f}" '
             f'stroke="{stroke}" opacity=".5"/>',
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{stroke}"/>',
-            f'<text x="{x + shift:.1f}" y="{y - 8:.1f}" text-anchor="{anchor}">'
-            f"{escape(mark.name)}</text>",
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{stroke}">'
+            f"<title>{escape(mark.name)}</title></circle>",
         ]
     return _svg(body, HEIGHT)
 

@@ -3,7 +3,6 @@ answers are the same dictionaries, nothing is signed, serialised or parsed.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -11,10 +10,6 @@ from botocore.exceptions import ClientError
 from ecs_simulator import SimulatedEcs
 from ecs_simulator.errors import EcsError
 
-_TIMES = frozenset(
-    {"createdAt", "startedAt", "stoppedAt", "stoppingAt", "executionStoppedAt", "registeredAt"}
-    | {"pullStartedAt", "pullStoppedAt", "connectivityAt"}
-)
 _PAGE = 100
 
 
@@ -34,11 +29,11 @@ class DirectClient:
 
     async def describe_container_instances(self, **request: Any) -> dict[str, Any]:
         """DescribeContainerInstances."""
-        return self.call("DescribeContainerInstances", request, "containerInstances")
+        return self.call("DescribeContainerInstances", request)
 
     async def describe_tasks(self, **request: Any) -> dict[str, Any]:
         """DescribeTasks."""
-        return self.call("DescribeTasks", request, "tasks")
+        return self.call("DescribeTasks", request)
 
     async def describe_task_definition(self, **request: Any) -> dict[str, Any]:
         """DescribeTaskDefinition."""
@@ -46,24 +41,20 @@ class DirectClient:
 
     async def start_task(self, **request: Any) -> dict[str, Any]:
         """StartTask."""
-        return self.call("StartTask", request, "tasks")
+        return self.call("StartTask", request)
 
     async def run_task(self, **request: Any) -> dict[str, Any]:
         """RunTask."""
-        return self.call("RunTask", request, "tasks")
+        return self.call("RunTask", request)
 
     async def stop_task(self, **request: Any) -> dict[str, Any]:
         """StopTask."""
         return self.call("StopTask", request)
 
-    def call(
-        self, operation: str, request: Mapping[str, Any], dated: str | None = None
-    ) -> dict[str, Any]:
-        """One call; `dated` names the answer's list whose times become datetimes, as botocore's
-        are. Raises ClientError as botocore does.
-        """
+    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """One call. Raises ClientError, as botocore does."""
         try:
-            answer = self._ecs.call(operation, request)
+            return self._ecs.call(operation, request)
         except EcsError as error:
             raise ClientError(
                 {
@@ -72,10 +63,6 @@ class DirectClient:
                 },
                 operation,
             ) from error
-        for described in answer[dated] if dated else ():
-            for name in _TIMES & described.keys():
-                described[name] = datetime.fromtimestamp(described[name], UTC)
-        return answer
 
 
 class _Paginator:

@@ -15,6 +15,9 @@ from ecs_scheduler.simulate.compare import METRICS, Compared, Comparison, Interv
 from ecs_scheduler.simulate.measures import QUANTILES, Measures
 from ecs_scheduler.simulate.verdict import verdict
 
+TELLING_SEEDS = 3
+"""With fewer, an interval says little, and nothing is called better or worse."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -40,7 +43,7 @@ def _body(comparison: Comparison, told: Told) -> Iterator[str]:
     yield from (f"<p>{escape(sentence)}</p>" for sentence in verdict(comparison))
     yield "</div>"
     yield "<h2>Figures</h2>"
-    if seeds > 1:
+    if seeds >= TELLING_SEEDS:
         yield (
             '<p class="soft">Means over the seeds, with 95 % bootstrap intervals below. Green and '
             "red: better or worse than the first policy by more than chance explains.</p>"
@@ -91,7 +94,7 @@ def _cell(metric: Metric, policy: Compared) -> str:
 
 def judged(metric: Metric, policy: Compared) -> str:
     """`good`, `bad`, or empty where the difference to the first policy may be chance."""
-    if policy.against is None or len(policy.runs) == 1:
+    if policy.against is None or len(policy.runs) < TELLING_SEEDS:
         return ""
     difference = policy.against.difference.get(metric.key)
     if difference is None or difference.low <= 0 <= difference.high:
@@ -120,7 +123,8 @@ def _gains(comparison: Comparison) -> Iterator[str]:
         "shares and shapes whose mean wait grew the most.</p>"
     )
     yield '<div class="scroll"><table><thead><tr><th>policy</th><th>jobs better</th>'
-    yield "<th>jobs worse</th><th>much the same</th><th>loses the most</th></tr></thead><tbody>"
+    yield '<th>jobs worse</th><th>much the same</th><th class="text">loses the most</th></tr>'
+    yield "</thead><tbody>"
     for policy in compared:
         against = policy.against
         assert against is not None
@@ -133,7 +137,8 @@ def _gains(comparison: Comparison) -> Iterator[str]:
         )
         yield (
             f"<tr><td>{escape(policy.policy)}</td><td>{against.better:,}</td>"
-            f"<td>{against.worse:,}</td><td>{against.same:,}</td><td>{losers or 'nobody'}</td></tr>"
+            f"<td>{against.worse:,}</td><td>{against.same:,}</td>"
+            f'<td class="text">{losers or "nobody"}</td></tr>'
         )
     yield "</tbody></table></div>"
 
@@ -245,7 +250,7 @@ def _policy(policy: Compared) -> Mapping[str, Any]:
     return {
         "policy": policy.policy,
         "metrics": {key: _interval(value) for key, value in policy.metrics.items()},
-        "waiting_quantiles_s": mean_curve(policy.runs),
+        "waiting_quantiles_s": [_or_null(value) for value in mean_curve(policy.runs)],
         "runs": [
             {
                 "seed": run.seed,
@@ -271,8 +276,8 @@ def _policy(policy: Compared) -> Mapping[str, Any]:
                     "kind": each.kind,
                     "name": each.name,
                     "jobs": each.jobs,
-                    "before_s": each.before_s,
-                    "after_s": each.after_s,
+                    "before_s": _or_null(each.before_s),
+                    "after_s": _or_null(each.after_s),
                 }
                 for each in policy.against.losers
             ],
@@ -284,9 +289,13 @@ def _policy(policy: Compared) -> Mapping[str, Any]:
 
 
 def _interval(value: Interval) -> Mapping[str, float | None]:
-    finite = math.isfinite(value.mean)
     return {
-        "mean": value.mean if finite else None,
-        "low": value.low if finite else None,
-        "high": value.high if finite else None,
+        "mean": _or_null(value.mean),
+        "low": _or_null(value.low),
+        "high": _or_null(value.high),
     }
+
+
+def _or_null(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if math.isfinite(value) else None

@@ -84,11 +84,7 @@ class _World:
         config = Config(
             cluster=CLUSTER,
             http_port=None,
-            pass_interval_s=0.5,
-            sweep_interval_s=60.0,
-            track_interval_s=5.0,
-            lease_s=30.0,
-            unplaceable_after_s=120.0,
+            lease_s=60.0,
         )
         service_clock = LoopClock(round(clock.start * 1000))
         client = cast("Any", DirectClient(self._sim))
