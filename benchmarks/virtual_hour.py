@@ -1,4 +1,4 @@
-"""One hour of the whole service in virtual time: production loop, aiobotocore, Redis in process.
+"""One hour of the whole service in virtual time: production loop, aiobotocore, a real Valkey.
 
 How long a simulated hour takes on the wall is what a policy experiment with the real service costs.
 """
@@ -7,10 +7,11 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from benchmarks.instant_redis import connect_instantly
 from benchmarks.report import Row
-from fakeredis import FakeAsyncRedis, FakeServer
 
 from ecs_queue.client import Queue
+from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Job
 from ecs_queue.states import JobState
 from ecs_scheduler.clock import LoopClock
@@ -55,7 +56,8 @@ class Hour:
 def virtual_hour(hour: Hour) -> Row:
     """Wall time until every job has ended, at AWS's published request rates."""
     began = time.perf_counter()
-    ended_s = run_virtual(lambda clock: _hour(clock, hour))
+    with EmbeddedValkey() as valkey:
+        ended_s = run_virtual(lambda clock: _hour(clock, hour, str(valkey.socket_path)))
     return Row(
         name="the whole service in virtual time",
         value=time.perf_counter() - began,
@@ -65,11 +67,11 @@ def virtual_hour(hour: Hour) -> Row:
     )
 
 
-async def _hour(clock: VirtualClock, hour: Hour) -> float:
+async def _hour(clock: VirtualClock, hour: Hour, valkey: str) -> float:
     sim = SimulatedEcs(Options(agent_capabilities=FEW_CAPABILITIES), clock.now, seed=1)
     sim.add_instances("default", (InstanceGroup(count=hour.instances),))
     sim.call("RegisterTaskDefinition", DEFINITION)
-    redis = FakeAsyncRedis(server=FakeServer())
+    redis = connect_instantly(valkey)
     queue = Queue(redis, now_ms=lambda: round(clock.now() * 1000))
     service_clock = LoopClock(round(clock.start * 1000))
     config = Config(http_port=None, track_interval_s=5.0)
