@@ -30,7 +30,7 @@ BATCH_CALLS = 64
 @dataclass(frozen=True, slots=True)
 class _Call:
     script: AsyncScript
-    keys: Sequence[str]
+    keys: Sequence[bytes]
     args: Sequence[str | bytes | int]
     answer: asyncio.Future[Any]
 
@@ -49,7 +49,7 @@ class Pipelining:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(
-        self, script: AsyncScript, keys: Sequence[str], args: Sequence[str | bytes | int]
+        self, script: AsyncScript, keys: Sequence[bytes], args: Sequence[str | bytes | int]
     ) -> Any:
         """The raw answer of one script. Raises what redis-py raises.
 

@@ -104,9 +104,9 @@ class Envelope:
         """What all keys of the queue begin with."""
         return f"{{q:{self.name}}}:"
 
-    def keys(self) -> list[str]:
-        """KEYS of every script."""
-        return [self.prefix + key for key in _STATIC_KEYS]
+    def keys(self) -> list[bytes]:
+        """KEYS of every script, encoded once."""
+        return [(self.prefix + key).encode() for key in _STATIC_KEYS]
 
     def args(self, command: Command[T]) -> list[str | bytes | int]:
         """ARGV: what all scripts share, then the command's own."""
