@@ -46,6 +46,47 @@ def test_import_writes_both_files_and_says_what_it_did(
     assert load_fleet(folder / "f.jsonl")[0].attributes == {"gpu-model": "T4"}
 
 
+def test_a_plain_table_is_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Jobs as CSV or JSON lines; such a table has no machines, and says so when asked for them."""
+    table, out = tmp_path / "jobs.csv", tmp_path / "t.jsonl"
+    table.write_text("at_s,run_s,cpu_units,memory_mib,gang\n0,9,1,64,g\n0,9,1,64,g\nx,,,,\n")
+    command = ["trace", "import", "--format", "plain", "--table", str(table)]
+    command += ["--out-trace", str(out)]
+    assert main([*command, "--skip-bad-rows"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "2 jobs",
+        "  1 gangs start together",
+        "  1 bad rows were skipped:",
+        f"    {table}:4: cpu_units: expected a whole number, 0 or more; it is ''",
+    ]
+    assert [one.job["gang"]["size"] for one in read_trace(out)] == [2, 2]
+    out.unlink()
+    assert main([*command, "--skip-bad-rows", "--out-fleet", str(tmp_path / "f.jsonl")]) == 2
+    assert "--out-fleet: these tables tell of no machines; leave it out" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_google_s_trace_is_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the machine's size stated; machine_events make the fleet."""
+    events, machines = tmp_path / "instance_events.csv", tmp_path / "machine_events.csv"
+    events.write_text(
+        "time,type,collection_id,instance_index,resource_request.cpus,resource_request.memory\n"
+        "600000000,0,1,0,0.5,0.25\n601000000,3,1,0,0.5,0.25\n661000000,6,1,0,0.5,0.25\n"
+    )
+    machines.write_text("time,machine_id,type,capacity.cpus,capacity.memory\n0,5,1,1.0,0.5\n")
+    outputs = ["--out-trace", str(tmp_path / "t.jsonl"), "--out-fleet", str(tmp_path / "f.jsonl")]
+    command = ["trace", "import", "--format", "google2019", "--instance-events", str(events)]
+    command += ["--machine-events", str(machines), *outputs]
+    assert main([*command, "--machine-cpu-units", "65536", "--machine-memory-mib", "262144"]) == 0
+    told = capsys.readouterr().out
+    assert told == "1 task instances became jobs on 1 instances\n"
+    (group,) = load_fleet(tmp_path / "f.jsonl")
+    assert (group.cpu_units, group.memory_mib) == (65_536, 131_072)
+    assert main([*command, "--machine-cpu-units", "65536"]) == 2
+    message = "--machine-memory-mib: is missing; --format google2019 needs it"
+    assert message in capsys.readouterr().err
+
+
 def test_shares_of_gpus_can_be_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The choice and its extent are told."""
     assert import_openb(folder, "--gpu-shares", "drop") == 0
@@ -96,6 +137,11 @@ def test_tables_that_hold_nothing_are_refused(
     ("arguments", "message"),
     [
         (["import", "--format", "csv"], 'Invalid value "csv" for --format'),
+        (["import", "--format", "openb", "--out-trace", "t"], "--pods: is missing; --format openb"),
+        (["import", "--format", "plain", "--out-trace", "t"], "--table: is missing"),
+        (["generate", "--out-trace", "t", "--arrays", "2"], 'Invalid value "2.0" for --arrays'),
+        (["generate", "--out-trace", "t", "--arrays", "0.6", "--gangs", "0.6"], "1 together"),
+        (["generate", "--out-trace", "t", "--per-hour", "0"], 'Invalid value "0.0" for --per-hour'),
         (["generate", "--jobs", "0", "--out-trace", "t"], 'Invalid value "0" for --jobs'),
         (["generate"], "--out-trace"),
         (["generate", "--out-trace", "missing/folder/t"], "missing/folder/t: No such file"),
@@ -109,6 +155,24 @@ def test_wrong_usage_is_exit_code_2(
     told = capsys.readouterr().err
     assert message in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("arrivals", ["poisson", "diurnal", "bursts"])
+def test_generate_shapes_the_workload(
+    arrivals: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Arrays and gangs are counted, and the same seed writes the same file."""
+    texts = []
+    for name in ("a", "b"):
+        out = tmp_path / name
+        shape = ["--arrivals", arrivals, "--runs", "heavy-tailed", "--arrays", "0.4"]
+        command = ["trace", "generate", "--jobs", "200", *shape, "--gangs", "0.4"]
+        assert main([*command, "--out-trace", str(out)]) == 0
+        first, *more = capsys.readouterr().out.splitlines()
+        assert first.startswith("200 jobs over ")
+        assert [line.rpartition(" ")[2] for line in more] == ["arrays", "gangs"]
+        texts.append(out.read_text())
+    assert texts[0] == texts[1]
 
 
 def test_generate_writes_what_the_demo_runs(

@@ -7,7 +7,8 @@ import pytest
 from ecs_simulator.fleet import InstanceGroup
 from ecs_simulator.workloads.batch import Run, Size, run_of, size_of
 from ecs_simulator.workloads.errors import InvalidTable, UnreadableFile
-from ecs_simulator.workloads.openb import Imported, import_openb
+from ecs_simulator.workloads.openb import ImportReport, import_openb
+from ecs_simulator.workloads.tables import Imported
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "openb"
 POD_HEADER = (
@@ -35,7 +36,7 @@ class Tables:
         self.pods.write_text(POD_HEADER + "".join(f"{pod}\n" for pod in pods))
         return self
 
-    def imported(self) -> Imported:
+    def imported(self) -> Imported[ImportReport]:
         return import_openb(self.pods, self.nodes)
 
 

@@ -121,6 +121,8 @@ def _dues(arrivals: Sequence[Arrival]) -> Iterator[Due]:
                 f"{where}: the demo only runs jobs of task definition {FAMILY!r} whose container "
                 "sleeps, as `ecs-scheduler trace` makes them"
             )
+        if job.array_size is not None:
+            raise InvalidInput(f"{where}: the demo plays no arrays; its books go job by job")
         yield Due(arrival.at_s, job, document)
     twice = [
         name for name, times in Counter(one.job["id"] for one in arrivals).items() if times > 1

@@ -1,43 +1,100 @@
-"""Workloads drawn from a Mix by one seed: the same seed, mix and number give the same arrivals."""
+"""Workloads drawn from a Mix by one seed: the same seed, mix, number and shape give the same
+arrivals."""
 
-from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
 
 from ecs_simulator.workloads.arrivals import Arrival, in_order
 from ecs_simulator.workloads.batch import Run, job_document
-from ecs_simulator.workloads.mixes import Kind, Mix, Quantiles
+from ecs_simulator.workloads.mixes import Kind, Mix, Together
+from ecs_simulator.workloads.processes import Arriving, Gaps, HeavyTail, drawn
 
 FAILING_EXIT_CODE = 3
+MOST_IN_A_GANG = 1000
 
 
-def generate(seed: int, jobs: int, mix: Mix) -> tuple[Arrival, ...]:
-    """So many jobs in order of arrival, the first at 0; ids are unique within one seed and mix."""
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is not taken from the mix: when submissions come, how long jobs run, how they belong
+    together.
+
+    Of the submissions that bring several jobs, the share `arrays` comes as one array and the share
+    `gangs` as one gang; kinds that always come as one or the other do so anyway.
+    """
+
+    arriving: Arriving | None = None
+    runs: HeavyTail | None = None
+    arrays: float = 0.0
+    gangs: float = 0.0
+
+
+AS_MIXED = Shape()
+
+
+def generate(seed: int, jobs: int, mix: Mix, shape: Shape = AS_MIXED) -> tuple[Arrival, ...]:
+    """So many jobs in order of arrival, the first at 0; ids are unique within one seed and mix.
+
+    An array counts as many jobs as it has children, and is one arrival.
+    """
     rng = Random(seed)
     weights = list(accumulate(kind.weight for kind in mix.kinds))
+    times = (shape.arriving or Gaps(mix.gap_s)).times(rng)
+    draw = _Draw(rng, mix, shape)
     arrivals: list[Arrival] = []
-    now_s = 0.0
-    while len(arrivals) < jobs:
+    number = 0
+    while number < jobs:
+        at_s = round(next(times), 3)
         (kind,) = rng.choices(mix.kinds, cum_weights=weights)
-        batch = min(_geometric(rng, kind.batch_mean), jobs - len(arrivals))
-        for _ in range(batch):
-            arrivals.append(Arrival(round(now_s, 3), _job(rng, mix, kind, len(arrivals))))
-        now_s += drawn(mix.gap_s, rng.random())
+        batch = min(_geometric(rng, kind.batch_mean), jobs - number)
+        arrivals += [Arrival(at_s, job) for job in draw.submission(kind, number, batch)]
+        number += batch
     return in_order(arrivals)
 
 
-def drawn(quantiles: Quantiles, share: float) -> float:
-    """The value below which `share` of a distribution lies, by linear interpolation."""
-    row = max(1, bisect_left(quantiles, share, key=lambda pair: pair[0]))
-    (share_below, below), (share_above, above) = quantiles[row - 1], quantiles[row]
-    return below + (above - below) * (share - share_below) / (share_above - share_below)
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    rng: Random
+    mix: Mix
+    shape: Shape
 
+    def submission(self, kind: Kind, number: int, batch: int) -> Iterator[dict[str, object]]:
+        """The job documents of one submission of `batch` jobs; `number` is the first one's."""
+        together = self._together(kind, batch)
+        if together == "array":
+            yield self._job(kind, number, array_size=batch)
+            return
+        gang: dict[str, object] = {}
+        if together == "gang":
+            gang = {"gang": {"id": f"{self.mix.name}-gang-{number:05d}", "size": batch}}
+        for offset in range(batch):
+            yield self._job(kind, number + offset, **gang)
 
-def _job(rng: Random, mix: Mix, kind: Kind, number: int) -> dict[str, object]:
-    run_s = rng.choice(kind.runs_s) if kind.runs_s else round(drawn(mix.run_s, rng.random()))
-    exit_code = FAILING_EXIT_CODE if rng.random() < mix.failing else 0
-    job_id = f"{mix.name}-{number:05d}-{kind.name}"
-    return job_document(job_id, kind.size, Run(run_s, exit_code), priority=kind.priority)
+    def _together(self, kind: Kind, batch: int) -> Together:
+        if batch < 2:
+            return "jobs"
+        together = kind.together
+        if together == "jobs" and (self.shape.arrays or self.shape.gangs):
+            share = self.rng.random()
+            if share < self.shape.arrays:
+                together = "array"
+            elif share < self.shape.arrays + self.shape.gangs:
+                together = "gang"
+        return "jobs" if together == "gang" and batch > MOST_IN_A_GANG else together
+
+    def _job(self, kind: Kind, number: int, **fields: object) -> dict[str, object]:
+        rng, mix = self.rng, self.mix
+        if self.shape.runs is not None:
+            run_s: float = round(self.shape.runs.value(rng.random()))
+        else:
+            run_s = (
+                rng.choice(kind.runs_s) if kind.runs_s else round(drawn(mix.run_s, rng.random()))
+            )
+        exit_code = FAILING_EXIT_CODE if rng.random() < mix.failing else 0
+        job_id = f"{mix.name}-{number:05d}-{kind.name}"
+        run = Run(run_s, exit_code)
+        return job_document(job_id, kind.size, run, priority=kind.priority, **fields)
 
 
 def _geometric(rng: Random, mean: float) -> int:

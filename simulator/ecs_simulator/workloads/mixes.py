@@ -1,17 +1,19 @@
-"""Two mixes of work: OPENB, with the published trace's statistics, and SMALL, a web shop's chores.
+"""Mixes of work: OPENB, with the published trace's statistics; SMALL, a web shop's chores; GPU, a
+laboratory's training runs.
 
 A Mix is marginal distributions only: kinds of job by weight, run times and gaps between arrivals as
 quantiles. What the trace's columns say about each other beyond that is lost.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ecs_simulator.fleet import InstanceGroup
 from ecs_simulator.workloads.batch import Size
+from ecs_simulator.workloads.processes import Quantiles
 
-Quantiles = Sequence[tuple[float, float]]
-"""(share, value) pairs from share 0 to share 1, both rising; interpolated in between."""
+Together = Literal["jobs", "array", "gang"]
+"""How the jobs of one submission belong together: not at all, as one array, as one gang."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +21,8 @@ class Kind:
     """One kind of job: how often it comes, what it reserves, how urgent it is.
 
     `runs_s` are its possible run times in seconds; empty takes the mix's distribution. One
-    submission brings `batch_mean` equal jobs on average (geometric), and `weight` counts
-    submissions.
+    submission brings `batch_mean` equal jobs on average (geometric), `together` as one array or
+    gang, and `weight` counts submissions.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Kind:
     priority: int = 0
     runs_s: tuple[float, ...] = ()
     batch_mean: float = 1.0
+    together: Together = "jobs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +147,26 @@ SMALL = Mix(
     ),
 )
 
-MIXES = {mix.name: mix for mix in (SMALL, OPENB)}
+# GPU: made up; whole machines for training in gangs, sweeps as arrays, single GPUs beside them.
+GPU = Mix(
+    name="gpu",
+    kinds=(
+        Kind("pretrain", 1, Size(90112, 983040, 8), 100, (14400, 28800), 4, "gang"),
+        Kind("finetune", 3, Size(40960, 163840, 4), 100, (1800, 3600), 2, "gang"),
+        Kind("sweep", 4, Size(3072, 12288, 1), 0, (600, 1200), 30, "array"),
+        Kind("notebook", 4, Size(3072, 12288, 1), 300, (3600,), 1),
+        Kind("evaluate", 6, Size(7168, 28672, 1), 200, (300,), 3),
+        Kind("tokenise", 4, Size(4096, 8192), 0, (120, 600), 20),
+    ),
+    gap_s=((0, 0), (0.5, 60), (0.9, 240), (1, 900)),
+    run_s=((0, 60), (1, 3600)),
+    failing=0.05,
+    machines=(
+        InstanceGroup(count=8, instance_type="p4d.24xlarge"),
+        InstanceGroup(count=8, instance_type="g4dn.12xlarge"),
+        InstanceGroup(count=24, instance_type="g5.2xlarge"),
+        InstanceGroup(count=10, instance_type="m5.4xlarge"),
+    ),
+)
+
+MIXES = {mix.name: mix for mix in (SMALL, OPENB, GPU)}

@@ -4,27 +4,27 @@ The tables are those of hkust-adsl/kubernetes-scheduler-simulator, `data/openb_p
 `data/openb_node_list_*.csv`; "Beware of Fragmentation" (USENIX ATC 2023) describes them.
 """
 
-import csv
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
-from ecs_simulator.fleet import Fleet, InstanceGroup
+from ecs_simulator.fleet import InstanceGroup
 from ecs_simulator.workloads.arrivals import Arrival, in_order
 from ecs_simulator.workloads.batch import LEAST_MEMORY_MIB, Run, Size, job_document
-from ecs_simulator.workloads.errors import BadRow, InvalidTable, UnreadableFile
+from ecs_simulator.workloads.errors import BadRow, InvalidTable
+from ecs_simulator.workloads.tables import BadCell, Cells, Columns, Imported, read_rows
 
 GpuShares = Literal["round-up", "drop"]
 GPU_MODEL = "gpu-model"
 
-POD_COLUMNS = (
+POD_COLUMNS = Columns((
     "name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli", "gpu_spec", "qos", "pod_phase",
     "creation_time", "deletion_time", "scheduled_time",
-)  # fmt: skip
-NODE_COLUMNS = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
+))  # fmt: skip
+NODE_COLUMNS = Columns(("sn", "cpu_milli", "memory_mib", "gpu", "model"))
 
 PRIORITIES = {"LS": 200, "Guaranteed": 200, "Burstable": 100, "BE": 0}
 """Latency-sensitive before best-effort; the levels are ours."""
@@ -41,6 +41,8 @@ class ImportReport:
     honoured. `fit_nowhere` exceed every single node.
     """
 
+    gpu_share_fate: GpuShares
+
     pods: int
     nodes: int
     jobs: int
@@ -52,14 +54,22 @@ class ImportReport:
     fit_nowhere: int
     bad_rows: tuple[BadRow, ...]
 
+    def headline(self) -> str:
+        """What became of the whole."""
+        return f"{self.pods} pods became {self.jobs} jobs on {self.nodes} instances"
 
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """A trace as a workload."""
-
-    arrivals: tuple[Arrival, ...]
-    fleet: Fleet
-    report: ImportReport
+    def facts(self) -> Iterator[tuple[int, str]]:
+        """How many were treated how; those with 0 did not happen."""
+        fate = "given a whole GPU each" if self.gpu_share_fate == "round-up" else "left out"
+        yield self.gpu_shares, f"asked for a share of a GPU and were {fate}"
+        yield self.failed, "failed in the trace: their jobs exit with 1"
+        yield (
+            self.never_scheduled,
+            "never got a node: they run for as long as they waited for one",
+        )
+        yield self.never_ended, "have no end: they run to the end of the trace"
+        yield self.with_gpu_spec, f"name GPU models, which is not honoured (see {GPU_MODEL})"
+        yield self.fit_nowhere, "are larger than every instance and can never be placed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +110,7 @@ def import_openb(
     *,
     gpu_shares: GpuShares = "round-up",
     skip_bad_rows: bool = False,
-) -> Imported:
+) -> Imported[ImportReport]:
     """Read both tables. CPU milli become CPU units: 1000 are 1024, pods rounded up and nodes down.
 
     A pod arrives at its creation and runs for as long as the trace had it from its scheduling to
@@ -109,8 +119,8 @@ def import_openb(
     unless they are skipped.
     """
     bad_rows: list[BadRow] = []
-    pods = list(_read(pods_csv, POD_COLUMNS, _pod, bad_rows))
-    nodes = list(_read(nodes_csv, NODE_COLUMNS, _node, bad_rows))
+    pods = list(read_rows(pods_csv, POD_COLUMNS, _pod, bad_rows))
+    nodes = list(read_rows(nodes_csv, NODE_COLUMNS, _node, bad_rows))
     if bad_rows and not skip_bad_rows:
         raise InvalidTable.of_rows(bad_rows)
     if not pods:
@@ -121,6 +131,7 @@ def import_openb(
     end_s = max((time for pod in pods for time in (pod.created_s, pod.deleted_s or 0)), default=0)
     kinds = Counter(nodes)
     report = ImportReport(
+        gpu_share_fate=gpu_shares,
         pods=len(pods),
         nodes=len(nodes),
         jobs=len(kept),
@@ -154,64 +165,11 @@ def _group(node: _Node, count: int) -> InstanceGroup:
     )
 
 
-Row = TypeVar("Row")
-
-# Tables ------------------------------------------------------------------------------------------
-
-
-class _Cells:
-    """One row's cells, read as what they should be; a cell that is not raises _BadCell."""
-
-    def __init__(self, row: Mapping[str, str | None]) -> None:
-        self._row = row
-
-    def text(self, field: str) -> str:
-        value = self._row[field]
-        if value is None:
-            raise _BadCell(field, "the row ends before this column")
-        return value.strip()
-
-    def count(self, field: str) -> int:
-        value = self.text(field)
-        if not (value.isascii() and value.isdigit()):
-            raise _BadCell(field, f"expected a whole number, 0 or more; it is {value!r}")
-        return int(value)
-
-    def time_s(self, field: str) -> int | None:
-        return self.count(field) if self.text(field) else None
-
-
-class _BadCell(Exception):
-    def __init__(self, field: str, problem: str) -> None:
-        super().__init__(problem)
-        self.field = field
-        self.problem = problem
-
-
-def _read(
-    path: Path, columns: tuple[str, ...], parse: Callable[[_Cells], Row], bad_rows: list[BadRow]
-) -> Iterator[Row]:
-    """Each row that parses; the others are appended to `bad_rows`."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file)
-            missing = [column for column in columns if column not in (table.fieldnames or ())]
-            if missing:
-                raise InvalidTable.of_columns(path, missing)
-            for row in table:
-                try:
-                    yield parse(_Cells(row))
-                except _BadCell as bad:
-                    bad_rows.append(BadRow(str(path), table.line_num, bad.field, bad.problem))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UnreadableFile.of(path, error) from error
-
-
-def _pod(cells: _Cells) -> _Pod:
+def _pod(cells: Cells) -> _Pod:
     gpus, gpu_milli = cells.count("num_gpu"), cells.count("gpu_milli")
     qos = cells.text("qos")
     if qos not in PRIORITIES:
-        raise _BadCell("qos", f"expected one of {', '.join(PRIORITIES)}; it is {qos!r}")
+        raise BadCell("qos", f"expected one of {', '.join(PRIORITIES)}; it is {qos!r}")
     pod = _Pod(
         name=cells.text("name"),
         size=Size(-(-cells.count("cpu_milli") * 1024 // 1000), cells.count("memory_mib"), gpus),
@@ -224,15 +182,15 @@ def _pod(cells: _Cells) -> _Pod:
         deleted_s=cells.time_s("deletion_time"),
     )
     if not re.fullmatch(r"[A-Za-z0-9_.:/-]{1,128}", pod.name):
-        raise _BadCell("name", f"cannot be a job's id: {pod.name!r}")
+        raise BadCell("name", f"cannot be a job's id: {pod.name!r}")
     if pod.scheduled_s is not None and pod.scheduled_s < pod.created_s:
-        raise _BadCell("scheduled_time", "lies before creation_time")
+        raise BadCell("scheduled_time", "lies before creation_time")
     if pod.deleted_s is not None and pod.deleted_s < (pod.scheduled_s or pod.created_s):
-        raise _BadCell("deletion_time", "lies before the pod's start")
+        raise BadCell("deletion_time", "lies before the pod's start")
     return pod
 
 
-def _node(cells: _Cells) -> _Node:
+def _node(cells: Cells) -> _Node:
     node = _Node(
         cpu_units=cells.count("cpu_milli") * 1024 // 1000,
         memory_mib=cells.count("memory_mib"),
@@ -241,5 +199,5 @@ def _node(cells: _Cells) -> _Node:
     )
     for field, value in (("cpu_milli", node.cpu_units), ("memory_mib", node.memory_mib)):
         if value < LEAST_MEMORY_MIB:
-            raise _BadCell(field, "too small for a container instance")
+            raise BadCell(field, "too small for a container instance")
     return node
