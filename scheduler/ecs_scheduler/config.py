@@ -225,6 +225,18 @@ class Settings(BaseModel):
         description="A job that no registered instance could hold, even empty, is FAILED "
         "after this. More waits longer for bigger instances to join.",
     )
+    reserve_after_s: Seconds = Field(
+        default=300.0,
+        description="A job that has waited this long for room gets an instance kept for it, "
+        "so that smaller ones don't take every gap before it.",
+    )
+    reservations: int = Field(
+        default=1,
+        ge=0,
+        le=100,
+        description="Most jobs that room is kept for at once, the highest priority first; "
+        "0 keeps none. Each may leave part of an instance empty for a while.",
+    )
     max_infrastructure_failures: int = Field(
         default=100,
         ge=0,

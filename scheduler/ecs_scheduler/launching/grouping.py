@@ -7,7 +7,7 @@ So they are placed again with room for only as many an instance as there are cal
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,6 +73,11 @@ def regrouped(
             for each in starts.values()
             if each.request_id not in replaced
         ]
+        kept += [
+            (each.instance_id, by_id[each.request_id].shape)
+            for each in plan.reservations
+            if each.instance_id is not None
+        ]
         narrow = _capped(snapshot, kept, shape, calls)
         spread = [
             each for each in place(first, narrow, policy).decisions if isinstance(each, Start)
@@ -83,7 +88,7 @@ def regrouped(
     decisions: tuple[Decision, ...] = tuple(
         starts.get(each.request_id, each) for each in plan.decisions if each.request_id not in left
     )
-    return Regrouped(Plan(decisions), tuple(sorted(left)))
+    return Regrouped(replace(plan, decisions=decisions), tuple(sorted(left)))
 
 
 def _piles(starts: Iterable[Start]) -> Counter[InstanceId]:

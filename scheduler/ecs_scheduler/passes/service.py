@@ -43,6 +43,7 @@ from ecs_scheduler.passes.planning import (
     search_s,
     wait_for_budget,
 )
+from ecs_scheduler.passes.reserving import reserving
 from ecs_scheduler.passes.status import ServiceStatus
 from ecs_scheduler.passes.window import Window
 from ecs_scheduler.sharing.fairness import Rules
@@ -51,6 +52,7 @@ from ecs_scheduler.sharing.usage import ShareUsage
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 
+    from ecs_placement.plan import Reservation
     from ecs_placement.request import TaskRequest
     from ecs_queue.client import Queue
     from ecs_scheduler.clock import Clock
@@ -118,6 +120,7 @@ class Service:
         self._stopping = asyncio.Event()
         self._counts: Mapping[JobState, int] = {}
         self._dead_letters = 0
+        self._kept: tuple[Reservation, ...] = ()
         self._passes = 0
         self._last_pass_s = 0.0
         self._progress = False
@@ -292,10 +295,13 @@ class Service:
         requests = self._requests(self._launcher.capacity * CHOICE_PER_CALL, now)
         requests = keeping_away(requests, self._window, self._around.model.refused())
         snapshot = self._around.model.snapshot(now)
-        budget_s = search_s(len(requests), self._around.config)
-        plan = place(requests, snapshot, self._policy, budget_s=budget_s)
-        if self._around.config.log_level == "debug" and (
-            violations := check(plan, requests, snapshot)
+        config, now_ms = self._around.config, self._around.clock.now_ms()
+        budget_s = search_s(len(requests), config)
+        kept = reserving(requests, self._window, self._kept, config, now_ms)
+        plan = place(requests, snapshot, self._policy, budget_s=budget_s, reserving=kept)
+        self._kept = plan.reservations if requests else self._kept
+        if config.log_level == "debug" and (
+            violations := check(plan, requests, snapshot, self._policy, reserving=kept)
         ):
             raise AssertionError(f"placement broke its own rules: {violations}")
         grouped = regrouped(
@@ -306,7 +312,7 @@ class Service:
             (snapshot, self._policy),
         )
         held_back = (self._window[JobId(each)] for each in grouped.left)
-        wait_for_budget(held_back, self._around.config.modify_rate_per_s)
+        wait_for_budget(held_back, config.modify_rate_per_s)
         return decide(grouped.plan, self._window, snapshot, now)
 
     def _requests(self, most_per_lane: int, now: float) -> list[TaskRequest]:
