@@ -12,7 +12,7 @@ import numpy as np
 
 from ecs_placement.feasible import Constraints, ports_of
 from ecs_placement.grouping import watches_groups
-from ecs_placement.problem import Bools, Floats, Ints, Placed, Problem, shares_of
+from ecs_placement.problem import LARGEST, Bools, Floats, Ints, Placed, Problem, shares_of
 from ecs_placement.request import Shape
 from ecs_placement.room import Filled, Room
 from ecs_placement.snapshot import Snapshot
@@ -97,6 +97,11 @@ def contest(field: Field, shapes: Sequence[Shape], counts: Ints) -> Contest | No
         for number, shape in enumerate(shapes)
         if extra.covers(shape) and not watches_groups(shape)
     }
+    masks = {
+        number: mask
+        for number, mask in masks.items()
+        if field.room.fits(shapes[number].demand, mask).any()
+    }
     bits: dict[bytes, int] = {}
     for mask in masks.values():
         bits.setdefault(mask.tobytes(), len(bits))
@@ -108,7 +113,7 @@ def contest(field: Field, shapes: Sequence[Shape], counts: Ints) -> Contest | No
         able |= field.room.fits(shapes[number].demand, masks[number])
         offers |= masks[number].astype(np.int64) << bit[number]
     rows = np.flatnonzero(able)
-    if rows.size < 2:
+    if rows.size < 2 or field.room.free.max() > LARGEST:
         return None
     demand = np.array([shape.demand for shape in shapes], dtype=np.int64)
     worth = shares_of(demand, field.room.free.T)

@@ -186,7 +186,7 @@ def _singles(task: Task) -> Patterns:
 def _priced(task: Task, kind: int, value: Floats, steps: Steps) -> Patterns:
     """For each shape the most valuable pattern with it that a beam search meets."""
     room = task.rows.room[kind]
-    scarce = (task.counts @ task.demand) / np.maximum(room, 1)
+    scarce = (task.counts @ task.demand.astype(np.float64)) / np.maximum(room, 1)
     weights = scarce / max(float(scarce.max()), 1e-300) / np.maximum(room, 1)
     able = (value > 1e-9) & (task.counts > 0) & (task.demand <= room).all(axis=1)
     shapes = np.flatnonzero(able & task.admitted[kind])

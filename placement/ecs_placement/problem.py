@@ -10,6 +10,10 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
+LARGEST = 2**61
+"""No amount is larger: the demand of three tasks, as swaps add it up, stays within int64."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Integer arrays: `free` and `capacity` [n, d], `shapes` [s, d] asked `counts` [s] times.

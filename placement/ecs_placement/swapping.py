@@ -15,13 +15,15 @@ from ecs_placement.packing import Packing
 from ecs_placement.problem import Bools, Floats, Ints
 from ecs_placement.steps import Steps
 
-_ROWS = 300  # per round; more rows only compete for the same drawn shapes
+_ROWS = 300  # per round; more rows compete for the same drawn shapes
+_MOST_ROWS = 600  # of very many rows, where that matters less than what a round costs at least
 _DRAWN = 8  # shapes drawn per round: 165 combinations of up to three
 _DEALT = (
     10  # distinct items dealt to each row instead, where most shapes come once: 176 combinations
 )
 _DEPTH = 3
-_EJECTED_ROWS = 100
+_EJECTED_ROWS = 300  # per round; more rows compete for the same drawn shapes
+_MOST_ROWS = 600  # of very many rows, where that matters less than what a round costs at least
 # The share of rounds that make place for one large shape instead; opening rows needs it less.
 _EJECTING_FILLING, _EJECTING_OPENING = 0.1, 0.03
 
@@ -52,8 +54,9 @@ def improve(packing: Packing, rows: Ints, heat: float, steps: Steps) -> None:
     waiting = np.flatnonzero(packing.pool > 0)
     if not waiting.size or not rows.size:
         return
-    if rows.size > _ROWS:
-        rows = steps.chance.choice(rows, _ROWS, replace=False)
+    most = min(max(_ROWS, rows.size // 16), _MOST_ROWS)
+    if rows.size > most:
+        rows = steps.chance.choice(rows, most, replace=False)
     ejecting = _EJECTING_OPENING if packing.problem.opening else _EJECTING_FILLING
     if steps.chance.random() < ejecting:
         rows = rows[:_EJECTED_ROWS]
@@ -137,7 +140,7 @@ def _from_drawn(packing: Packing, taken: _Taken, waiting: Ints, steps: Steps) ->
     if admitted is not None:
         fits &= admitted
     for dim in range(asked.shape[1]):
-        if asked[:, dim].any():
+        if asked[:, dim].max() > taken.room[:, dim].min():
             fits &= taken.room[:, dim, None] >= asked[None, :, dim]
     steps.spend(fits.size, asked.shape[1])
     best = fits.argmax(axis=1)  # the first that fits, in the order of worth
@@ -194,18 +197,10 @@ def _served(shapes: Ints, packing: Packing) -> Bools:
 def _apply(packing: Packing, taken: _Taken, found: _Found, able: Ints) -> None:
     rows, out, put = taken.rows[able], taken.shapes[able], found.shapes[able]
     packing.widen(int(packing.count[rows].max()) + _DEPTH)
-    for slot in range(out.shape[1]):
-        there = out[:, slot] != packing.nothing
-        packing.items[rows[there], taken.slots[able][there, slot]] = packing.nothing
-    kept = packing.items[rows]
-    kept = np.take_along_axis(
-        kept, np.argsort(kept == packing.nothing, axis=1, kind="stable"), axis=1
-    )
-    count = packing.count[rows] - (out != packing.nothing).sum(axis=1)
+    count = _without(packing, rows, np.where(out == packing.nothing, -1, taken.slots[able]))
     for slot in range(_DEPTH):
-        kept[np.arange(rows.size), count] = put[:, slot]
+        packing.items[rows, count] = put[:, slot]
         count += put[:, slot] != packing.nothing
-    packing.items[rows] = kept
     packing.count[rows] = count
     packing.free[rows] = taken.room[able] - packing.demand[put].sum(axis=1)
     sizes = packing.nothing + 1
@@ -213,6 +208,24 @@ def _apply(packing: Packing, taken: _Taken, found: _Found, able: Ints) -> None:
         put.reshape(-1), minlength=sizes
     )
     packing.pool += change[: packing.nothing]
+
+
+def _without(packing: Packing, rows: Ints, slots: Ints) -> Ints:
+    """Take the items in `slots` [m, r] (-1: none) off `rows`; how many are left on each.
+
+    From the last slot on, each is overwritten with the row's last item.
+    """
+    count = packing.count[rows]
+    if slots.shape[1] > 1:
+        slots = -np.sort(-slots, axis=1)
+    for slot in slots.T:
+        at = np.flatnonzero(slot >= 0)
+        if not at.size:
+            break
+        row, count[at] = rows[at], count[at] - 1
+        packing.items[row, slot[at]] = packing.items[row, count[at]]
+        packing.items[row, count[at]] = packing.nothing
+    return count
 
 
 @cache

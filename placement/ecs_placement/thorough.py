@@ -34,14 +34,15 @@ def default_budget_s(problem: Problem) -> float:
         return 4.0
     if tasks <= 50_000:
         return 1.0 if tasks < 1_000 else 2.0
-    return tasks * (0.8e-5 if problem.counts.size <= _FEW_SHAPES else 4.0e-5)
+    return tasks * (0.6e-5 if problem.counts.size <= _FEW_SHAPES else 4.0e-5)
 
 
 def _patterns_pay(problem: Problem) -> bool:
     """Whether rows are to be opened for few tasks each, of not too many shapes."""
     if not problem.opening or problem.counts.size > _MOST_SHAPES:
         return False
-    asked = (problem.counts @ np.maximum(problem.shapes, 0)) * _even(problem.capacity)
+    amounts = np.maximum(problem.shapes, 0).astype(np.float64)  # their sums may pass int64
+    asked = (problem.counts @ amounts) * _even(problem.capacity)
     return bool(problem.counts.sum() <= _MOST_PER_ROW * float(asked.max()))
 
 

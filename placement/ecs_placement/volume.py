@@ -83,7 +83,7 @@ def volume_plan(problem: Problem, free: Ints, counts: Ints, classes: Classes) ->
     asked = np.zeros((size, free.shape[1]))
     np.add.at(asked, group, problem.shapes * counts[:, None].astype(np.float64))
     tasks = np.maximum(np.bincount(group, weights=counts, minlength=size), 1e-300)
-    total = np.maximum(free.sum(axis=0), 1).astype(np.float64)
+    total = np.maximum(free.sum(axis=0, dtype=np.float64), 1.0)
     each, room = (asked / tasks[:, None]), _per_class(free, classes, np.add)
     largest = _per_class(free, classes, np.maximum)
     admitted: Bools = np.all(each[:, None, :] <= largest[None] + 1e-9, axis=2)
@@ -163,8 +163,9 @@ def _bits(offers: Ints) -> Floats:
 
 
 def _per_class(free: Ints, classes: Classes, reduce: np.ufunc) -> Floats:
-    result = np.zeros((classes.closed.size, free.shape[1]))
-    reduce.at(result, classes.label, free)
+    order = np.argsort(classes.label, kind="stable")
+    first = np.searchsorted(classes.label[order], np.arange(classes.closed.size))
+    result: Floats = reduce.reduceat(free[order].astype(np.float64), first, axis=0)
     return result
 
 
@@ -190,15 +191,21 @@ def _groups(problem: Problem, free: Ints, counts: Ints) -> Ints:
 
 def _alike(points: Floats, most: int) -> Ints:
     """k-means from points chosen far apart; equal points stay together, labels leave no gaps."""
-    centres = [int(points.sum(axis=1).argmax())]
-    distance = ((points - points[centres[0]]) ** 2).sum(axis=1)
+    columns = np.ascontiguousarray(points.T)
+
+    def squared(centre: Floats) -> Floats:
+        far: Floats = ((columns - centre[:, None]) ** 2).sum(axis=0)
+        return far
+
+    centres = [int(columns.sum(axis=0).argmax())]
+    distance = squared(points[centres[0]])
     while len(centres) < most and distance.max() > 1e-12:
         centres.append(int(distance.argmax()))
-        distance = np.minimum(distance, ((points - points[centres[-1]]) ** 2).sum(axis=1))
+        distance = np.minimum(distance, squared(points[centres[-1]]))
     middle = points[centres]
     label = np.zeros(points.shape[0], dtype=np.int64)
-    for _ in range(6):
-        label = np.stack([((points - m) ** 2).sum(axis=1) for m in middle], axis=1).argmin(axis=1)
+    for _ in range(6 if distance.max() > 1e-12 else 1):
+        label = np.stack([squared(centre) for centre in middle]).argmin(axis=0)
         for number in np.unique(label).tolist():
             middle[number] = points[label == number].mean(axis=0)
     _, label = np.unique(label, return_inverse=True)

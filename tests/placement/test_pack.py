@@ -1,8 +1,11 @@
 """The array-level entry point: what it accepts, what it never does, what the fast gear decides."""
 
+import itertools
+from fractions import Fraction
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -31,11 +34,19 @@ def used(rows: NDArray[np.int64], demand: NDArray[np.generic], count: int) -> ND
         pytest.param([[2**60]], [[2**59 + 1], [2**59 + 1]], [0, -1], id="beyond 2^53, exact"),
         pytest.param([[-5, -5]] * 3, [[1, 1]], [-1], id="over-subscribed everywhere"),
         pytest.param([[2e-9]], [[1e-9], [1e-9], [1e-9]], [0, 0, -1], id="tiny amounts"),
+        pytest.param([[5e-324]], [[5e-324]] * 2, [0, -1], id="the smallest float there is"),
+        pytest.param([[1e300]], [[5e299]] * 3, [0, 0, -1], id="huge floats"),
+        pytest.param([[2**61]], [[2**61], [1]], [0, -1], id="the largest amount, to the unit"),
+        pytest.param([[2**53]], [[2**53 + 1]], [-1], id="short by one, beyond what floats tell"),
+        pytest.param([[0.5], [1e9]], [[0.5], [1e9]], [0, 1], id="half a unit beside a billion"),
+        pytest.param([], [[1, 1]], [-1], id="no rows, given as an empty list"),
+        pytest.param([[1, 1]], [], [], id="no tasks, given as an empty list"),
+        pytest.param([[True]], [[1]], [0], id="booleans"),
     ],
 )
 def test_small_cases(free: object, demand: object, expected: list[int]) -> None:
     """Each on both gears."""
-    for budget_s in (0.0, None):
+    for budget_s in (0.0, 0.02):
         assert pack(free, demand, budget_s=budget_s).tolist() == expected  # type: ignore[arg-type]
 
 
@@ -68,6 +79,17 @@ def test_nothing_to_pack_or_nowhere(rows: int, tasks: int) -> None:
         ([[4]], [[1]], {"capacity": [[4, 4]]}, r"capacity has shape \(1, 2\)"),
         ([[4]], [[1]], {"objective": "cheap"}, 'objective is \'cheap\', expected "fit" or "open"'),
         ([[4]], [[1]], {"budget_s": -1}, "budget_s is -1, expected seconds"),
+        ([[4]], [[1]], {"budget_s": float("inf")}, "budget_s is inf, expected seconds"),
+        ([[4]], [[1]], {"budget_s": "1"}, "budget_s is '1', expected seconds"),
+        ([[4]], [[1]], {"seed": 1.5}, "seed is 1.5, expected an integer"),
+        ([[4]], [[1]], {"active": [2]}, "active: every entry must be true or false"),
+        ([[4]], [[1]], {"active": ["yes"]}, "active has dtype <U3"),
+        ([[4]], [[1]], {"cost": [np.nan]}, "cost: every entry must be a finite number"),
+        ([[4]], [[1]], {"capacity": [[np.inf]]}, r"capacity\[0, 0\] = inf is not finite"),
+        ([[4]], [[2**62]], {}, r"demand\[0, 0\] = 4611686018427387904 is out of range"),
+        ([[1, 2], [3]], [[1, 1]], {}, "free is no array"),
+        ([[1j]], [[1]], {}, "free has dtype complex128"),
+        (None, [[1]], {}, "free has dtype object"),
     ],
 )
 def test_bad_arguments_are_named(
@@ -75,6 +97,11 @@ def test_bad_arguments_are_named(
 ) -> None:
     with pytest.raises(InvalidArray, match=message):
         pack(free, demand, **options)  # type: ignore[arg-type]
+
+
+def test_an_option_that_there_is_not_is_refused() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sed'"):
+        pack([[1]], [[1]], sed=3)  # type: ignore[call-arg]
 
 
 def test_a_slightly_negative_amount_from_rounding_gives_room_back() -> None:
@@ -85,10 +112,13 @@ def test_a_slightly_negative_amount_from_rounding_gives_room_back() -> None:
 
 def test_inputs_are_not_changed() -> None:
     free, demand = np.array([[4, 4], [8, 8]]), np.array([[1, 2]] * 9)
-    before = free.copy(), demand.copy()
-    pack(free, demand, active=np.array([True, False]), objective="open")
-    assert np.array_equal(before[0], free)
-    assert np.array_equal(before[1], demand)
+    active, cost = np.array([True, False]), np.array([1.0, 2.0])
+    given = (free, demand, active, cost)
+    before = [array.copy() for array in given]
+    for array in given:
+        array.setflags(write=False)
+    pack(free, demand, active=active, cost=cost, capacity=free, objective="open", budget_s=0.02)
+    assert all(np.array_equal(was, now) for was, now in zip(before, given, strict=True))
 
 
 def test_a_row_not_in_use_is_opened_only_when_needed_and_the_cheaper_first() -> None:
@@ -109,10 +139,15 @@ matrices = arrays.arrays(
 )
 
 
-@given(matrices, matrices, st.sampled_from(["fit", "open"]), st.sampled_from([0.0, 0.005]))
+objectives: st.SearchStrategy[Objective] = st.sampled_from(["fit", "open"])
+budgets = st.sampled_from([0.0, 0.005])
+
+
+@given(matrices, matrices, objectives, budgets)
 def test_no_row_is_ever_overcommitted(
-    free: NDArray[np.int64], demand: NDArray[np.int64], objective: Objective, budget_s: float | None
+    free: NDArray[np.int64], demand: NDArray[np.int64], objective: Objective, budget_s: float
 ) -> None:
+    """Nor does a task wait that would fit, nor do two calls differ."""
     demand = np.abs(demand)
     active = np.arange(len(free)) % 2 == 0
 
@@ -127,6 +162,86 @@ def test_no_row_is_ever_overcommitted(
     for task in demand[rows < 0]:
         assert not ((left >= task) | (task == 0)).all(axis=1).any()
     assert np.array_equal(rows, answer())
+
+
+@given(
+    arrays.arrays(np.float64, (5, 2), elements=st.floats(0, 1e6, allow_subnormal=True)),
+    arrays.arrays(np.float64, (9, 2), elements=st.floats(0, 1e6, allow_subnormal=True)),
+    st.integers(-200, 200),
+    budgets,
+)
+def test_no_row_is_ever_overcommitted_by_fractions_of_any_size(
+    free: NDArray[np.float64], demand: NDArray[np.float64], power: int, budget_s: float
+) -> None:
+    """By more than 1e-9 of what it has; sums are exact fractions here, not floats."""
+    free, demand = np.ldexp(free, power), np.ldexp(demand, power)
+    rows = pack(free, demand, budget_s=budget_s)
+    for row in range(5):
+        for dim in range(2):
+            total = sum(Fraction(each) for each in demand[rows == row, dim].tolist())
+            assert total <= Fraction(free[row, dim]) * (1 + Fraction(1, 10**9)) or total == 0
+
+
+@given(matrices, matrices, objectives, st.integers(1, 10**9))
+def test_a_whole_scale_of_a_dimension_never_changes_the_answer(
+    free: NDArray[np.int64], demand: NDArray[np.int64], objective: Objective, scale: int
+) -> None:
+    """MiB or bytes: the same rows, by the thorough gear too."""
+    demand, scales = np.abs(demand), np.array([1, 1, 2 ** (scale % 30)])
+    active = np.arange(len(free)) % 2 == 0
+    plain, scaled = (
+        pack(free * by, demand * by, active=active, objective=objective, budget_s=0.005)
+        for by in (np.ones(3, dtype=np.int64), scales)
+    )
+    assert np.array_equal(plain, scaled)
+
+
+@given(matrices, matrices, objectives, st.integers(0, 3))
+def test_the_thorough_gear_is_never_worse_than_the_fast_one(
+    free: NDArray[np.int64], demand: NDArray[np.int64], objective: Objective, seed: int
+) -> None:
+    """Neither leaves it more waiting, nor does it open dearer rows for as much."""
+    demand = np.abs(demand)
+    active, cost = np.arange(len(free)) % 2 == 0, 1.0 + np.arange(len(free)) % 3
+    room = np.maximum(np.maximum(free, 0).sum(axis=0), 1)
+    worth = (demand / room)[:, demand.any(axis=0)].mean(axis=1) if demand.any() else demand[:, 0]
+
+    def merit(budget_s: float) -> tuple[float, float]:
+        rows = pack(
+            free,
+            demand,
+            active=active,
+            cost=cost,
+            objective=objective,
+            budget_s=budget_s,
+            seed=seed,
+        )
+        opened = np.unique(rows[rows >= 0])
+        spent = float(cost[opened[~active[opened]]].sum()) if objective == "open" else 0.0
+        return (round(float(worth[rows < 0].sum()), 9), spent)
+
+    assert merit(0.005) <= merit(0.0)
+
+
+EVERY_WAY = np.array(list(itertools.product(range(-1, 3), repeat=6)))
+
+
+@given(
+    arrays.arrays(np.int64, (3, 2), elements=st.integers(0, 9)),
+    arrays.arrays(np.int64, (6, 2), elements=st.integers(1, 6)),
+)
+@settings(max_examples=60)
+def test_tiny_clusters_are_packed_as_well_as_can_be(
+    free: NDArray[np.int64], demand: NDArray[np.int64]
+) -> None:
+    """Against every assignment of six tasks to three rows: never over it, and at most 5 % under."""
+    worth = (demand / np.maximum(free.sum(axis=0), 1)).mean(axis=1)
+    on_row = EVERY_WAY[:, :, None] == np.arange(3)
+    taken = np.einsum("atr,td->ard", on_row.astype(np.int64), demand)
+    possible = (taken <= free).all(axis=(1, 2))
+    best = float(((EVERY_WAY >= 0) @ worth)[possible].max())
+    reached = float(worth[pack(free, demand, budget_s=0.02) >= 0].sum())
+    assert 0.95 * best - 1e-9 <= reached <= best + 1e-9
 
 
 @given(matrices, matrices)
