@@ -50,7 +50,7 @@ class PolicySettings(BaseModel):
         return Policy(weights=self.weights)
 
 
-def _port_or_off(value: object) -> object:
+def _or_off(value: object) -> object:
     """TOML and the environment have no null: "off" and "none" stand for it."""
     if isinstance(value, str) and value.strip().lower() in ("off", "none"):
         return None
@@ -109,7 +109,7 @@ class Settings(BaseModel):
         description="Address of the HTTP side. It has no authentication: "
         "0.0.0.0 opens it to whoever reaches the port.",
     )
-    http_port: Annotated[int | None, BeforeValidator(_port_or_off)] = Field(
+    http_port: Annotated[int | None, BeforeValidator(_or_off)] = Field(
         default=8080,
         ge=0,
         le=65535,
@@ -127,7 +127,7 @@ class Settings(BaseModel):
         min_length=1,
         description="Address of the HTTP side for containers, if it has a port of its own.",
     )
-    worker_port: Annotated[int | None, BeforeValidator(_port_or_off)] = Field(
+    worker_port: Annotated[int | None, BeforeValidator(_or_off)] = Field(
         default=None,
         ge=0,
         le=65535,
@@ -220,6 +220,13 @@ class Settings(BaseModel):
         "the rest is left to other users of the account.",
     )
 
+    requeue_draining_after_s: Annotated[float | None, BeforeValidator(_or_off)] = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Stop tasks on an instance that drains after this, to run them elsewhere; "
+        "0 does so at once, off lets them end.",
+    )
     unplaceable_after_s: Seconds = Field(
         default=900.0,
         description="A job that no registered instance could hold, even empty, is FAILED "

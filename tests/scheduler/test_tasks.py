@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ecs_queue.states import InfrastructureFailed, Succeeded, TaskFailed
-from ecs_scheduler.ecs.tasks import Task, parse_task, verdict
+from ecs_scheduler.ecs.tasks import INTERRUPTED, Task, parse_task, verdict, was_interrupted
 
 ESSENTIAL = frozenset({"main"})
 
@@ -98,3 +98,12 @@ def test_times_and_interfaces_are_read() -> None:
         }
     )
     assert (task.started_at_ms, task.interfaces, task.has_run) == (1_767_225_600_000, 1, True)
+
+
+def test_a_task_that_we_interrupted_has_not_succeeded() -> None:
+    """It ended with 0 on SIGTERM, whatever it had left to do; its job runs again, at once."""
+    task = stopped(("main", 0), stop_code="UserInitiated", reason=f"{INTERRUPTED} (draining)")
+    assert isinstance(verdict(task, ESSENTIAL), InfrastructureFailed)
+    assert was_interrupted(task)
+    ended_before = stopped(("main", 0), reason=f"{INTERRUPTED} (draining)")
+    assert isinstance(verdict(ended_before, ESSENTIAL), Succeeded)

@@ -113,6 +113,15 @@ class ClusterModel:
         if stale and instance.arn in self._rows:
             self.stale.add(instance.arn)
 
+    def draining(self) -> list[InstanceArn]:
+        """Instances that ECS drains."""
+        return [arn for arn, row in self._rows.items() if row.seen.status == "DRAINING"]
+
+    def by_ec2_id(self, ec2_instance_id: str) -> InstanceArn | None:
+        """The container instance on this EC2 instance."""
+        rows = self._rows.items()
+        return next((a for a, row in rows if row.seen.ec2_instance_id == ec2_instance_id), None)
+
     def complete(self, known: Iterable[InstanceArn], at: float) -> None:
         """A whole sweep ended: instances that it did not list are gone."""
         for gone in self._rows.keys() - set(known):

@@ -109,6 +109,13 @@ INFRASTRUCTURE_STOP_CODES = frozenset(
     {"SpotInterruption", "TerminationNotice", "InfrastructureHealth", "ServiceSchedulerInitiated"}
 )
 
+PLACE_GONE_CODES = frozenset({"SpotInterruption", "TerminationNotice"})
+
+INTERRUPTED = "ecs-scheduler: its instance goes away"
+"""How the reason of our StopTask begins when nothing is wrong with the task. ECS keeps it, so that
+whichever scheduler sees the end knows.
+"""
+
 INFRASTRUCTURE_REASONS = re.compile(
     r"RESOURCE:|\bAGENT\b|NO ACTIVE INSTANCES|EMPTY CAPACITY PROVIDER"
     r"|Host EC2 \(instance .*\) (stopped|terminated)|deregistration forced"
@@ -120,15 +127,25 @@ tasks error messages").
 """
 
 
+def was_interrupted(task: Task) -> bool:
+    """Whether it stopped only since its instance went away, or is about to: any other will do."""
+    return task.stop_code in PLACE_GONE_CODES or (
+        task.stop_code == "UserInitiated" and task.stopped_reason.startswith(INTERRUPTED)
+    )
+
+
 def verdict(task: Task, essential: Collection[str]) -> Verdict:
     """What a STOPPED task means for its job; `essential` names the task definition's essential
     containers.
 
     Success is stop code EssentialContainerExited and exit code 0 of every essential container. An
-    exit code may be missing when a container never started: that is never a success.
+    exit code may be missing when a container never started: that is never a success. Nor is the
+    exit code of a task that we interrupted: many end with 0 on SIGTERM, whatever they have left.
     """
-    if task.stop_code in INFRASTRUCTURE_STOP_CODES or INFRASTRUCTURE_REASONS.search(
-        task.stopped_reason
+    if (
+        task.stop_code in INFRASTRUCTURE_STOP_CODES
+        or was_interrupted(task)
+        or INFRASTRUCTURE_REASONS.search(task.stopped_reason)
     ):
         return InfrastructureFailed(reason=_reason(task))
     judged = [each for each in task.containers if each.name in essential] or task.containers

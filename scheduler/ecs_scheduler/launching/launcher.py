@@ -280,7 +280,8 @@ class Launcher:
         around, now = self._around, self._around.clock.monotonic_s()
         if slot.instance is not None:
             around.model.acknowledge(slot.instance, slot.job_id, outcome.task_arn, now)
-        self._tracker.follow(outcome.task_arn, slot.job_id, slot.held.definition.arn)
+        definition_arn = slot.held.definition.arn
+        self._tracker.follow(outcome.task_arn, slot.job_id, definition_arn, outcome.instance_arn)
         around.metrics.launched(launch.api, "started")
         self.record.tasks += 1
         self.record.recent.append((now, 1))

@@ -101,7 +101,8 @@ class Reconciler:
             elif task.arn in known:
                 if task.instance_arn is not None:
                     around.model.acknowledge(task.instance_arn, job_id, task.arn, now)
-                self._tracker.follow(task.arn, job_id, task.task_definition_arn)
+                definition_arn = task.task_definition_arn
+                self._tracker.follow(task.arn, job_id, definition_arn, task.instance_arn)
 
     async def _tasks_of(
         self, launch: PendingLaunch, *, everywhere: bool

@@ -21,7 +21,7 @@ from ecs_queue.states import (
     TaskFailed,
     Verdict,
 )
-from ecs_scheduler.ecs.tasks import verdict
+from ecs_scheduler.ecs.tasks import verdict, was_interrupted
 from ecs_scheduler.errors import EcsCallError
 from ecs_scheduler.launching.retries import jitter_of, next_step
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ecs_queue.job import JobId
-    from ecs_queue.states import TaskArn
+    from ecs_queue.states import InstanceArn, TaskArn
     from ecs_scheduler.ecs.tasks import Task
     from ecs_scheduler.passes.around import Around
 
@@ -56,6 +56,7 @@ class _Followed:
     missing_since: float | None = None
     stop_asked_at: float | None = None
     version: int = -1
+    instance_arn: InstanceArn | None = None
 
 
 class Tracker:
@@ -77,9 +78,16 @@ class Tracker:
         """Whether this task is one of a job we know."""
         return arn in self._followed
 
-    def follow(self, arn: TaskArn, job_id: JobId, definition_arn: str = "") -> None:
+    def follow(
+        self,
+        arn: TaskArn,
+        job_id: JobId,
+        definition_arn: str = "",
+        instance: InstanceArn | None = None,
+    ) -> None:
         """Watch this task from now on."""
-        self._followed.setdefault(arn, _Followed(job_id, definition_arn))
+        followed = self._followed.setdefault(arn, _Followed(job_id, definition_arn))
+        followed.instance_arn = instance or followed.instance_arn
 
     def forget_all(self) -> None:
         """Another scheduler follows them now."""
@@ -117,19 +125,25 @@ class Tracker:
         for cancellation in await self._around.queue.cancellations():
             arn = cancellation.task_arn
             followed = self._followed.get(arn) if arn is not None else None
-            if arn is None or followed is None:
-                continue
-            now = self._around.clock.monotonic_s()
-            asked_at = followed.stop_asked_at
-            if asked_at is not None and now - asked_at < STOP_AGAIN_AFTER_S:
-                continue
-            followed.stop_asked_at = now
-            try:
-                reason = f"job {followed.job_id}: {cancellation.reason}"
-                await self._around.ecs.stop_task(arn, reason[:STOP_REASON_CHARACTERS])
-            except EcsCallError as error:
-                followed.stop_asked_at = None
-                log.warning("task not stopped yet", task=arn, error=str(error))
+            if arn is not None and followed is not None:
+                await self._stop(arn, followed, f"job {followed.job_id}: {cancellation.reason}")
+
+    async def stop_on(self, instance: InstanceArn, reason: str) -> None:
+        """StopTask for each task that runs there; again when nothing came of it."""
+        there = [each for each in self._followed.items() if each[1].instance_arn == instance]
+        await asyncio.gather(*(self._stop(arn, followed, reason) for arn, followed in there))
+
+    async def _stop(self, arn: TaskArn, followed: _Followed, reason: str) -> None:
+        now = self._around.clock.monotonic_s()
+        asked_at = followed.stop_asked_at
+        if asked_at is not None and now - asked_at < STOP_AGAIN_AFTER_S:
+            return
+        followed.stop_asked_at = now
+        try:
+            await self._around.ecs.stop_task(arn, reason[:STOP_REASON_CHARACTERS])
+        except EcsCallError as error:
+            followed.stop_asked_at = None
+            log.warning("task not stopped yet", task=arn, error=str(error))
 
     async def _take_over(self, tasks: Iterable[Task]) -> None:
         """What is news among these; an answer may be older than an event that came before it."""
@@ -146,6 +160,7 @@ class Tracker:
         if task.version < followed.version:
             return False
         followed.version = task.version
+        followed.instance_arn = task.instance_arn
         return True
 
     async def _report_running(self, tasks: Iterable[Task]) -> None:
@@ -170,7 +185,7 @@ class Tracker:
 
     async def _stopped(self, task: Task) -> None:
         essential = await self._around.definitions.essential(task.task_definition_arn)
-        await self._finish(task.arn, verdict(task, essential))
+        await self._finish(task.arn, verdict(task, essential), at_once=was_interrupted(task))
         if task.instance_arn is not None:
             self._around.model.stopped(task.instance_arn, task.arn)
             if task.stop_code in BLAMED_STOP_CODES:
@@ -198,13 +213,15 @@ class Tracker:
                 arn, InfrastructureFailed("ECS does not know the task; it was never seen running")
             )
 
-    async def _finish(self, arn: TaskArn, outcome: Verdict) -> None:
+    async def _finish(self, arn: TaskArn, outcome: Verdict, *, at_once: bool = False) -> None:
+        """Write the end down; `at_once` has a retry wait for nothing."""
         followed = self._followed.get(arn)
         delay_ms = 0
         try:
             if followed is not None and not isinstance(outcome, Succeeded):
                 record = await self._around.queue.job(followed.job_id)
                 outcome, delay_ms = next_step(outcome, record, jitter_of(arn))
+                delay_ms = 0 if at_once else delay_ms
             state = await self._around.queue.finish(arn, outcome, delay_ms=delay_ms)
         except UnknownJob:
             log.warning("a task ended that no job knows", task=arn)

@@ -25,6 +25,7 @@ from ecs_scheduler.ecs.shared_bucket import share_budget
 from ecs_scheduler.ecs.task_definitions import TaskDefinitions
 from ecs_scheduler.errors import SchedulerError
 from ecs_scheduler.launching.grouping import regrouped
+from ecs_scheduler.launching.interruptions import Interruptions
 from ecs_scheduler.launching.launcher import Launcher
 from ecs_scheduler.launching.reconciler import Reconciler
 from ecs_scheduler.launching.strays import Strays
@@ -69,6 +70,7 @@ LISTEN_INTERVAL_S = 0.02
 """Hardly a pause: receiving waits by itself where there is nothing."""
 
 REFRESH_INTERVAL_S = 0.5
+INTERRUPTIONS_INTERVAL_S = 1.0
 RECONCILE_INTERVAL_S = 2.0
 OBSERVE_INTERVAL_S = 1.0
 RELOAD_INTERVAL_S = 60.0
@@ -114,7 +116,8 @@ class Service:
         self._ruled = self._rules != Rules() or config.fair_share.share_decay_seconds > 0
         self._competing = self._ruled
         self._strays = Strays(around)
-        self._listener = Listener(around, self._tracker, lambda _: None)
+        self._interruptions = Interruptions(around, self._tracker)
+        self._listener = Listener(around, self._tracker, self._interruptions.notice)
         self._reconciler = Reconciler(around, self._launcher, self._tracker)
         self._leadership = Leadership(around, self._lead_changed)
         self._stopping = asyncio.Event()
@@ -153,6 +156,7 @@ class Service:
                 ("sweep", config.sweep_interval_s, self._sweep.all),
                 ("refresh", REFRESH_INTERVAL_S, self._refresh),
                 ("track", config.track_interval_s, self._track),
+                ("interruptions", INTERRUPTIONS_INTERVAL_S, self._interruptions.look),
                 ("reload", RELOAD_INTERVAL_S, self._tracker.load),
                 ("reconcile", RECONCILE_INTERVAL_S, self._reconciler.look),
                 ("strays", RECONCILE_INTERVAL_S, self._strays.look),
