@@ -19,7 +19,7 @@ from ecs_simulator.workloads.batch import Run, Size, job_document
 
 
 def played(policy: Policy = DEFAULT_POLICY, seed: int = 1) -> Record:
-    workload = prepare(Wanted(jobs=150, instances=8), seed)
+    workload = prepare(Wanted(jobs=80, instances=6), seed)
     return play(Case("p", policy, workload, seed), lambda ended: None)
 
 

@@ -35,6 +35,7 @@ AT_ONCE = 500
 LOOK_S = 5.0
 PAGE = 1000
 FOR_EVER_S = 10**9
+UNHURRIED_S = 3600.0
 
 T = TypeVar("T", bound=Hashable)
 Progress = Callable[[int], None]
@@ -81,11 +82,7 @@ class _World:
             settings=QueueSettings(retention_s=FOR_EVER_S),
             new_token=lambda: f"{tokens.getrandbits(128):032x}",
         )
-        config = Config(
-            cluster=CLUSTER,
-            http_port=None,
-            lease_s=60.0,
-        )
+        config = _config(case.workload)
         service_clock = LoopClock(round(clock.start * 1000))
         client = cast("Any", DirectClient(self._sim))
         ecs = Ecs(client, client, CLUSTER, budget_of(config, service_clock))
@@ -175,6 +172,22 @@ class _World:
                 [(kind.cpu_units, kind.memory_mib, kind.gpus) for kind in sized], np.int64
             ),
         )
+
+
+def _config(workload: Workload) -> Config:
+    """The service's defaults; over more than an hour it looks less often, in proportion, or most
+    of the time would go into looking at nothing.
+    """
+    defaults = Config()
+    slower = min(max(workload.submissions[-1].at_s / UNHURRIED_S, 1.0), 25.0)
+    return Config(
+        cluster=CLUSTER,
+        http_port=None,
+        lease_s=60.0,
+        pass_interval_s=defaults.pass_interval_s * slower,
+        track_interval_s=defaults.track_interval_s * min(slower, 5.0),
+        sweep_interval_s=defaults.sweep_interval_s * min(slower, 4.0),
+    )
 
 
 class _Columns:
