@@ -8,9 +8,10 @@ if TYPE_CHECKING:
     from ecs_placement.batch import place
     from ecs_placement.check import Violation
     from ecs_placement.explain import sentence
+    from ecs_placement.explanation import why
     from ecs_placement.policy import DEFAULT_POLICY, Policy
 
-__all__ = ["DEFAULT_POLICY", "Policy", "Violation", "pack", "place", "sentence"]
+__all__ = ["DEFAULT_POLICY", "Policy", "Violation", "pack", "place", "sentence", "why"]
 
 _HOME = {
     "DEFAULT_POLICY": "policy",
@@ -19,6 +20,7 @@ _HOME = {
     "pack": "arrays",
     "place": "batch",
     "sentence": "explain",
+    "why": "explanation",
 }
 
 

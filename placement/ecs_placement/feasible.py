@@ -23,11 +23,12 @@ Port = tuple[str, int]
 RESOURCE_REASONS = (Reason.CPU, Reason.MEMORY, Reason.GPU, Reason.ENI)
 """The reason for each dimension, in the order of DIMENSIONS."""
 
-_UNAVAILABLE = (
+UNAVAILABLE = (
     (Availability.AGENT_DISCONNECTED, Reason.AGENT),
     (Availability.DRAINING, Reason.DRAINING),
     (Availability.AVOIDED, Reason.AVOIDED),
 )
+"""The reason for each state in which an instance takes no tasks."""
 
 
 def ports_of(shape: Shape) -> list[Port]:
@@ -195,7 +196,7 @@ class Constraints:
             _failing(Reason.MEMBER_OF, self.member_of(shape)),
             _failing(Reason.DISTINCT, self.apart(shape)),
         ]
-        for availability, reason in _UNAVAILABLE:
+        for availability, reason in UNAVAILABLE:
             tallies.append(Tally(reason, self._unavailable(availability)))
         return tuple(tally for tally in tallies if tally.instances)
 
