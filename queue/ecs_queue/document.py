@@ -116,10 +116,15 @@ def job_from_json(raw: bytes) -> Job:
     try:
         return Job.model_validate_json(raw, strict=True)
     except ValidationError as error:
-        problems = [_problem(details) for details in error.errors(include_url=False)]
-        more = len(problems) - _SHOWN_PROBLEMS
-        rest = [f"and {more} more"] if more > 0 else []
-        raise InvalidJob("; ".join(problems[:_SHOWN_PROBLEMS] + rest)) from None
+        raise InvalidJob(problems_of(error)) from None
+
+
+def problems_of(error: ValidationError) -> str:
+    """Each bad field, what was expected there, and the nearest field's name."""
+    problems = [_problem(details) for details in error.errors(include_url=False)]
+    more = len(problems) - _SHOWN_PROBLEMS
+    rest = [f"and {more} more"] if more > 0 else []
+    return "; ".join(problems[:_SHOWN_PROBLEMS] + rest)
 
 
 def canonical(job: Job) -> bytes:

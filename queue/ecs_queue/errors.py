@@ -2,6 +2,7 @@
 
 QueueError
 ├── InvalidJob          a document is not a job: names the field and what was expected
+├── InvalidSchedule     a document is no recurring submission: names the field
 ├── InvalidGraph        jobs that can't be submitted together: a cycle, a job that is not there
 ├── InvalidRedisUrl     the URL itself is wrong: names the setting to look at
 ├── QueueUnreachable    Redis does not answer, or refuses us: names the setting to look at
@@ -18,6 +19,10 @@ class QueueError(Exception):
 
 class InvalidJob(QueueError):
     """A document is not a job; the message names each bad field and what was expected there."""
+
+
+class InvalidSchedule(QueueError):
+    """A document is no recurring submission; the message names each bad field."""
 
 
 class InvalidGraph(QueueError):

@@ -34,6 +34,9 @@ OUTCOMES = {
 LaunchOutcome = Literal["started", "refused", "unknown"]
 
 
+TickOutcome = Literal["fired", "skipped", "missed", "failed"]
+
+
 class Metrics:
     """Everything the service counts; every method is cheap and never fails."""
 
@@ -63,6 +66,12 @@ class Metrics:
             "Inbox documents that were not jobs.",
             registry=registry,
         )
+        self._ticks = Counter(
+            "ecs_scheduler_schedule_ticks",
+            "Ticks of schedules: fired, skipped (the last job has not ended), missed, failed.",
+            ["outcome"],
+            registry=registry,
+        )
         self._gauges = _Gauges(registry)
 
     def pass_done(self, duration_s: float, *, start: int, wait: int, reject: int) -> None:
@@ -87,6 +96,10 @@ class Metrics:
     def dead_letters(self, documents: int) -> None:
         """So many inbox documents went to the dead letters."""
         self._dead_letters.inc(documents)
+
+    def ticked(self, outcome: TickOutcome) -> None:
+        """A tick of a recurring schedule came to this."""
+        self._ticks.labels(outcome).inc()
 
     def observe(self, status: ServiceStatus) -> None:
         """Take over every gauge from `status`."""

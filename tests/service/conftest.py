@@ -30,6 +30,7 @@ from ecs_simulator import (
     http_session_class,
     run_virtual,
 )
+from ecs_simulator.virtual_time import START
 
 QUIET = Options(agent_capabilities=FEW_CAPABILITIES)
 
@@ -155,6 +156,7 @@ def world() -> Callable[..., None]:
         fleet: tuple[InstanceGroup, ...] = (InstanceGroup(count=3, instance_type="m5.xlarge"),),
         options: Options = QUIET,
         faults: type = NoFaults,
+        start: float = START,
         **settings: Any,
     ) -> None:
         async def main(clock: VirtualClock) -> None:
@@ -173,6 +175,6 @@ def world() -> Callable[..., None]:
             sim.verify()
             await redis.aclose()
 
-        run_virtual(main)
+        run_virtual(main, start=start)
 
     return run

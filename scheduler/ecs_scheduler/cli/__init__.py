@@ -58,6 +58,7 @@ COMMANDS = {
     "resume": ("ecs_scheduler.cli.steering:resume", "Resume what was suspended."),
     "reprioritise": ("ecs_scheduler.cli.steering:reprioritise", "Give jobs another priority."),
     "wait": ("ecs_scheduler.cli.jobs:wait", "Wait until jobs have ended."),
+    "schedule": ("ecs_scheduler.cli.schedule:schedule", "Submit a job again and again, by cron."),
     "graph": ("ecs_scheduler.cli.graph:graph", "Draw jobs that depend on one another."),
     "dead": ("ecs_scheduler.cli.dead:dead", "Documents that are no jobs: list, replay, drop."),
     "events": ("ecs_scheduler.cli.journal:events", "Show the latest transitions of jobs."),

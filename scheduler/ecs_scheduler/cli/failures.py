@@ -29,6 +29,7 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (InvalidInput, USAGE),
     (queue_errors.InvalidJob, USAGE),
     (queue_errors.InvalidGraph, USAGE),
+    (queue_errors.InvalidSchedule, USAGE),
     (queue_errors.InvalidRedisUrl, USAGE),
     (scheduler_errors.ConfigurationError, USAGE),
     (queue_errors.QueueUnreachable, UNREACHABLE),

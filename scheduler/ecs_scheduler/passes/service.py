@@ -44,6 +44,7 @@ from ecs_scheduler.passes.planning import (
     search_s,
     wait_for_budget,
 )
+from ecs_scheduler.passes.recurring import Recurring
 from ecs_scheduler.passes.reserving import reserving
 from ecs_scheduler.passes.status import ServiceStatus
 from ecs_scheduler.passes.window import Window
@@ -73,6 +74,7 @@ REFRESH_INTERVAL_S = 0.5
 INTERRUPTIONS_INTERVAL_S = 1.0
 RECONCILE_INTERVAL_S = 2.0
 OBSERVE_INTERVAL_S = 1.0
+RECURRING_INTERVAL_S = 1.0
 RELOAD_INTERVAL_S = 60.0
 STANDBY_STEPS = ("lead", "observe")
 """What a scheduler does that does not lead; the rest waits until it does."""
@@ -118,6 +120,7 @@ class Service:
         self._strays = Strays(around)
         self._interruptions = Interruptions(around, self._tracker)
         self._listener = Listener(around, self._tracker, self._interruptions.notice)
+        self._recurring = Recurring(around)
         self._reconciler = Reconciler(around, self._launcher, self._tracker)
         self._leadership = Leadership(around, self._lead_changed)
         self._stopping = asyncio.Event()
@@ -160,6 +163,7 @@ class Service:
                 ("reload", RELOAD_INTERVAL_S, self._tracker.load),
                 ("reconcile", RECONCILE_INTERVAL_S, self._reconciler.look),
                 ("strays", RECONCILE_INTERVAL_S, self._strays.look),
+                ("recurring", RECURRING_INTERVAL_S, self._recurring.look),
                 ("observe", OBSERVE_INTERVAL_S, self._observe),
                 *self._listening(),
             ):

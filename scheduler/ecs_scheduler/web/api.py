@@ -19,7 +19,14 @@ from starlette.requests import ClientDisconnect
 
 from ecs_queue import assignment, contract
 from ecs_queue.document import parse_job, read_json
-from ecs_queue.errors import InvalidGraph, InvalidJob, QueueError, QueueUnreachable, UnknownJob
+from ecs_queue.errors import (
+    InvalidGraph,
+    InvalidJob,
+    InvalidSchedule,
+    QueueError,
+    QueueUnreachable,
+    UnknownJob,
+)
 from ecs_queue.job import MAX_SENT_BYTES, Job, JobId
 from ecs_queue.listing import look_through
 from ecs_queue.script import Command
@@ -42,6 +49,7 @@ from ecs_scheduler.passes.status import ServiceStatus
 from ecs_scheduler.web.body import BODY_TIMEOUT_S, BodyTooLarge, BodyTooSlow, bounded, in_time
 from ecs_scheduler.web.listing import listing_of
 from ecs_scheduler.web.presentation import outcome_name, record_as_json
+from ecs_scheduler.web.schedules import schedules_router
 from ecs_scheduler.web.steering import steering_router
 from ecs_scheduler.web.tasks import tasks_router
 
@@ -108,7 +116,7 @@ Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 def create_app(backend: Backend) -> FastAPI:
     """The application over `backend`; it keeps no state of its own."""
-    return _app(backend, router, steering_router, tasks_router)
+    return _app(backend, router, steering_router, schedules_router, tasks_router)
 
 
 def create_worker_app(backend: Backend) -> FastAPI:
@@ -124,6 +132,7 @@ def _app(backend: Backend, *routers: APIRouter) -> FastAPI:
         exception_handlers={
             InvalidGraph: _answers(400),
             InvalidJob: _answers(400),
+            InvalidSchedule: _answers(400),
             UnknownJob: _answers(404),
             BodyTooSlow: _answers(408),
             BodyTooLarge: _answers(413),

@@ -7,11 +7,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from ecs_queue.errors import InvalidJob
 from ecs_queue.letters import DeadLetter
+from ecs_queue.schedule import Kept
 from ecs_queue.states import Accepted, Circular, Conflict, Duplicate, Event, JobRecord, Submission
 from ecs_queue.timing import Moment
 
 _RECORD = TypeAdapter(JobRecord)
 _DEAD_LETTER = TypeAdapter(DeadLetter)
+_KEPT = TypeAdapter(Kept)
 _EVENT = TypeAdapter(Event)
 _MOMENT: TypeAdapter[int] = TypeAdapter(Moment)
 
@@ -46,6 +48,12 @@ def dead_letter_as_json(letter: DeadLetter) -> dict[str, Any]:
     """A dead letter, its document as the text it came as."""
     values: dict[str, Any] = _DEAD_LETTER.dump_python(letter, mode="json")
     return values
+
+
+def schedule_as_json(kept: Kept) -> dict[str, Any]:
+    """A recurring submission: what was asked for, and how far it is."""
+    values: dict[str, Any] = _KEPT.dump_python(kept, mode="json")
+    return {**values.pop("schedule"), **values}
 
 
 def event_as_json(event: Event) -> dict[str, Any]:
