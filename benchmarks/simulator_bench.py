@@ -19,7 +19,13 @@ from typing import Any
 from benchmarks.report import Row, main
 from benchmarks.virtual_hour import Hour, virtual_hour
 
-from ecs_simulator import FEW_CAPABILITIES, InstanceGroup, Options, SimulatedEcs
+from ecs_simulator import (
+    FEW_CAPABILITIES,
+    InstanceGroup,
+    Options,
+    SimulatedEcs,
+    without_collections,
+)
 
 SCRIPTS = Path(sys.executable).parent
 TARGET = "AmazonEC2ContainerServiceV20141113."
@@ -209,7 +215,13 @@ def over_http(sizes: Sizes) -> list[Row]:
     return rows
 
 
-def direct_path(sizes: Sizes, width: int) -> list[Row]:
+def undisturbed_direct_path(sizes: Sizes) -> list[Row]:
+    """The same as large simulations do it, without the collector."""
+    with without_collections():
+        return direct_path(sizes, 10, ", collector off")
+
+
+def direct_path(sizes: Sizes, width: int, told: str = "") -> list[Row]:
     """Task life cycles through `SimulatedEcs.call`, StartTask(width) to STOPPED: per second of wall
     time and of CPU time, on one core, with the invariants on."""
     clock = [0.0]
@@ -233,7 +245,7 @@ def direct_path(sizes: Sizes, width: int) -> list[Row]:
     elapsed, work = time.perf_counter() - began, time.process_time() - worked
     ecs.verify()
     done = sizes.life_cycles // width * width
-    name = f"task life cycles, direct path, StartTask({width})"
+    name = f"task life cycles, direct path, StartTask({width}){told}"
     return [
         Row(
             name=name,
@@ -260,7 +272,13 @@ def memory(sizes: Sizes) -> Row:
 def run(quick: bool = False) -> list[Row]:
     """All figures; quick ones take a few seconds."""
     sizes = QUICK if quick else FULL
-    rows = [*over_http(sizes), *direct_path(sizes, 10), *direct_path(sizes, 1), memory(sizes)]
+    rows = [
+        *over_http(sizes),
+        *undisturbed_direct_path(sizes),
+        *direct_path(sizes, 10),
+        *direct_path(sizes, 1),
+        memory(sizes),
+    ]
     return rows if quick else [*rows, virtual_hour(Hour(jobs=2_000, instances=200, seconds=120))]
 
 

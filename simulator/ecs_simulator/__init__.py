@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ecs_simulator.autoscaling import AutoScalingGroup
     from ecs_simulator.capabilities import AGENT_CAPABILITIES, FEW_CAPABILITIES
+    from ecs_simulator.collector import without_collections
     from ecs_simulator.containers import Behaviour, SimulatedContainers
     from ecs_simulator.errors import (
         ConnectionCut,
@@ -55,6 +56,7 @@ _HOMES = {
     "SimulatedEcs": "simulation",
     "VirtualClock": "virtual_time",
     "run_virtual": "virtual_time",
+    "without_collections": "collector",
 }
 
 __all__ = [
@@ -88,6 +90,7 @@ __all__ = [
     "http_session_class",
     "load_fleet",
     "run_virtual",
+    "without_collections",
 ]
 
 

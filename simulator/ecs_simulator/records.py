@@ -122,9 +122,8 @@ class Launch:
     started_by: str | None
     launch_type: str
     tags: list[dict[str, str]]
-    execute_command: bool
     requires: tuple[tuple[str, str | None], ...]
-    platform_version: str | None = None
+    shown: dict[str, Any]  # what is the same in the shapes of all its tasks
 
 
 @dataclass(slots=True)
@@ -258,9 +257,13 @@ class Unplaced:
 
 @dataclass(slots=True, eq=False)
 class Cluster:
-    """One cluster; `tasks` holds whatever can still be described, in launch order."""
+    """One cluster; `tasks` holds whatever can still be described, in launch order.
+
+    `container_arns` is what the ARNs of its containers begin with.
+    """
 
     arn: ClusterArn
+    container_arns: str
     name: str
     number: int
     created_at: float

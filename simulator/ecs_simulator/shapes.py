@@ -12,6 +12,7 @@ from ecs_simulator.records import (
     Instance,
     Task,
     TaskDefinition,
+    Work,
 )
 
 Json = dict[str, Any]
@@ -154,37 +155,39 @@ _TIMES = (
 )
 
 
+def launch_shape(definition: TaskDefinition, work: Work, named: Json) -> Json:
+    """What the shapes of a launch's tasks have in common; of `named`, what is not None."""
+    return {
+        "attributes": [],
+        "cpu": work.cpu,
+        "memory": work.memory,
+        "overrides": work.overrides,
+        "taskDefinitionArn": definition.arn,
+        **{name: value for name, value in named.items() if value is not None},
+    }
+
+
 def task_shape(task: Task, now: float, tags: bool = True) -> Json:
     """A Task as seen at `now`."""
     launch, instance = task.launch, task.instance
     shape: Json = {
-        "attachments": _attachments(task),
-        "attributes": [],
-        "availabilityZone": instance.zone if instance is not None else "",
+        **launch.shown,
+        "attachments": _attachments(task) if launch.awsvpc else [],
+        "availabilityZone": "",
         "clusterArn": task.cluster.arn,
         "containers": _containers(task, now),
-        "cpu": launch.work.cpu,
         "createdAt": task.created_at,
         "desiredStatus": "RUNNING" if task.wanted else "STOPPED",
-        "enableExecuteCommand": launch.execute_command,
-        "group": launch.group,
         "lastStatus": STATUS_NAMES[task.status],
-        "launchType": launch.launch_type,
-        "memory": launch.work.memory,
-        "overrides": launch.work.overrides,
         "tags": task.tags if tags else [],
         "taskArn": task.arn,
-        "taskDefinitionArn": launch.definition.arn,
         "version": task.version,
     }
     if instance is not None:
+        shape["availabilityZone"] = instance.zone
         shape["containerInstanceArn"] = instance.arn
-    if launch.started_by is not None:
-        shape["startedBy"] = launch.started_by
     if task.provider is not None:
         shape["capacityProviderName"] = task.provider
-    if launch.platform_version is not None:
-        shape["platformVersion"] = launch.platform_version
     if task.version > 1 or task.created_at < now:  # a new task has none of these
         shape.update(_later_members(task, now))
     return shape
@@ -205,8 +208,6 @@ def _later_members(task: Task, now: float) -> Json:
 
 
 def _attachments(task: Task) -> list[Json]:
-    if not task.launch.awsvpc:
-        return []
     attached = task.connected_at is not None and task.status < STOPPED
     details = [{"name": "networkInterfaceId", "value": f"eni-{task.id[:17]}"}]
     if task.launch.subnets:
@@ -223,13 +224,13 @@ def _attachments(task: Task) -> list[Json]:
 
 
 def _containers(task: Task, now: float) -> list[Json]:
-    prefix = task.arn.replace(":task/", ":container/", 1)
     if task.started_at is None and task.exit_codes is None and not task.gpu_ids:
-        status = _container_status(task, ended=False)
+        # A new task's: most of what StartTask answers.
+        status, prefix = _container_status(task, ended=False), _container_arn(task)
         return [
             {
                 **shown,
-                "containerArn": f"{prefix}/{index}",
+                "containerArn": prefix + str(index),
                 "taskArn": task.arn,
                 "lastStatus": status,
             }
@@ -238,6 +239,11 @@ def _containers(task: Task, now: float) -> list[Json]:
     return [
         _container_shape(task, index, code) for index, code in enumerate(_exit_codes(task, now))
     ]
+
+
+def _container_arn(task: Task) -> str:
+    """The ARN of the task's containers, up to their number."""
+    return f"{task.cluster.container_arns}{task.id}/"
 
 
 def _container_status(task: Task, ended: bool) -> str:
@@ -264,7 +270,7 @@ def _exit_codes(task: Task, now: float) -> tuple[int | None, ...]:
 def _container_shape(task: Task, index: int, code: int | None) -> Json:
     shape: Json = {
         **task.launch.work.shown[index],
-        "containerArn": f"{task.arn.replace(':task/', ':container/', 1)}/{index}",
+        "containerArn": _container_arn(task) + str(index),
         "taskArn": task.arn,
         "lastStatus": _container_status(task, code is not None or task.exit_codes is not None),
     }

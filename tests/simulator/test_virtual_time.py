@@ -1,6 +1,7 @@
 """Virtual time: hours pass in no time, in order, the same way each run."""
 
 import asyncio
+import gc
 import time
 
 import pytest
@@ -16,6 +17,7 @@ from ecs_simulator import (
     VirtualDeadlock,
     http_session_class,
     run_virtual,
+    without_collections,
 )
 
 from .conftest import AIO_SESSION, CREDENTIALS
@@ -119,3 +121,20 @@ def test_same_seed_same_run() -> None:
     assert all(record.last_status == "STOPPED" for record in first)
     assert run_virtual(lambda clock: afternoon(clock, 1)) == first
     assert run_virtual(lambda clock: afternoon(clock, 2)) != first
+
+
+def test_the_collector_is_back_after_a_block_without_it() -> None:
+    """Whatever happens in the block; a collector that was off before stays off."""
+    seen: list[bool] = []
+    with pytest.raises(IndexError), without_collections():
+        seen.pop(len(seen) + gc.isenabled())
+    assert gc.isenabled()
+    with without_collections():
+        assert not gc.isenabled()
+    gc.disable()
+    try:
+        with without_collections():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

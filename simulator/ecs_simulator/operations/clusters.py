@@ -23,6 +23,7 @@ def create_cluster(region: Region, request: Request) -> dict[str, Any]:
     if found is None or found.status != "ACTIVE":
         found = Cluster(
             arn=region.names.cluster(name),
+            container_arns=region.names.arn(f"container/{name}/"),
             name=name,
             number=region.next_number(),
             created_at=region.now,

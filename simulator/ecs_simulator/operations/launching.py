@@ -31,7 +31,7 @@ from ecs_simulator.records import (
 )
 from ecs_simulator.region import Region, failure, find_instance
 from ecs_simulator.resources import refusal, reserve
-from ecs_simulator.shapes import task_shape
+from ecs_simulator.shapes import launch_shape, task_shape
 
 MAX_INSTANCES = 10
 START_TASK_STARTED_BY = 36
@@ -95,6 +95,15 @@ def launch_of(region: Region, request: Request, launch_type: str, most: int) -> 
     if propagate == "TASK_DEFINITION":
         own_keys = {tag["key"] for tag in own_tags}
         own_tags += [tag for tag in definition.tags if tag["key"] not in own_keys]
+    group, starter = _group(request, definition.family), started_by(request, most)
+    version = PLATFORM_VERSION if launch_type == "FARGATE" else None
+    named = {
+        "enableExecuteCommand": flag(request, "enableExecuteCommand"),
+        "group": group,
+        "launchType": launch_type,
+        "platformVersion": version,
+        "startedBy": starter,
+    }
     return Launch(
         definition=definition,
         work=work,
@@ -102,13 +111,12 @@ def launch_of(region: Region, request: Request, launch_type: str, most: int) -> 
         containers=work.containers,
         awsvpc=document.get("networkMode") == "awsvpc",
         subnets=_subnets(region, request, document),
-        group=_group(request, definition.family),
-        started_by=started_by(request, most),
+        group=group,
+        started_by=starter,
         launch_type=launch_type,
         tags=own_tags,
-        execute_command=flag(request, "enableExecuteCommand"),
         requires=definition.requires + platform_requirements(document),
-        platform_version=PLATFORM_VERSION if launch_type == "FARGATE" else None,
+        shown=launch_shape(definition, work, named),
     )
 
 
