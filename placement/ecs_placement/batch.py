@@ -16,7 +16,7 @@ from ecs_placement.contest import Field, contest
 from ecs_placement.errors import InvalidPolicy
 from ecs_placement.feasible import Constraints
 from ecs_placement.gangs import Gangs
-from ecs_placement.grouping import Group, Team, by_priority, grouped
+from ecs_placement.grouping import Group, Team, by_priority, grouped, over_scalars
 from ecs_placement.placing import Placed, Work, place_group, put, take_all_back
 from ecs_placement.plan import (
     NOTHING_RESERVED,
@@ -63,7 +63,8 @@ def place(
     """
     if not budget_s >= 0:
         raise InvalidPolicy(f"budget_s is {budget_s!r}, expected seconds, 0 or more")
-    weights = weights_of(policy.weights, snapshot.total)
+    requests, snapshot = over_scalars(requests, snapshot)
+    weights = weights_of(policy.weights_over(snapshot.scalars), snapshot.total)
     units = grouped(requests, weights, reserving.ids)
     constraints = Constraints(snapshot)
     room = Room(snapshot.free, weights)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ecs_placement.check_backfill import Held, delayed
 from ecs_placement.columns import Columns
+from ecs_placement.grouping import over_scalars
 from ecs_placement.plan import NOTHING_RESERVED, Decision, Plan, Reject, Reserving, Start, Wait
 from ecs_placement.policy import DEFAULT_POLICY, Policy, SkewLimit
 from ecs_placement.query import parse
@@ -35,6 +36,7 @@ def check(
     """Every violation of the placement invariants, in a stable order; of the policy, its skew
     limits matter. `reserving` as given to `place`.
     """
+    requests, snapshot = over_scalars(requests, snapshot)
     found = list(_not_once(plan, requests))
     if found:
         return tuple(found)
@@ -132,16 +134,15 @@ def _groups(started: _Started, snapshot: Snapshot) -> Counter[tuple[int, str]]:
 
 
 def _overcommitted(started: _Started, snapshot: Snapshot) -> Iterator[Violation]:
-    used = _used(started, len(snapshot))
+    used = _used(started, snapshot)
     for row, column in np.argwhere((used > 0) & (used > snapshot.free)).tolist():
-        detail = (
-            f"{DIMENSIONS[column]}: {used[row, column]} started, {snapshot.free[row, column]} free"
-        )
+        name = (*DIMENSIONS, *snapshot.scalars)[column]
+        detail = f"{name}: {used[row, column]} started, {snapshot.free[row, column]} free"
         yield Violation(Broken.OVERCOMMIT, snapshot.instances[row].id, detail)
 
 
-def _used(started: _Started, rows: int) -> NDArray[np.int64]:
-    used = np.zeros((rows, len(DIMENSIONS)), dtype=np.int64)
+def _used(started: _Started, snapshot: Snapshot) -> NDArray[np.int64]:
+    used = np.zeros_like(snapshot.free)
     demand = np.array([request.shape.demand for request, _ in started], dtype=np.int64)
     if started:
         np.add.at(used, [row for _, row in started], demand)
@@ -204,11 +205,17 @@ def _ever(shape: Shape, snapshot: Snapshot) -> bool:
         and _has_attributes(shape, instance)
         and all(
             asked <= max(total, free)
-            for asked, total, free in zip(shape.demand, instance.total, instance.free, strict=True)
+            for asked, total, free in zip(shape.demand, *_room(instance, shape.over), strict=True)
             if asked
         )
         for row, instance in enumerate(snapshot.instances)
     )
+
+
+def _room(instance: Instance, scalars: tuple[str, ...]) -> tuple[list[int], list[int]]:
+    """What is registered and what is free, scalars included."""
+    known = [instance.scalars.get(name, (0, 0)) for name in scalars]
+    return [*instance.total, *(t for t, _ in known)], [*instance.free, *(f for _, f in known)]
 
 
 def _inverted(
@@ -228,7 +235,7 @@ def _inverted(
         above = [(r, row) for r, row in started if held.level(r) >= priority]
         beside = _Beside(
             snapshot,
-            snapshot.free - _used(above, len(snapshot)) - held.asked(snapshot, priority),
+            snapshot.free - _used(above, snapshot) - held.asked(snapshot, priority),
             {(row, port) for request, row in above for port in _ports(request.shape)},
             _groups(above, snapshot),
             held.closed(snapshot, priority),

@@ -104,7 +104,7 @@ def delayed(
                 late += demand
         for task in snapshot.instances[row].running:
             if by_s is not None and task.ends_at_s is not None and now_s < task.ends_at_s <= by_s:
-                free += np.array(task.shape.demand)
+                free += snapshot.demand(task.shape)
         about = heads[0][0].id
         if by_s is not None and ((asked > 0) & (free < asked)).any():
             yield Violation(Broken.DELAYED, about, f"not whole by {by_s:g} s")

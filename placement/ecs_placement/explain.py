@@ -66,9 +66,9 @@ def _unexplained(snapshot: Snapshot | None) -> str:
 
 
 def _why(tally: Tally, shape: Shape) -> str:
-    if tally.reason in _NOUN:
-        short = _amount(tally.reason, tally.short_by)
-        return f"{tally.instances} short of {_NOUN[tally.reason]} (nearest short by {short})"
+    if tally.reason in _NOUN or tally.reason is Reason.SCALAR:
+        noun, short = _NOUN.get(tally.reason, tally.name), _amount(tally.reason, tally.short_by)
+        return f"{tally.instances} short of {noun} (nearest short by {short})"
     if tally.reason is Reason.PORTS:
         return f"{tally.instances} with host port {_port_list(shape)} in use"
     if tally.reason is Reason.ATTRIBUTE:
@@ -84,11 +84,15 @@ def _rejected(decision: Reject, shape: Shape) -> str:
     if decision.because_of is not None:
         return f"its gang can never start: no registered instance could take {decision.because_of}"
     demand = dict(
-        zip((Reason.CPU, Reason.MEMORY, Reason.GPU, Reason.ENI), shape.demand, strict=True)
+        zip((Reason.CPU, Reason.MEMORY, Reason.GPU, Reason.ENI), shape.demand, strict=False)
     )
     parts = []
     for tally in decision.reasons:
-        if tally.reason in demand:
+        if tally.reason is Reason.SCALAR:
+            asked = dict(shape.scalars)[tally.name]
+            largest = asked - tally.short_by
+            parts.append((f"needs {asked} {tally.name}", f"the largest {{}} has {largest}", tally))
+        elif tally.reason in demand:
             asked = demand[tally.reason]
             largest = asked - tally.short_by
             parts.append((_needs(tally.reason, asked), f"the largest {{}} has {largest}", tally))

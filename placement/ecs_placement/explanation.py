@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ecs_placement.batch import place
 from ecs_placement.buckets import Buckets
 from ecs_placement.columns import Columns
-from ecs_placement.feasible import RESOURCE_REASONS, UNAVAILABLE, Constraints
+from ecs_placement.feasible import UNAVAILABLE, Constraints, causes
+from ecs_placement.grouping import over_scalars
 from ecs_placement.plan import Decision, Plan, Reason, Start, Tally
 from ecs_placement.policy import DEFAULT_POLICY, Policy
 from ecs_placement.query import parse
@@ -26,11 +27,15 @@ Floats = NDArray[np.float64]
 
 TYPE_ATTRIBUTE = "ecs.instance-type"
 
+_Cause = tuple[Reason, str]
+"""A reason, and the name where it is a scalar's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lack:
     """One thing that one instance lacks: `short_by` in the dimension's unit, `detail` in words
-    where it is no amount (the ports in use, the attributes that are missing, ...).
+    where it is no amount (the ports in use, the attributes that are missing, ...) or the scalar's
+    name.
     """
 
     reason: Reason
@@ -57,6 +62,7 @@ class Change:
     reason: Reason
     instances: int
     short_by: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +100,10 @@ def why(
     To explain it beside the others of its batch, give the snapshot `after` their plan. A gang is
     left out of account: members are explained one by one.
     """
-    alone = replace(request, gang=None)
-    faults = _Faults(request.shape, snapshot, policy)
+    (alone,), over = over_scalars([replace(request, gang=None)], snapshot)
+    faults = _Faults(alone.shape, over, policy)
     return Explanation(
-        decision=place([alone], snapshot, policy).decisions[0],
+        decision=place([replace(request, gang=None)], snapshot, policy).decisions[0],
         ranked=ranking(request.shape, snapshot, policy, most=most),
         tallies=faults.tallies(),
         nearest=faults.nearest(most),
@@ -119,9 +125,14 @@ def after(plan: Plan, requests: Sequence[TaskRequest], snapshot: Snapshot) -> Sn
 
 
 def _with(instance: Instance, shape: Shape) -> Instance:
+    four = (shape.cpu_units, shape.memory_mib, shape.gpus, shape.enis)
     cpu, memory, gpus, enis = (
-        left - asked for left, asked in zip(instance.free, shape.demand, strict=True)
+        left - asked for left, asked in zip(instance.free, four, strict=True)
     )
+    asked = dict(shape.scalars)
+    scalars = {
+        name: (total, free - asked.get(name, 0)) for name, (total, free) in instance.scalars.items()
+    }
     groups = Counter(instance.facts.tasks_by_group)
     if shape.group is not None:
         groups[shape.group] += 1
@@ -131,6 +142,7 @@ def _with(instance: Instance, shape: Shape) -> Instance:
         free=(cpu, memory, gpus, enis),
         ports_tcp_used=instance.ports_tcp_used | shape.ports_tcp,
         ports_udp_used=instance.ports_udp_used | shape.ports_udp,
+        scalars=scalars,
         facts=replace(instance.facts, running_tasks=running, tasks_by_group=groups),
     )
 
@@ -144,15 +156,15 @@ class _Faults:
         self._shape = shape
         self._snapshot = snapshot
         self._constraints = constraints = Constraints(snapshot)
-        self._masks: dict[Reason, Bools] = {}
-        self._short: dict[Reason, Ints] = {}
-        self._largest: dict[Reason, int] = {}
-        for column, (reason, asked) in enumerate(zip(RESOURCE_REASONS, shape.demand, strict=True)):
+        self._masks: dict[_Cause, Bools] = {}
+        self._short: dict[_Cause, Ints] = {}
+        self._largest: dict[_Cause, int] = {}
+        for column, (cause, asked) in enumerate(zip(causes(shape.over), shape.demand, strict=True)):
             short = asked - snapshot.free[:, column]
             if asked > 0:
-                self._note(reason, short > 0)
-                self._short[reason] = np.maximum(short, 0)
-                self._largest[reason] = max(int(snapshot.total[:, column].max(initial=0)), asked)
+                self._note(cause, short > 0)
+                self._short[cause] = np.maximum(short, 0)
+                self._largest[cause] = max(int(snapshot.total[:, column].max(initial=0)), asked)
         for reason, allowed in (
             (Reason.PORTS, constraints.ports_free(shape)),
             (Reason.ATTRIBUTE, constraints.attributes(shape)),
@@ -161,15 +173,15 @@ class _Faults:
             (Reason.SKEW, _within_skew(shape, policy, constraints, len(snapshot))),
         ):
             if allowed is not None:
-                self._note(reason, ~allowed)
+                self._note((reason, ""), ~allowed)
         for availability, reason in UNAVAILABLE:
-            self._note(reason, np.array([i.availability is availability for i in self._rows]))
+            self._note((reason, ""), np.array([i.availability is availability for i in self._rows]))
 
     def tallies(self) -> tuple[Tally, ...]:
         """Rows and the least shortage by reason, as a Wait has them."""
         return tuple(
-            Tally(reason, int(np.count_nonzero(mask)), self._least(reason, mask))
-            for reason, mask in self._masks.items()
+            Tally(cause[0], int(np.count_nonzero(mask)), self._least(cause, mask), cause[1])
+            for cause, mask in self._masks.items()
         )
 
     def nearest(self, most: int) -> tuple[Near, ...]:
@@ -179,9 +191,9 @@ class _Faults:
         failing = np.flatnonzero(np.any(list(self._masks.values()), axis=0))
         broken = np.zeros(len(self._snapshot), dtype=np.int64)
         missing = np.zeros(len(self._snapshot))
-        for reason, mask in self._masks.items():
-            if reason in self._short:
-                missing += self._short[reason] / self._largest[reason]
+        for cause, mask in self._masks.items():
+            if cause in self._short:
+                missing += self._short[cause] / self._largest[cause]
             else:
                 broken += mask
         order = failing[np.lexsort((failing, missing[failing], broken[failing]))]
@@ -193,12 +205,12 @@ class _Faults:
             return ()
         number = np.sum(list(self._masks.values()), axis=0)
         found = []
-        for turn, (reason, mask) in enumerate(self._masks.items()):
+        for turn, (cause, mask) in enumerate(self._masks.items()):
             alone = mask & (number == 1)
             if alone.any():
-                short_by = self._least(reason, alone)
-                share = short_by / self._largest[reason] if reason in self._short else 2.0
-                change = Change(reason, int(np.count_nonzero(alone)), short_by)
+                short_by = self._least(cause, alone)
+                share = short_by / self._largest[cause] if cause in self._short else 2.0
+                change = Change(cause[0], int(np.count_nonzero(alone)), short_by, cause[1])
                 found.append((share, turn, change))
         return tuple(change for _, _, change in sorted(found, key=lambda each: each[:2]))
 
@@ -217,20 +229,19 @@ class _Faults:
     def _rows(self) -> tuple[Instance, ...]:
         return self._snapshot.instances
 
-    def _note(self, reason: Reason, mask: Bools) -> None:
+    def _note(self, cause: _Cause, mask: Bools) -> None:
         if mask.any():
-            self._masks[reason] = mask
+            self._masks[cause] = mask
 
-    def _least(self, reason: Reason, mask: Bools) -> int:
-        return int(self._short[reason][mask].min()) if reason in self._short else 0
+    def _least(self, cause: _Cause, mask: Bools) -> int:
+        return int(self._short[cause][mask].min()) if cause in self._short else 0
 
     def _near(self, row: int) -> Near:
-        instance = self._rows[row]
+        instance, here = self._rows[row], np.arange(len(self._snapshot)) == row
         lacks = tuple(
-            Lack(reason, int(self._short[reason][row]) if reason in self._short else 0, detail)
-            for reason, mask in self._masks.items()
+            Lack(cause[0], self._least(cause, here), cause[1] or self._detail(cause[0], row))
+            for cause, mask in self._masks.items()
             if mask[row]
-            for detail in [self._detail(reason, row)]
         )
         return Near(instance.id, _type_of(instance), lacks)
 

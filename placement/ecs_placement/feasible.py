@@ -4,6 +4,7 @@ the others may not.
 Masks of attributes and ports are computed once per distinct requirement and kept for the batch.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,13 @@ Port = tuple[str, int]
 
 RESOURCE_REASONS = (Reason.CPU, Reason.MEMORY, Reason.GPU, Reason.ENI)
 """The reason for each dimension, in the order of DIMENSIONS."""
+
+
+def causes(scalars: Sequence[str]) -> list[tuple[Reason, str]]:
+    """The reason for each column, with the name where it is a scalar's."""
+    four = [(reason, "") for reason in RESOURCE_REASONS]
+    return [*four, *((Reason.SCALAR, name) for name in scalars)]
+
 
 UNAVAILABLE = (
     (Availability.AGENT_DISCONNECTED, Reason.AGENT),
@@ -220,8 +228,8 @@ def _failing(reason: Reason, allowed: Bools | None) -> Tally:
 
 def _shortages(shape: Shape, free: Ints) -> list[Tally]:
     tallies = []
-    for asked, reason, room in zip(shape.demand, RESOURCE_REASONS, free, strict=True):
+    for asked, (reason, name), room in zip(shape.demand, causes(shape.over), free, strict=True):
         short = room[room < asked] if asked > 0 else room[:0]
         if short.size:
-            tallies.append(Tally(reason, short.size, int(asked - short.max())))
+            tallies.append(Tally(reason, short.size, int(asked - short.max()), name))
     return tallies

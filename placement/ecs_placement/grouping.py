@@ -5,7 +5,7 @@ Also where a batch is validated, since each distinct shape is looked at once her
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -15,6 +15,7 @@ from ecs_placement.errors import InvalidRequest
 from ecs_placement.feasible import ports_of
 from ecs_placement.query import parse
 from ecs_placement.request import DIMENSIONS, Gang, GangId, RequestId, Shape, TaskRequest
+from ecs_placement.snapshot import Snapshot
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -83,6 +84,20 @@ def grouped(
         rank = (-priority[positions].min(), not reserve, -size, order[positions].min())
         turns.append(((*rank, 1, gang.id), team))
     return [unit for _, unit in sorted(turns, key=lambda turn: turn[0])]
+
+
+def over_scalars(
+    requests: Sequence[TaskRequest], snapshot: Snapshot
+) -> tuple[Sequence[TaskRequest], Snapshot]:
+    """Both over the same scalars, those that any instance has or any request asks for."""
+    shapes = {id(request.shape): request.shape for request in requests}
+    asked = {name for shape in shapes.values() for name, _ in shape.scalars}
+    snapshot = snapshot.over(tuple(asked))
+    names = snapshot.scalars
+    if not names:
+        return requests, snapshot
+    wide = {known: replace(shape, over=names) for known, shape in shapes.items()}
+    return [replace(each, shape=wide[id(each.shape)]) for each in requests], snapshot
 
 
 def by_priority(
@@ -197,15 +212,10 @@ def _content(shape: Shape) -> tuple[object, ...]:
 
 def _validate(request: TaskRequest) -> None:
     shape = request.shape
-    for dimension, asked in zip(DIMENSIONS, shape.demand, strict=True):
-        if isinstance(asked, bool) or not isinstance(asked, int | np.integer):
-            raise InvalidRequest(
-                f"request {request.id!r}: {dimension} is {asked!r}, not an integer"
-            )
-        if asked < 0:
-            raise InvalidRequest(f"request {request.id!r}: {dimension} = {asked} is negative")
-        if asked >= _LARGEST:
-            raise InvalidRequest(f"request {request.id!r}: {dimension} = {asked} is out of range")
+    if len(dict(shape.scalars)) < len(shape.scalars):
+        twice = ", ".join(f"{name} = {asked}" for name, asked in sorted(shape.scalars))
+        raise InvalidRequest(f"request {request.id!r}: a scalar is asked for twice: {twice}")
+    _validate_amounts(request)
     if shape.distinct_instance and shape.group is None:
         raise InvalidRequest(f"request {request.id!r}: distinct_instance needs a group")
     for text in shape.member_of:
@@ -215,6 +225,20 @@ def _validate(request: TaskRequest) -> None:
             raise InvalidRequest(
                 f"request {request.id!r}: host port {port}/{protocol} is not within 1..65535"
             )
+
+
+def _validate_amounts(request: TaskRequest) -> None:
+    shape = request.shape
+    dimensions = zip(DIMENSIONS, shape.demand, strict=False)
+    for dimension, asked in [*dimensions, *sorted(shape.scalars)]:
+        if isinstance(asked, bool) or not isinstance(asked, int | np.integer):
+            raise InvalidRequest(
+                f"request {request.id!r}: {dimension} is {asked!r}, not an integer"
+            )
+        if asked < 0:
+            raise InvalidRequest(f"request {request.id!r}: {dimension} = {asked} is negative")
+        if asked >= _LARGEST:
+            raise InvalidRequest(f"request {request.id!r}: {dimension} = {asked} is out of range")
 
 
 def _repeated(requests: Sequence[TaskRequest]) -> str:

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     MEMORY = "RESOURCE:MEMORY"
     GPU = "RESOURCE:GPU"
     ENI = "RESOURCE:ENI"
+    SCALAR = "RESOURCE:SCALAR"  # one that users define; the tally names it
     PORTS = "RESOURCE:PORTS"
     ATTRIBUTE = "ATTRIBUTE"
     MEMBER_OF = "MEMBER_OF"  # a placement constraint's expression does not hold
@@ -32,12 +33,13 @@ class Tally:
     """How many instances failed for `reason`, and by how much the nearest of them came short.
 
     An instance counts once under each reason that holds for it. `short_by` is in the dimension's
-    unit; 0 where it has no meaning.
+    unit; 0 where it has no meaning. `name` is that of a user-defined scalar.
     """
 
     reason: Reason
     instances: int
     short_by: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,7 @@ class Policy:
     `weights` are in the order of DIMENSIONS, each for a share of the largest instance's total.
     Raising one makes free capacity in that dimension dearer: instances that have much of it are
     kept for requests that need it. ENI weighs little, since few instances run out of it.
+    `scalar_weights` are those of user-defined scalars by name, 1 unless given.
 
     `terms` make up the score; none means best fit alone. `strategies`, where given, choose instead:
     a chain, each narrowing what the one before left. `limits` always bind. `seed` decides what
@@ -158,6 +159,7 @@ class Policy:
     objective: Objective = "fill"
     limits: tuple[SkewLimit, ...] = ()
     prices: Prices = field(default=Prices())
+    scalar_weights: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.weights) != len(DIMENSIONS):
@@ -167,6 +169,8 @@ class Policy:
             )
         for dimension, weight in zip(DIMENSIONS, self.weights, strict=True):
             _check_weight(f"weights: {dimension}", weight)
+        for name, weight in self.scalar_weights:
+            _check_weight(f"weights: {name}", weight)
         if not any(self.weights):
             raise InvalidPolicy("weights: at least one must be greater than 0")
         if len(self.strategies) > MOST_STRATEGIES:
@@ -181,6 +185,11 @@ class Policy:
                 raise InvalidPolicy(f"terms: {label} is given more than once")
         if self.objective not in OBJECTIVES:
             raise InvalidPolicy(unknown("objective", self.objective, OBJECTIVES))
+
+    def weights_over(self, scalars: tuple[str, ...]) -> tuple[float, ...]:
+        """The weights of the dimensions and of these scalars; one that is not named counts 1."""
+        named = dict(self.scalar_weights)
+        return (*self.weights, *(named.get(name, 1.0) for name in scalars))
 
     @property
     def plain(self) -> bool:

@@ -3,7 +3,7 @@ term by term.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +52,11 @@ def ranking(
     """
     if not len(snapshot):
         return ()
+    snapshot = snapshot.over(tuple(name for name, _ in shape.scalars))
+    names = snapshot.scalars
+    shape, waiting = replace(shape, over=names), [replace(each, over=names) for each in waiting]
     constraints = Constraints(snapshot)
-    room = Room(snapshot.free, weights_of(policy.weights, snapshot.total))
+    room = Room(snapshot.free, weights_of(policy.weights_over(names), snapshot.total))
     ground = Ground(policy, snapshot, room, largest([*waiting, shape], room))
     scores = Scores(policy, constraints, ground)
     rows = np.flatnonzero(room.fits(shape.demand, constraints.eligible(shape)))

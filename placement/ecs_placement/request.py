@@ -4,6 +4,7 @@ know of it.
 Requests of equal Shape are interchangeable to the packer and are placed as one group.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NewType
 
@@ -15,7 +16,7 @@ DIMENSIONS = ("CPU", "MEMORY", "GPU", "ENI")
 """Names of the resource dimensions, in the order of every resource vector.
 
 CPU in CPU units (1024 to a vCPU), MEMORY in MiB, GPU in whole devices, ENI in task network
-interfaces.
+interfaces. Scalars that users define (`Shape.scalars`) follow them, in the order of their names.
 """
 
 
@@ -28,7 +29,8 @@ class Shape:
     presence, as `requiresAttributes` of a task definition does. `member_of` are expressions of the
     cluster query language that must all hold. `group` is the task group; with `distinct_instance`
     a task never shares an instance with another of its group. `image` names what it runs, for
-    policies that like warm instances.
+    policies that like warm instances. `scalars` are amounts of what users define themselves and
+    ECS does not know (licences, disk, bandwidth), by name.
     """
 
     cpu_units: int = 0
@@ -42,11 +44,20 @@ class Shape:
     group: str | None = None
     distinct_instance: bool = False
     image: str | None = None
+    scalars: frozenset[tuple[str, int]] = frozenset()
+    over: tuple[str, ...] = ()
+    """Names of the scalars that `demand` ranges over; `place` sets it for a batch that has any."""
 
     @property
-    def demand(self) -> tuple[int, int, int, int]:
-        """The resource vector, in the order of DIMENSIONS."""
-        return (self.cpu_units, self.memory_mib, self.gpus, self.enis)
+    def demand(self) -> tuple[int, ...]:
+        """The resource vector, in the order of DIMENSIONS, then of `over`."""
+        four = (self.cpu_units, self.memory_mib, self.gpus, self.enis)
+        return (*four, *self.amounts(self.over)) if self.over else four
+
+    def amounts(self, names: Sequence[str]) -> tuple[int, ...]:
+        """How much is asked for of these scalars."""
+        asked = dict(self.scalars)
+        return tuple(asked.get(name, 0) for name in names)
 
 
 @dataclass(frozen=True, slots=True)

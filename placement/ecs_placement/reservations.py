@@ -66,7 +66,7 @@ class _Ends:
     def of(cls, snapshot: Snapshot, now_s: float) -> "_Ends":
         """Ends that lie in the future; a task that is overdue is not counted on any more."""
         running = [
-            (row, task.ends_at_s, task.shape.demand)
+            (row, task.ends_at_s, snapshot.demand(task.shape).tolist())
             for row, instance in enumerate(snapshot.instances)
             for task in instance.running
             if task.ends_at_s is not None and task.ends_at_s > now_s

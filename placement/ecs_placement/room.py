@@ -37,7 +37,7 @@ _NOTHING = Filled(_NONE, _NONE)
 
 
 def weights_of(weights: Sequence[float], total: Ints) -> Floats:
-    """The score's weight of one unit of each dimension: a share of the largest instance's total."""
+    """The score's weight of one unit of each column: a share of the largest instance's total."""
     per_unit: Floats = np.array(weights, dtype=np.float64)
     if len(total):
         per_unit /= np.maximum(total.max(axis=0), 1)

@@ -67,7 +67,8 @@ class Instance:
 
     `free` is what is registered less everything running or promised. It may be negative when ECS
     over-subscribed. Host ports that are in use are listed; all others are free. `running` lists the
-    tasks of which more is known than the room they take; others may run there too.
+    tasks of which more is known than the room they take; others may run there too. `scalars` are
+    what users define themselves, by name: total and free.
     """
 
     id: InstanceId
@@ -79,17 +80,21 @@ class Instance:
     availability: Availability = Availability.PLACEABLE
     facts: Facts = field(default_factory=Facts)
     running: tuple[RunningTask, ...] = ()
+    scalars: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """The cluster at one moment; rows are sorted by instance id. `total` and `free` are int64[n,
-    4] and read-only.
+    """The cluster at one moment; rows are sorted by instance id.
+
+    `total` and `free` are int64[n, d] and read-only; their columns are DIMENSIONS, then the
+    `scalars` by name. What an instance does not declare it has nothing of.
     """
 
     instances: tuple[Instance, ...]
     total: NDArray[np.int64]
     free: NDArray[np.int64]
+    scalars: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, instances: Iterable[Instance]) -> "Snapshot":
@@ -100,26 +105,50 @@ class Snapshot:
                 raise InvalidSnapshot(f"instances: id {after.id!r} is given more than once")
         for instance in rows:
             _validate(instance)
-        total = _frozen([instance.total for instance in rows])
-        free = _frozen([instance.free for instance in rows])
-        return cls(rows, total, free)
+        names = tuple(sorted({name for instance in rows for name in instance.scalars}))
+        total = _frozen([_wide(instance.total, instance, names, 0) for instance in rows], names)
+        free = _frozen([_wide(instance.free, instance, names, 1) for instance in rows], names)
+        return cls(rows, total, free, names)
 
     def updated(self, changed: Iterable[Instance]) -> "Snapshot":
         """The same instances with some of them seen anew; costs as much as what changed, and one
         copy of the arrays. Raises InvalidSnapshot for an id that is not in here.
         """
         rows, total, free = list(self.instances), self.total.copy(), self.free.copy()
+        names = self.scalars
         for instance in changed:
+            if not instance.scalars.keys() <= set(names):
+                by_id = {each.id: each for each in (*rows, *changed)}
+                return Snapshot.of(by_id.values())
             _validate(instance)
             row = self.row_of.get(instance.id)
             if row is None:
                 raise InvalidSnapshot(f"instance {instance.id!r} is not in the snapshot")
-            rows[row], total[row], free[row] = instance, instance.total, instance.free
+            rows[row] = instance
+            total[row] = _wide(instance.total, instance, names, 0)
+            free[row] = _wide(instance.free, instance, names, 1)
         total.setflags(write=False)
         free.setflags(write=False)
-        updated = Snapshot(tuple(rows), total, free)
+        updated = Snapshot(tuple(rows), total, free, names)
         updated.__dict__["row_of"] = self.row_of  # what cached_property would find
         return updated
+
+    def over(self, names: tuple[str, ...]) -> "Snapshot":
+        """The same with columns for these scalars besides its own, in the order of all names."""
+        every = tuple(sorted({*self.scalars, *names}))
+        if every == self.scalars:
+            return self
+        rows = self.instances
+        total = np.zeros((len(rows), len(DIMENSIONS) + len(every)), dtype=np.int64)
+        free = total.copy()
+        known = [*range(len(DIMENSIONS)), *(4 + every.index(name) for name in self.scalars)]
+        total[:, known], free[:, known] = self.total, self.free
+        return Snapshot(rows, total, free, every)
+
+    def demand(self, shape: Shape) -> NDArray[np.int64]:
+        """int64[d]: what a task of the shape takes of each column."""
+        four = (shape.cpu_units, shape.memory_mib, shape.gpus, shape.enis)
+        return np.array((*four, *shape.amounts(self.scalars)), dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.instances)
@@ -161,6 +190,11 @@ def _validate(instance: Instance) -> None:
     for dimension, value in zip(DIMENSIONS, instance.total, strict=True):
         if value < 0:
             raise InvalidSnapshot(f"{where}: total {dimension} = {value} is negative")
+    for name, (total, free) in instance.scalars.items():
+        _validate_amount(f"{where}: total {name}", total)
+        _validate_amount(f"{where}: free {name}", free)
+        if total < 0:
+            raise InvalidSnapshot(f"{where}: total {name} = {total} is negative")
     for port in sorted(instance.ports_tcp_used | instance.ports_udp_used):
         if not 0 <= port <= 65535:
             raise InvalidSnapshot(f"{where}: port {port} is not within 0..65535")
@@ -173,7 +207,16 @@ def _validate_amount(what: str, value: int) -> None:
         raise InvalidSnapshot(f"{what} = {value} is out of range")
 
 
-def _frozen(rows: list[tuple[int, int, int, int]]) -> NDArray[np.int64]:
-    array = np.array(rows, dtype=np.int64).reshape(len(rows), len(DIMENSIONS))
+def _wide(
+    vector: tuple[int, ...], instance: Instance, names: tuple[str, ...], part: int
+) -> tuple[int, ...]:
+    """The vector with its scalars; `part` 0 is their total, 1 what is free."""
+    if not names:
+        return vector
+    return (*vector, *(instance.scalars.get(name, (0, 0))[part] for name in names))
+
+
+def _frozen(rows: list[tuple[int, ...]], names: tuple[str, ...]) -> NDArray[np.int64]:
+    array = np.array(rows, dtype=np.int64).reshape(len(rows), len(DIMENSIONS) + len(names))
     array.setflags(write=False)
     return array

@@ -279,8 +279,8 @@ class ClusterModel:
     def utilisation(self, now: float) -> tuple[dict[str, int], dict[str, int]]:
         """Used and total per dimension, summed over the instances."""
         snapshot = self.snapshot(now)
-        total = dict(zip(DIMENSIONS, snapshot.total.sum(axis=0).tolist(), strict=True))
-        free = dict(zip(DIMENSIONS, snapshot.free.sum(axis=0).tolist(), strict=True))
+        total = dict(zip(DIMENSIONS, snapshot.total.sum(axis=0).tolist(), strict=False))
+        free = dict(zip(DIMENSIONS, snapshot.free.sum(axis=0).tolist(), strict=False))
         return {name: total[name] - free[name] for name in DIMENSIONS}, total
 
     def _touch(self, arn: InstanceArn) -> None:

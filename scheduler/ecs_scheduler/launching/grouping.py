@@ -105,8 +105,8 @@ def _capped(
     """The snapshot less what is kept, with room for at most so many of `one` an instance."""
     free = snapshot.free.copy()
     for instance_id, shape in kept:
-        free[snapshot.row_of[instance_id]] -= np.array(shape.demand, dtype=np.int64)
-    demand = np.array(one.demand, dtype=np.int64)
+        free[snapshot.row_of[instance_id]] -= snapshot.demand(shape)
+    demand = snapshot.demand(one)
     capped = np.where(demand > 0, np.minimum(free, demand * most), free)
     capped.setflags(write=False)
-    return Snapshot(snapshot.instances, snapshot.total, capped)
+    return Snapshot(snapshot.instances, snapshot.total, capped, snapshot.scalars)
