@@ -182,6 +182,10 @@ class SimulatedEcs:
         self.advance()
         self.hazards.interrupt(self._instance(cluster, instance_arn))
 
+    def is_spot(self, cluster: str, instance_arn: str) -> bool:
+        """Whether an instance is Spot capacity."""
+        return self._instance(cluster, instance_arn).spot
+
     def set_faults(self, faults: FaultOptions) -> None:
         """From now on let other things go wrong; schedules still count from the start."""
         self.advance()

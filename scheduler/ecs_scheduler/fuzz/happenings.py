@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+from ecs_scheduler.fuzz.redis_faults import Backup
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from fakeredis import FakeAsyncRedis
 
@@ -14,15 +16,21 @@ if TYPE_CHECKING:
     from ecs_scheduler.fuzz.scenario import Happening
 
 CLUSTER = "default"
+Again: TypeAlias = "Callable[[], Awaitable[None]]"
 
 
 class Director:
-    """Kills, freezes, outages and instances that come and go."""
+    """Kills, freezes, outages and instances that come and go. `again` has the producers say again
+    what Redis may have forgotten.
+    """
 
-    def __init__(self, stage: Stage, replicas: Sequence[Replica], redis: FakeAsyncRedis) -> None:
+    def __init__(
+        self, stage: Stage, replicas: Sequence[Replica], redis: FakeAsyncRedis, again: Again
+    ) -> None:
         self._stage = stage
         self._replicas = replicas
         self._redis = redis
+        self._again = again
 
     async def play(self) -> None:
         """All events; returns when the fault phase is over and everything is well again."""
@@ -54,11 +62,35 @@ class Director:
                 weather.read_only = True
                 await asyncio.sleep(happening.for_s)
                 weather.read_only = False
+            case "redis fails over":
+                await self._fail_over(happening.for_s)
+            case "spot storm":
+                await self._storm(happening)
             case "scripts lost":
                 self._say("Redis forgets its scripts")
                 await self._redis.script_flush()
             case _:
                 await self._instance(happening)
+
+    async def _fail_over(self, behind_s: float) -> None:
+        now = asyncio.get_running_loop().time
+        backup, began = Backup(self._stage.server), now()
+        await asyncio.sleep(behind_s)
+        self._say(f"Redis fails over and forgets {behind_s:.1f} s")
+        backup.promote()
+        self._stage.redis_weather.forgotten.append((began, now()))
+        await self._again()
+
+    async def _storm(self, happening: Happening) -> None:
+        """Half of the Spot instances get their notice at once; later as many new ones come."""
+        sim = self._stage.sim
+        hit = [each for each in self._instances() if sim.is_spot(CLUSTER, each)][::2]
+        self._say(f"Spot notice for {len(hit)} instances")
+        for arn in hit:
+            sim.interrupt_spot(CLUSTER, arn)
+        await asyncio.sleep(happening.for_s)
+        if hit:
+            sim.add_instances(CLUSTER, self._stage.scenario.fleet[:1])
 
     async def _instance(self, happening: Happening) -> None:
         arns = self._instances()

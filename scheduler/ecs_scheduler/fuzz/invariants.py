@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ecs_scheduler.fuzz.jobs import PlannedJob
     from ecs_simulator.evidence import TaskRecord
 
+SENT_WITHIN_S = 60.0
+"""From the intent of a launch until its task must have been created."""
+
 STRAYS_STOPPED_WITHIN_S = 150.0
 """From when ECS shows a task that came too late, until it is told to stop."""
 
@@ -35,6 +38,8 @@ class Evidence:
     tokens_sent: Mapping[str, int]
     beyond_bounds: int
     """Calls that came later than any bound that the service relies on."""
+    forgotten: tuple[tuple[float, float], ...]
+    """From when to when, on ECS's clock, Redis lost what was written."""
     hidden_s: float
     """How long ECS hides a fresh task."""
     left_behind: Mapping[str, int]
@@ -49,13 +54,20 @@ class Evidence:
         return [task for task in self.tasks if task.arn in known]
 
     def strays(self) -> list[TaskRecord]:
-        """Our tasks that no job knows of."""
+        """Our tasks that no job knows of, less those whose intent Redis may have forgotten."""
         known = {
             str(arn)
             for record in self.records.values()
             for arn in (record.task_arn, *(attempt.task_arn for attempt in record.attempts))
         }
-        return [task for task in self.tasks if task.arn not in known]
+        return [
+            task
+            for task in self.tasks
+            if task.arn not in known
+            and not any(
+                began <= task.created_at <= ended + SENT_WITHIN_S for began, ended in self.forgotten
+            )
+        ]
 
 
 Invariant = Callable[[Evidence], Iterator[str]]

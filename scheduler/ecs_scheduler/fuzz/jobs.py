@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ecs_queue.job import Job
+from ecs_queue.states import DEFAULT_QUEUE, QueueName
 
 if TYPE_CHECKING:
     from random import Random
 
+QUEUES = (DEFAULT_QUEUE, QueueName("second"))
 FAMILY = "fuzz"
 SERVERLESS_FAMILY = "fuzz-serverless"
 LONG_S, LONGEST_S = 90.0, 400.0
@@ -42,6 +44,7 @@ class PlannedJob:
     cancelled_at_s: float | None
     exit_code: int
     attempts: int
+    queue: QueueName = DEFAULT_QUEUE
 
 
 def draw_jobs(rng: Random, count: int, within_s: float) -> tuple[PlannedJob, ...]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fakeredis import FakeAsyncRedis, FakeServer
+from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import ReadOnlyError
@@ -42,6 +42,8 @@ class RedisWeather:
     down: bool = False
     read_only: bool = False
     calm: bool = False
+    forgotten: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when, in seconds of the run, what was written got lost in a fail-over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,22 @@ class Surroundings:
     weather: RedisWeather
     history: History
     who: str
+
+
+class Backup:
+    """What a replica of the server has; promoting it forgets what came after."""
+
+    def __init__(self, server: FakeServer) -> None:
+        self._redis = FakeRedis(server=server)
+        self._kept = {key: self._redis.dump(key) or b"" for key in self._redis.keys("*")}
+        self._lives_ms = {key: max(0, self._redis.pttl(key)) for key in self._kept}
+
+    def promote(self) -> None:
+        """This is the server now, with an empty cache of scripts."""
+        self._redis.flushall()
+        self._redis.script_flush()
+        for key, value in self._kept.items():
+            self._redis.restore(key, self._lives_ms[key], value)
 
 
 class FaultyRedis(FakeAsyncRedis):

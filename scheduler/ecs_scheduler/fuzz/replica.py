@@ -15,6 +15,7 @@ from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.errors import SchedulerError
 from ecs_scheduler.fuzz.ecs_faults import EcsWeather, Endpoint
 from ecs_scheduler.fuzz.gate import Gate
+from ecs_scheduler.fuzz.jobs import QUEUES
 from ecs_scheduler.fuzz.redis_faults import FaultyRedis, RedisWeather, Surroundings
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
@@ -22,6 +23,7 @@ from ecs_scheduler.passes.service import Service
 if TYPE_CHECKING:
     from fakeredis import FakeServer
 
+    from ecs_queue.states import QueueName
     from ecs_scheduler.config import Config
     from ecs_scheduler.fuzz.history import History
     from ecs_scheduler.fuzz.scenario import Scenario
@@ -46,6 +48,8 @@ class Stage:
     redis_weather: RedisWeather = field(default_factory=RedisWeather)
     ecs_weather: EcsWeather = field(default_factory=EcsWeather)
     crashes: list[str] = field(default_factory=list)
+    event_queues: dict[QueueName, str] = field(default_factory=dict)
+    """URL of the SQS queue that each service hears its events from."""
 
 
 class Replica:
@@ -54,6 +58,8 @@ class Replica:
     def __init__(self, stage: Stage, number: int) -> None:
         self._stage = stage
         self._name = f"r{number}"
+        scenario = stage.scenario
+        self._queue = QUEUES[scenario.services - 1 if number == scenario.replicas else 0]
         self._lives = 0
         self._down_for_s = RESTARTED_AFTER_S
         self._dismissed = False
@@ -120,6 +126,7 @@ class Replica:
         clock = LoopClock(stage.start_ms)
         queue = Queue(
             FaultyRedis(stage.server, around),
+            self._queue,
             now_ms=clock.now_ms,
             new_token=lambda: f"{rng.getrandbits(128):032x}",
         )
@@ -133,8 +140,15 @@ class Replica:
             self._name,
         )
         transport = endpoint.session_class()
-        async with ecs.connect(stage.config, clock, http_session_cls=transport) as client:
-            self.service = Service(stage.config, queue, client, Metrics(), clock)
+        config = stage.config.model_copy(
+            update={
+                "queue": self._queue,
+                "requeue_draining_after_s": stage.scenario.requeue_draining_after_s,
+                "events_queue_url": stage.event_queues.get(self._queue),
+            }
+        )
+        async with ecs.connect(config, clock, http_session_cls=transport) as client:
+            self.service = Service(config, queue, client, Metrics(), clock)
             await self.service.run()
 
     def _bury(self, life: asyncio.Task[None]) -> None:

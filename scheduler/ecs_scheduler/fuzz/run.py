@@ -13,16 +13,17 @@ from fakeredis import FakeAsyncRedis, FakeServer
 
 from ecs_queue.client import Queue
 from ecs_queue.job import JobId
-from ecs_queue.states import Cancellation, JobState
+from ecs_queue.states import AlreadyEnded, Cancellation, JobState, QueueName
 from ecs_scheduler.config import Config
 from ecs_scheduler.fuzz.happenings import Director
 from ecs_scheduler.fuzz.history import History
 from ecs_scheduler.fuzz.invariants import Evidence, violations
-from ecs_scheduler.fuzz.jobs import TASK_DEFINITIONS, PlannedJob
+from ecs_scheduler.fuzz.jobs import QUEUES, TASK_DEFINITIONS, PlannedJob
 from ecs_scheduler.fuzz.replica import MOST_CRASHES, Replica, Stage
 from ecs_scheduler.fuzz.scenario import Scenario
 from ecs_simulator import FEW_CAPABILITIES, Options, SimulatedEcs, VirtualClock, run_virtual
 from ecs_simulator.errors import InvariantBroken
+from ecs_simulator.faults import FaultOptions
 
 CLUSTER = "default"
 REST_WITHIN_S = 1200.0
@@ -52,10 +53,11 @@ class Played:
 @dataclass(slots=True)
 class _Run:
     stage: Stage
-    queue: Queue
+    queues: Mapping[QueueName, Queue]
     redis: FakeAsyncRedis
     replicas: list[Replica]
     clock: VirtualClock
+    submitted: list[PlannedJob] = field(default_factory=list)
     cancellations: dict[JobId, Cancellation] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
     timed_out: bool = False
@@ -82,7 +84,8 @@ async def _main(scenario: Scenario, config: Config, clock: VirtualClock) -> Play
         async with asyncio.TaskGroup() as playing:
             for planned in scenario.jobs:
                 playing.create_task(_submit(run, planned))
-            playing.create_task(Director(run.stage, run.replicas, run.redis).play())
+            director = Director(run.stage, run.replicas, run.redis, lambda: _again(run))
+            playing.create_task(director.play())
         await _come_to_rest(run)
         left_behind = await _left_behind(run)
         for each in run.replicas:
@@ -103,7 +106,10 @@ async def _main(scenario: Scenario, config: Config, clock: VirtualClock) -> Play
 
 def _set_up(scenario: Scenario, config: Config, clock: VirtualClock) -> _Run:
     options = Options(
-        agent_capabilities=FEW_CAPABILITIES, throttled=False, undocumented=scenario.undocumented
+        agent_capabilities=FEW_CAPABILITIES,
+        throttled=False,
+        undocumented=scenario.undocumented,
+        faults=scenario.events or FaultOptions(),
     )
     sim = SimulatedEcs(options, clock.now, seed=scenario.seed)
     sim.add_instances(CLUSTER, scenario.fleet)
@@ -112,16 +118,22 @@ def _set_up(scenario: Scenario, config: Config, clock: VirtualClock) -> _Run:
     server = FakeServer()
     redis = FakeAsyncRedis(server=server)
     words = scenario.rng("producer")
-    queue = Queue(
-        redis,
-        now_ms=lambda: round(clock.now() * 1000),
-        new_token=lambda: f"{words.getrandbits(128):032x}",
-    )
+    queues = {
+        name: Queue(
+            redis,
+            name,
+            now_ms=lambda: round(clock.now() * 1000),
+            new_token=lambda: f"{words.getrandbits(128):032x}",
+        )
+        for name in QUEUES[: scenario.services]
+    }
     stage = Stage(
         scenario, config, sim, server, round(clock.start * 1000), History(clock.monotonic)
     )
+    if scenario.events is not None:
+        stage.event_queues.update((name, sim.send_events_to(name).url) for name in queues)
     replicas = [Replica(stage, number) for number in range(1, scenario.replicas + 1)]
-    return _Run(stage, queue, redis, replicas, clock)
+    return _Run(stage, queues, redis, replicas, clock)
 
 
 def _listener(run: _Run) -> Any:
@@ -135,12 +147,28 @@ def _listener(run: _Run) -> Any:
 
 async def _submit(run: _Run, planned: PlannedJob) -> None:
     await asyncio.sleep(planned.submitted_at_s)
-    await run.queue.submit([planned.job])
+    await run.queues[planned.queue].submit([planned.job])
+    run.submitted.append(planned)
     if planned.cancelled_at_s is not None:
         await asyncio.sleep(planned.cancelled_at_s - planned.submitted_at_s)
-        [answer] = await run.queue.cancel([planned.job.id], "cancelled by the fuzzer")
-        run.stage.history.say("producer", f"cancel {planned.job.id}: {type(answer).__name__}")
-        run.cancellations[planned.job.id] = answer
+        run.cancellations[planned.job.id] = await _cancel(run, planned)
+
+
+async def _cancel(run: _Run, planned: PlannedJob) -> Cancellation:
+    [answer] = await run.queues[planned.queue].cancel([planned.job.id], "cancelled by the fuzzer")
+    run.stage.history.say("producer", f"cancel {planned.job.id}: {type(answer).__name__}")
+    return answer
+
+
+async def _again(run: _Run) -> None:
+    """Redis may have forgotten what producers said last, so they say it again."""
+    for planned in run.submitted:
+        await run.queues[planned.queue].submit([planned.job])
+        before = run.cancellations.get(planned.job.id)
+        if before is not None:
+            answer = await _cancel(run, planned)
+            done = isinstance(answer, AlreadyEnded) and answer.state is JobState.CANCELLED
+            run.cancellations[planned.job.id] = before if done else answer
 
 
 async def _come_to_rest(run: _Run) -> None:
@@ -148,8 +176,10 @@ async def _come_to_rest(run: _Run) -> None:
     deadline = run.clock.monotonic() + REST_WITHIN_S
     verified_at = 0.0
     while True:
-        counts = await run.queue.counts()
-        ended = sum(number for state, number in counts.items() if state.terminal)
+        ended = 0
+        for queue in run.queues.values():
+            counts = await queue.counts()
+            ended += sum(number for state, number in counts.items() if state.terminal)
         left_behind = await _left_behind(run)
         if ended == len(run.stage.scenario.jobs) and not any(left_behind.values()):
             return
@@ -173,12 +203,13 @@ async def _left_behind(run: _Run) -> dict[str, int]:
     """What should be empty once nothing runs any more."""
     live = sum(task.stopped_at is None for task in run.stage.sim.tasks())
     services = [each.service for each in run.replicas if each.service is not None]
+    queues = run.queues.values()
     return {
         "calls still on their way to ECS": len(run.stage.ecs_weather.arriving),
         "tasks running": live,
-        "open intents": len(await run.queue.pending_launches()),
-        "live tasks in the books": len(await run.queue.live_tasks()),
-        "cancellations": len(await run.queue.cancellations()),
+        "open intents": sum([len(await each.pending_launches()) for each in queues]),
+        "live tasks in the books": sum([len(await each.live_tasks()) for each in queues]),
+        "cancellations": sum([len(await each.cancellations()) for each in queues]),
         "promises of room": sum(service.promised for service in services),
         "followed tasks": sum(service.following for service in services),
     }
@@ -190,7 +221,7 @@ async def _claims(run: _Run) -> int:
 
 
 async def _evidence(run: _Run, left_behind: Mapping[str, int]) -> Evidence:
-    records = await run.queue.jobs(limit=10_000)
+    records = [record for queue in run.queues.values() for record in await queue.jobs(limit=10_000)]
     weather = run.stage.ecs_weather
     return Evidence(
         planned=run.stage.scenario.jobs,
@@ -199,6 +230,10 @@ async def _evidence(run: _Run, left_behind: Mapping[str, int]) -> Evidence:
         tasks=run.stage.sim.tasks(),
         tokens_sent=weather.tokens,
         beyond_bounds=weather.beyond_bounds,
+        forgotten=tuple(
+            (run.clock.start + began, run.clock.start + ended)
+            for began, ended in run.stage.redis_weather.forgotten
+        ),
         hidden_s=run.stage.scenario.undocumented.missing_after_launch_s,
         left_behind=left_behind,
         crashes=tuple(run.stage.crashes),

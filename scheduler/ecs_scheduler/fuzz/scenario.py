@@ -5,20 +5,44 @@ Drawing is pure: equal seeds and sizes give equal scenarios.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
 
 from ecs_scheduler.fuzz.ecs_faults import EcsFaults
-from ecs_scheduler.fuzz.jobs import PlannedJob, draw_jobs
+from ecs_scheduler.fuzz.jobs import QUEUES, PlannedJob, draw_jobs
 from ecs_scheduler.fuzz.redis_faults import RedisFaults
 from ecs_simulator import InstanceGroup
+from ecs_simulator.faults import Fault, FaultOptions
 from ecs_simulator.options import Undocumented
 
 What = Literal[
-    "kill", "freeze", "redis down", "redis read only", "scripts lost", "disconnect", "drain", "lose"
+    "kill",
+    "freeze",
+    "redis down",
+    "redis read only",
+    "redis fails over",
+    "scripts lost",
+    "disconnect",
+    "drain",
+    "lose",
+    "spot storm",
 ]
 REPLICAS = (1, 1, 2, 2, 3)
+Kinds = tuple[tuple[What, int, tuple[float, float]], ...]
+HAPPENINGS: Kinds = (
+    ("kill", 4, (0.5, 60.0)),
+    ("freeze", 2, (2.0, 120.0)),
+    ("redis down", 2, (0.5, 40.0)),
+    ("redis read only", 1, (0.5, 5.0)),
+    ("scripts lost", 1, (0.0, 0.0)),
+    ("disconnect", 3, (1.0, 90.0)),
+    ("drain", 1, (20.0, 200.0)),
+    ("lose", 1, (5.0, 100.0)),
+)
+MORE_HAPPENINGS: Kinds = (("redis fails over", 1, (0.05, 3.0)), ("spot storm", 2, (20.0, 200.0)))
+"""Of each at most so many in a run, and how long; a fail-over forgets what came last."""
+
 LONGEST_HIDDEN_S = 25.0
 """Tasks that stay invisible longer than this may count as absent; see `beyond_bounds`."""
 
@@ -48,6 +72,11 @@ class Scenario:
     """Chance that a life of a replica ends at a drawn crossing of its gate."""
     happenings: tuple[Happening, ...]
     jobs: tuple[PlannedJob, ...]
+    events: FaultOptions | None = None
+    """How EventBridge's events go wrong; None where there are none."""
+    requeue_draining_after_s: float | None = None
+    services: int = 1
+    """Services that share the budget, with a queue each; the last replica serves the second."""
 
     @property
     def fault_phase_s(self) -> float:
@@ -61,21 +90,34 @@ class Scenario:
 
 def draw(seed: int, minutes: float, replicas: int | None = None, jobs: int = 100) -> Scenario:
     """The scenario of a seed; `replicas` None draws their number too."""
-    rng = Random(f"{seed}:scenario")
+    rng, more = Random(f"{seed}:scenario"), Random(f"{seed}:more")
     count = replicas or rng.choice(REPLICAS)
+    services = more.choice((1, 2)) if count > 1 else 1
+    planned = draw_jobs(Random(f"{seed}:jobs"), jobs, minutes * 60 * 0.7)
     return Scenario(
         seed=seed,
         minutes=minutes,
         replicas=count,
-        fleet=_fleet(rng),
+        fleet=_fleet(rng, spot=more.random() < 0.5),
         undocumented=_undocumented(rng),
         ecs_faults=_ecs_faults(rng),
         redis_faults=RedisFaults(
             refused=_share(rng, 0.003), lost_reply=_share(rng, 0.003), repeated=_share(rng, 0.003)
         ),
         deaths=rng.choice((0.0, 0.3, 0.9)),
-        happenings=_happenings(rng, minutes * 60),
-        jobs=draw_jobs(Random(f"{seed}:jobs"), jobs, minutes * 60 * 0.7),
+        happenings=tuple(
+            sorted(
+                (
+                    *_drawn(rng, HAPPENINGS, minutes * 60),
+                    *_drawn(more, MORE_HAPPENINGS, minutes * 60),
+                ),
+                key=lambda each: each.at_s,
+            )
+        ),
+        jobs=tuple(replace(each, queue=more.choice(QUEUES[:services])) for each in planned),
+        events=_events(more) if more.random() < 0.6 else None,
+        requeue_draining_after_s=more.choice((None, 0.0, 15.0)),
+        services=services,
     )
 
 
@@ -84,10 +126,19 @@ def _share(rng: Random, most: float) -> float:
     return 0.0 if rng.random() < 0.5 else rng.uniform(0, most)
 
 
-def _fleet(rng: Random) -> tuple[InstanceGroup, ...]:
+def _fleet(rng: Random, *, spot: bool) -> tuple[InstanceGroup, ...]:
     return (
-        InstanceGroup(count=rng.randint(1, 4), instance_type="m5.xlarge"),
+        InstanceGroup(count=rng.randint(1, 4), instance_type="m5.xlarge", spot=spot),
         InstanceGroup(count=rng.randint(1, 2), instance_type="c5.2xlarge"),
+    )
+
+
+def _events(rng: Random) -> FaultOptions:
+    return FaultOptions(
+        event_lost=Fault(probability=_share(rng, 0.5)),
+        event_duplicated=Fault(probability=_share(rng, 0.5)),
+        event_late=Fault(probability=_share(rng, 0.5)),
+        event_late_s=rng.uniform(1, 120),
     )
 
 
@@ -118,20 +169,9 @@ def _ecs_faults(rng: Random) -> EcsFaults:
     )
 
 
-def _happenings(rng: Random, phase_s: float) -> tuple[Happening, ...]:
-    kinds: tuple[tuple[What, int, tuple[float, float]], ...] = (
-        ("kill", 4, (0.5, 60.0)),
-        ("freeze", 2, (2.0, 120.0)),
-        ("redis down", 2, (0.5, 40.0)),
-        ("redis read only", 1, (0.5, 5.0)),
-        ("scripts lost", 1, (0.0, 0.0)),
-        ("disconnect", 3, (1.0, 90.0)),
-        ("drain", 1, (20.0, 200.0)),
-        ("lose", 1, (5.0, 100.0)),
-    )
-    drawn = [
+def _drawn(rng: Random, kinds: Kinds, phase_s: float) -> list[Happening]:
+    return [
         Happening(rng.uniform(0, phase_s), what, rng.randrange(1000), rng.uniform(*length))
         for what, most, length in kinds
         for _ in range(rng.randint(0, most))
     ]
-    return tuple(sorted(drawn, key=lambda each: each.at_s))
