@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         VirtualDeadlock,
     )
     from ecs_simulator.evidence import Statistics, TaskRecord, Utilisation
-    from ecs_simulator.faults import Fault, FaultOptions, Hazard, faults_from
+    from ecs_simulator.faults import Fault, FaultOptions, Hazard, Storm, faults_from
     from ecs_simulator.fleet import Fleet, InstanceGroup, load_fleet
     from ecs_simulator.options import Bucket, Lifecycle, Options, Undocumented
     from ecs_simulator.session import http_session_class
@@ -37,6 +37,7 @@ _HOMES = {
     "FaultError": "errors",
     "FaultOptions": "faults",
     "Hazard": "faults",
+    "Storm": "faults",
     "faults_from": "faults",
     "FleetError": "errors",
     "InvariantBroken": "errors",
@@ -81,6 +82,7 @@ __all__ = [
     "SimulatedEcs",
     "SimulatorError",
     "Statistics",
+    "Storm",
     "TaskRecord",
     "Undocumented",
     "Utilisation",

@@ -5,12 +5,14 @@ Once a minute, as the CapacityProviderReservation metric is: M is the number of 
 running and waiting tasks need, and the group is steered to M · 100 / targetCapacity.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from ecs_simulator.agenda import Appointment
 from ecs_simulator.errors import FleetError
-from ecs_simulator.fleet import InstanceGroup
+from ecs_simulator.fleet import InstanceGroup, Place, file_text, group_from, toml_tables
 from ecs_simulator.operations.instances import deregister
 from ecs_simulator.records import STOPPED, CapacityProvider, Cluster, Instance, Unplaced
 from ecs_simulator.region import Region
@@ -41,6 +43,45 @@ class AutoScalingGroup:
         """Refuse sizes that cannot be."""
         if not 0 <= self.min_size <= self.max_size:
             raise FleetError(f"max_size: {self.max_size} is less than min_size {self.min_size}")
+
+
+_OWN_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "name": (str,),
+    "max_size": (int,),
+    "min_size": (int,),
+    "launch_s": (int, float),
+    "idle_s": (int, float),
+}
+
+
+def load_auto_scaling_groups(path: Path) -> tuple[AutoScalingGroup, ...]:
+    """The [[auto_scaling_groups]] tables of a TOML fleet file, of which there may be none.
+
+    Each has the fields of an AutoScalingGroup beside those of its instances. Raises FleetError
+    naming the line and the field.
+    """
+    if path.suffix != ".toml":
+        return ()
+    tables = toml_tables(file_text(path), path.name, "auto_scaling_groups")
+    return tuple(_group_from(table, place) for table, place in tables)
+
+
+def _group_from(table: Mapping[str, Any], place: Place) -> AutoScalingGroup:
+    own = {name: value for name, value in table.items() if name in _OWN_FIELDS}
+    for name, value in own.items():
+        kinds = _OWN_FIELDS[name]
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            raise FleetError(f"{place(name)}: {name}: expected {expected}, got {value!r}")
+    missing = [name for name in ("name", "max_size") if name not in own]
+    if missing:
+        raise FleetError(f"{place('')}: {missing[0]}: is missing")
+    rest = {name: value for name, value in table.items() if name not in _OWN_FIELDS}
+    template = group_from(rest, place)
+    try:
+        return AutoScalingGroup(**own, template=template)
+    except FleetError as error:
+        raise FleetError(f"{place('max_size')}: {error}") from error
 
 
 class Scaler:

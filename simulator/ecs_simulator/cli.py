@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
+from ecs_simulator.autoscaling import AutoScalingGroup, load_auto_scaling_groups
 from ecs_simulator.errors import FaultError, FleetError, InvariantBroken, SimulatorError
 from ecs_simulator.faults import FaultOptions, load_faults
 from ecs_simulator.fleet import Fleet, InstanceGroup, load_fleet
@@ -46,7 +47,8 @@ class Serve:
     instance_type: str = "m5.xlarge"
     """Their EC2 instance type."""
     fleet: Path | None = None
-    """Fleet file instead of --instances: TOML with [[instances]] tables, or JSON lines."""
+    """Fleet file instead of --instances: TOML with [[instances]] and [[auto_scaling_groups]]
+    tables, or JSON lines of instances."""
     region: str = "us-east-1"
     """AWS Region to play."""
     seed: int = 0
@@ -65,6 +67,7 @@ class Serve:
 def serve(*, options: Serve = Serve()) -> int:
     """Serve a simulated ECS over HTTP until SIGTERM or Ctrl-C."""
     fleet: Fleet = ()
+    scaling: tuple[AutoScalingGroup, ...] = ()
     faults = FaultOptions()
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,255}", options.cluster):
         return _fail(f"--cluster: 1 to 255 letters, digits, _ or -, not {options.cluster!r}", USAGE)
@@ -72,15 +75,18 @@ def serve(*, options: Serve = Serve()) -> int:
         if options.faults is not None:
             faults = load_faults(options.faults)
         if options.fleet is not None:
-            fleet = load_fleet(options.fleet)
+            scaling = load_auto_scaling_groups(options.fleet)
+            fleet = load_fleet(options.fleet, may_be_empty=bool(scaling))
         elif options.instances:
             fleet = (InstanceGroup(count=options.instances, instance_type=options.instance_type),)
     except (FaultError, FleetError) as error:
         return _fail(str(error), USAGE)
-    return asyncio.run(_serve(options, fleet, faults))
+    return asyncio.run(_serve(options, fleet, scaling, faults))
 
 
-async def _serve(options: Serve, fleet: Fleet, faults: FaultOptions) -> int:
+async def _serve(
+    options: Serve, fleet: Fleet, scaling: tuple[AutoScalingGroup, ...], faults: FaultOptions
+) -> int:
     from ecs_simulator.clock import ServerClock
     from ecs_simulator.server import Serving, start, stop_signal
     from ecs_simulator.simulation import SimulatedEcs
@@ -93,6 +99,8 @@ async def _serve(options: Serve, fleet: Fleet, faults: FaultOptions) -> int:
     )
     stopped = stop_signal()
     count = len(ecs.add_instances(options.cluster, fleet))
+    for group in scaling:
+        ecs.add_auto_scaling_group(group)
     broken: list[InvariantBroken] = []
 
     def give_up(error: InvariantBroken) -> None:
@@ -116,6 +124,9 @@ async def _serve(options: Serve, fleet: Fleet, faults: FaultOptions) -> int:
         f"Try: AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws ecs list-container-instances "
         f"--cluster {options.cluster} --region {options.region} --endpoint-url {endpoint}"
     )
+    if scaling:
+        names = ", ".join(group.name for group in scaling)
+        _say(f"Auto Scaling groups for capacity providers to name: {names}")
     if options.events is not None:
         queue = ecs.send_events_to(options.events)
         _say(f"EventBridge events go to the SQS queue {queue.url}, served at the same endpoint")

@@ -80,7 +80,8 @@ class Control:
         """Add a group of instances."""
         cluster = _text(document, "cluster")
         rest = {name: value for name, value in document.items() if name != "cluster"}
-        return {"instances": self._ecs.add_instances(cluster, (group_from(rest, "instances"),))}
+        group = group_from(rest, lambda _: "instances")
+        return {"instances": self._ecs.add_instances(cluster, (group,))}
 
     def kill(self, document: Document) -> dict[str, Any]:
         """Take a host away; ECS notices later."""

@@ -21,12 +21,14 @@ FOREVER = float("inf")
 class Fault:
     """Befalls a request with `probability` between `from_s` and `until_s` after the start.
 
-    `operations` names the operations it befalls; empty means all of them.
+    `during` are spans (from, until) outside of which it never does, if there are any;
+    `operations` names the operations it befalls, empty means all of them.
     """
 
     probability: float = 0.0
     from_s: float = 0.0
     until_s: float = FOREVER
+    during: tuple[tuple[float, float], ...] = ()
     operations: frozenset[str] = frozenset()
 
     def strikes(self, operation: str, elapsed_s: float, rng: Random) -> bool:
@@ -34,6 +36,7 @@ class Fault:
         return (
             self.probability > 0
             and self.from_s <= elapsed_s < self.until_s
+            and (not self.during or any(a <= elapsed_s < b for a, b in self.during))
             and (not self.operations or operation in self.operations)
             and rng.random() < self.probability
         )
@@ -42,12 +45,25 @@ class Fault:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hazard:
     """Befalls each instance `per_hour` times an hour on average, for `lasting_s` where that
-    applies."""
+    applies; besides, one instance at each of `at_s` (seconds after the start)."""
 
     per_hour: float = 0.0
     lasting_s: float = 30.0
     from_s: float = 0.0
     until_s: float = FOREVER
+    at_s: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storm:
+    """Befalls a `share` of all instances at once: `per_hour` times an hour on average, and at each
+    of `at_s`."""
+
+    per_hour: float = 0.0
+    share: float = 0.5
+    from_s: float = 0.0
+    until_s: float = FOREVER
+    at_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +99,8 @@ class FaultOptions:
     """The instance is gone at once; ECS notices `lasting_s` later."""
     spot_interruption: Hazard = Hazard()
     """A Spot instance gets its two-minute notice."""
+    spot_storm: Storm = Storm()
+    """A share of all Spot instances gets its two-minute notice at once."""
 
 
 class Trouble(StrEnum):
@@ -160,19 +178,45 @@ class _Reader:
 
     def fault(self, name: str, value: object) -> Fault:
         table = {"probability": value} if isinstance(value, int | float) else value
-        given = self._table(name, table, ("probability", "from_s", "until_s", "operations"))
+        known = ("probability", "from_s", "until_s", "during", "operations")
+        given = self._table(name, table, known)
+        during = self._spans(f"{name}.during", given.pop("during", []))
         operations = given.pop("operations", [])
         if not isinstance(operations, list) or any(not isinstance(o, str) for o in operations):
             raise FaultError(f"{self.where}: {name}.operations: expected a list of strings")
         numbers = self._numbers(name, given)
         if not 0 <= numbers.get("probability", 0.0) <= 1:
             raise FaultError(f"{self.where}: {name}.probability: not between 0 and 1")
-        return Fault(**numbers, operations=frozenset(operations))
+        return Fault(**numbers, during=during, operations=frozenset(operations))
 
     def hazard(self, name: str, value: object) -> Hazard:
         table = {"per_hour": value} if isinstance(value, int | float) else value
-        given = self._table(name, table, ("per_hour", "lasting_s", "from_s", "until_s"))
-        return Hazard(**self._numbers(name, given))
+        given = self._table(name, table, ("per_hour", "lasting_s", "from_s", "until_s", "at_s"))
+        moments = self._moments(f"{name}.at_s", given.pop("at_s", []))
+        return Hazard(**self._numbers(name, given), at_s=moments)
+
+    def storm(self, name: str, value: object) -> Storm:
+        table = {"per_hour": value} if isinstance(value, int | float) else value
+        given = self._table(name, table, ("per_hour", "share", "from_s", "until_s", "at_s"))
+        moments = self._moments(f"{name}.at_s", given.pop("at_s", []))
+        numbers = self._numbers(name, given)
+        if not 0 <= numbers.get("share", 0.0) <= 1:
+            raise FaultError(f"{self.where}: {name}.share: not between 0 and 1")
+        return Storm(**numbers, at_s=moments)
+
+    def _moments(self, name: str, value: object) -> tuple[float, ...]:
+        if not isinstance(value, list):
+            raise FaultError(f"{self.where}: {name}: expected a list of seconds, got {value!r}")
+        return tuple(self.number(name, item) for item in value)
+
+    def _spans(self, name: str, value: object) -> tuple[tuple[float, float], ...]:
+        spans = []
+        for item in value if isinstance(value, list) else [value]:
+            moments = self._moments(name, item)
+            if len(moments) != 2 or moments[0] >= moments[1]:
+                raise FaultError(f"{self.where}: {name}: expected [from, until], got {item!r}")
+            spans.append((moments[0], moments[1]))
+        return tuple(spans)
 
     def _table(self, name: str, value: object, known: tuple[str, ...]) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -221,6 +265,8 @@ def faults_from(document: object, where: str) -> FaultOptions:
             given[name] = reader.fault(name, value)
         elif isinstance(reader.names[name], Hazard):
             given[name] = reader.hazard(name, value)
+        elif isinstance(reader.names[name], Storm):
+            given[name] = reader.storm(name, value)
         else:
             given[name] = reader.number(name, value)
     return FaultOptions(**given)

@@ -1,10 +1,11 @@
 """Fleets: which container instances there are, as values and as files (JSON lines or TOML)."""
 
 import json
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -146,28 +147,38 @@ _KINDS: Mapping[str, type] = {
 }
 
 
-def group_from(document: object, where: str) -> InstanceGroup:
-    """One instance group from parsed JSON or TOML; `where` starts every FleetError."""
+Place = Callable[[str], str]
+"""Where a field of a document is, to start an error with; the empty field is the whole of it."""
+
+
+def group_from(document: object, place: Place) -> InstanceGroup:
+    """One instance group from parsed JSON or TOML; FleetError begins with the field's place."""
     if not isinstance(document, dict):
-        raise FleetError(f"{where}: expected an object, got {type(document).__name__}")
+        raise FleetError(f"{place('')}: expected an object, got {type(document).__name__}")
     known = {item.name for item in fields(InstanceGroup)}
     for name, value in document.items():
         if name not in known:
             raise FleetError(
-                f"{where}: {name}: unknown field; known are {', '.join(sorted(known))}"
+                f"{place(name)}: {name}: unknown field; known are {', '.join(sorted(known))}"
             )
         kind = _KINDS[name]
         if type(value) is not kind and value is not None:
-            raise FleetError(f"{where}: {name}: expected {kind.__name__}, got {value!r}")
+            raise FleetError(f"{place(name)}: {name}: expected {kind.__name__}, got {value!r}")
     attributes = document.get("attributes") or {}
     bad = [key for key, value in attributes.items() if not isinstance(value, str)]
     if bad:
-        raise FleetError(f"{where}: attributes.{bad[0]}: expected str, got {attributes[bad[0]]!r}")
+        problem = f"expected str, got {attributes[bad[0]]!r}"
+        raise FleetError(f"{place('attributes')}: attributes.{bad[0]}: {problem}")
     given = {name: value for name, value in document.items() if value is not None}
     try:
         return InstanceGroup(**given)
     except FleetError as error:
-        raise FleetError(f"{where}: {error}") from error
+        field_name = str(error).partition(":")[0]
+        raise FleetError(f"{place(field_name)}: {error}") from error
+
+
+def _anywhere(where: str, _: str) -> str:
+    return where
 
 
 def _from_lines(lines: Iterable[str], name: str) -> Fleet:
@@ -180,39 +191,56 @@ def _from_lines(lines: Iterable[str], name: str) -> Fleet:
             document = json.loads(line)
         except json.JSONDecodeError as error:
             raise FleetError(f"{where}: not JSON: {error.msg} (column {error.colno})") from error
-        groups.append(group_from(document, where))
+        groups.append(group_from(document, partial(_anywhere, where)))
     return tuple(groups)
 
 
-def _from_toml(text: str, name: str) -> Fleet:
+def toml_tables(text: str, name: str, key: str) -> Iterator[tuple[dict[str, Any], Place]]:
+    """The tables of `[[key]]` in a TOML document and where their fields are: `name`:line."""
     try:
         document: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FleetError(f"{name}: not TOML: {error}") from error
-    tables = document.get("instances")
+    tables = document.get(key, [])
     if not isinstance(tables, list):
-        raise FleetError(f"{name}: expected tables [[instances]]")
-    return tuple(
-        group_from(table, f"{name}: [[instances]] number {number}")
-        for number, table in enumerate(tables, start=1)
-    )
+        raise FleetError(f"{name}: {key}: expected tables [[{key}]]")
+    lines = text.splitlines()
+    heads = [row for row, line in enumerate(lines) if re.match(rf"\s*\[\[\s*{key}\s*\]\]", line)]
+    for number, table in enumerate(tables):
+        begin, *after = heads[number : number + 2] or [0]
+        yield table, _place_in(lines, name, range(begin, after[0] if after else len(lines)))
 
 
-def load_fleet(path: Path) -> Fleet:
-    """A fleet from a file: `.toml` with [[instances]] tables, anything else as JSON lines.
+def _place_in(lines: list[str], name: str, rows: range) -> Place:
+    def place(field_name: str) -> str:
+        wanted = re.compile(rf"\s*(\[\w+\.)?[\"']?{re.escape(field_name or '?')}[\"']?\s*[=.\]]")
+        found = (row for row in rows if wanted.match(lines[row]))
+        return f"{name}:{next(found, rows.start) + 1}"
 
-    Raises FleetError naming the line (or table) and the field.
-    """
+    return place
+
+
+def file_text(path: Path) -> str:
+    """The text of a fleet file; FleetError when it cannot be read."""
     try:
-        text = path.read_text("utf-8")
+        return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         words = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise FleetError(f"{path}: cannot be read: {words}") from error
-    fleet = (
-        _from_toml(text, path.name)
-        if path.suffix == ".toml"
-        else _from_lines(text.splitlines(), path.name)
-    )
-    if not fleet:
-        raise FleetError(f"{path.name}: no instances in it")
+
+
+def load_fleet(path: Path, *, may_be_empty: bool = False) -> Fleet:
+    """A fleet from a file: `.toml` with [[instances]] tables, anything else as JSON lines.
+
+    Raises FleetError naming the line and the field, or when there are no instances in it.
+    """
+    text = file_text(path)
+    if path.suffix != ".toml":
+        fleet = _from_lines(text.splitlines(), path.name)
+    else:
+        tables = toml_tables(text, path.name, "instances")
+        fleet = tuple(group_from(table, place) for table, place in tables)
+    if not fleet and not may_be_empty:
+        wanted = "; expected tables [[instances]]" if path.suffix == ".toml" else ""
+        raise FleetError(f"{path.name}: no instances in it{wanted}")
     return fleet

@@ -1,10 +1,10 @@
 """What befalls container instances: agents that flap, hosts that die, Spot capacity that is
 reclaimed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ecs_simulator.agenda import Appointment
-from ecs_simulator.faults import FaultOptions, Hazard
+from ecs_simulator.faults import FaultOptions, Hazard, Storm
 from ecs_simulator.operations.instances import deregister, set_state
 from ecs_simulator.records import Instance
 from ecs_simulator.region import Region
@@ -21,7 +21,7 @@ class Hazards:
         self._planned: list[Appointment] = []
 
     def plan(self, options: FaultOptions) -> None:
-        """Begin anew with these rates."""
+        """Begin anew with these rates and moments; those that are past are left out."""
         for appointment in self._planned:
             appointment.due = 0
         self._planned = []
@@ -30,30 +30,64 @@ class Hazards:
             (options.instance_death, self.kill),
             (options.spot_interruption, self.interrupt),
         ):
-            if hazard.per_hour > 0:
-                appointment = Appointment()
-                self._planned.append(appointment)
-                self._next(hazard, strike, appointment)
+            self._plan_one(hazard, strike)
+        storm = options.spot_storm
+        self._moments(storm.at_s, lambda: self._storm(storm.share))
+        if storm.per_hour > 0:
+            self._next(storm, lambda: self._storm(storm.share), lambda: 1, self._appointment())
+
+    def _plan_one(self, hazard: Hazard, strike: Callable[[Instance, float], None]) -> None:
+        spot_only = strike == self.interrupt
+
+        def fall() -> None:
+            candidates = self._eligible(spot_only)
+            if candidates:
+                strike(self._region.dice.rng.choice(candidates), hazard.lasting_s)
+
+        self._moments(hazard.at_s, fall)
+        if hazard.per_hour > 0:
+            exposed = lambda: len(self._eligible(spot_only))  # noqa: E731
+            self._next(hazard, fall, exposed, self._appointment())
+
+    def _appointment(self) -> Appointment:
+        appointment = Appointment()
+        self._planned.append(appointment)
+        return appointment
+
+    def _moments(self, at_s: Sequence[float], fall: Callable[[], None]) -> None:
+        region = self._region
+        for moment in at_s:
+            at = region.dice.started_at + moment
+            if at >= region.now:
+                region.agenda.schedule(at, lambda _, __: fall(), (self._appointment(),))
 
     def _next(
-        self, hazard: Hazard, strike: Callable[[Instance, float], None], appointment: Appointment
+        self,
+        hazard: Hazard | Storm,
+        fall: Callable[[], None],
+        exposed: Callable[[], int],
+        appointment: Appointment,
     ) -> None:
+        """Plan the next strike; the rate is that of so many exposed ones now."""
         region = self._region
         start = region.dice.started_at
         begin = max(region.now, start + hazard.from_s)
-        eligible = self._eligible(strike == self.interrupt)
-        rate = hazard.per_hour / 3600.0 * len(eligible)
+        rate = hazard.per_hour / 3600.0 * exposed()
         wait = region.dice.rng.expovariate(rate) if rate else _IDLE_RETRY_S
 
-        def fall(_: object, at: float) -> None:
-            candidates = self._eligible(strike == self.interrupt)
-            if rate and candidates:
-                strike(region.dice.rng.choice(candidates), hazard.lasting_s)
+        def step(_: object, at: float) -> None:
+            if rate:
+                fall()
             if at < start + hazard.until_s:
-                self._next(hazard, strike, appointment)
+                self._next(hazard, fall, exposed, appointment)
 
         if begin + wait < start + hazard.until_s:
-            region.agenda.schedule(begin + wait, fall, (appointment,))
+            region.agenda.schedule(begin + wait, step, (appointment,))
+
+    def _storm(self, share: float) -> None:
+        exposed = self._eligible(spot_only=True)
+        for instance in self._region.dice.rng.sample(exposed, round(share * len(exposed))):
+            self.interrupt(instance)
 
     def _eligible(self, spot_only: bool) -> list[Instance]:
         return [

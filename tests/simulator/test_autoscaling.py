@@ -1,11 +1,13 @@
 """Stories of Auto Scaling groups: tasks wait in PROVISIONING, instances come, and go when idle."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ecs_simulator import AutoScalingGroup, FleetError, InstanceGroup
+from ecs_simulator import AutoScalingGroup, FleetError, InstanceGroup, load_fleet
+from ecs_simulator.autoscaling import load_auto_scaling_groups
 
 from .conftest import World
 
@@ -100,6 +102,50 @@ def test_without_managed_scaling_nothing_grows(quick: World) -> None:
     quick("RunTask", cluster="demo", taskDefinition="work")
     quick.later(300)
     assert (statuses(quick), present(quick)) == ({"PROVISIONING": 1}, 0)
+
+
+FLEET = """\
+[[auto_scaling_groups]]
+name = "g"
+max_size = 4
+launch_s = 30
+cpu_units = 1024
+memory_mib = 2048
+spot = true
+"""
+
+
+def test_groups_from_a_fleet_file(tmp_path: Path, quick: World) -> None:
+    """A TOML file may hold groups beside instances, or alone."""
+    file = tmp_path / "fleet.toml"
+    file.write_text(FLEET)
+    (group,) = load_auto_scaling_groups(file)
+    template = InstanceGroup(cpu_units=1024, memory_mib=2048, spot=True)
+    assert group == AutoScalingGroup(name="g", max_size=4, launch_s=30, template=template)
+    assert load_fleet(file, may_be_empty=True) == ()
+    provide(quick, group)
+    quick("RunTask", cluster="demo", taskDefinition="work", count=10)
+    quick.later(120)
+    assert present(quick) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('name = "g"', "f.toml:1: max_size: is missing"),
+        ("max_size = 4", "f.toml:1: name: is missing"),
+        ('name = "g"\nmax_size = "4"', "f.toml:3: max_size: expected int, got '4'"),
+        ('name = "g"\nmax_size = 1\nmin_size = 2', "f.toml:3: max_size: 1 is less than min"),
+        ('name = "g"\nmax_size = 1\n\ngpu = 1', "f.toml:5: gpu: unknown field"),
+        ('name = "g"\nmax_size = 1\nlaunch_s = true', "f.toml:4: launch_s: expected int or fl"),
+    ],
+)
+def test_wrong_groups_name_line_and_field(tmp_path: Path, text: str, words: str) -> None:
+    """As wrong instances do."""
+    file = tmp_path / "f.toml"
+    file.write_text(f"[[auto_scaling_groups]]\n{text}")
+    with pytest.raises(FleetError, match=words):
+        load_auto_scaling_groups(file)
 
 
 def test_sizes_that_cannot_be() -> None:

@@ -235,6 +235,21 @@ def fates(seed: int) -> list[str]:
     return ended
 
 
+def test_a_fault_strikes_only_during_its_spans(quick: World) -> None:
+    """Certain within them, never outside, and never past the whole schedule's end."""
+    spans = ((60.0, 120.0), (300.0, 310.0), (590.0, 700.0))
+    fault = Fault(probability=1.0, during=spans, until_s=600.0)
+    quick.ecs.set_faults(FaultOptions(error_before=fault))
+    struck = []
+    for second in range(0, 720, 5):
+        try:
+            quick.ecs.call("ListClusters", {})
+        except EcsError:
+            struck.append(second)
+        quick.later(5)
+    assert struck == [*range(60, 120, 5), 300, 305, 590, 595]
+
+
 def test_the_seed_decides() -> None:
     """Same seed, same faults; another seed, others; and each kind occurs."""
     assert fates(1) == fates(1)

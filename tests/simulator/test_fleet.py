@@ -89,9 +89,18 @@ def test_files_as_json_lines_and_toml(tmp_path: Path) -> None:
         ("f.jsonl", '{"count": 0}', "f.jsonl:1: count: 0 is less than 1"),
         ("f.jsonl", '{"attributes": {"a": 1}}', "f.jsonl:1: attributes.a: expected str, got 1"),
         ("f.jsonl", "", "f.jsonl: no instances in it"),
-        ("f.toml", "count = 1", r"f.toml: expected tables \[\[instances\]\]"),
+        ("f.toml", "count = 1", "f.toml: no instances in it; expected tables"),
         ("f.toml", "[[instances]\n", "f.toml: not TOML"),
-        ("f.toml", "[[instances]]\ncount = -2", r"\[\[instances\]\] number 1: count: -2"),
+        ("f.toml", "instances = 1", r"f.toml: instances: expected tables \[\[instances\]\]"),
+        ("f.toml", "[[instances]]\ncount = -2", "f.toml:2: count: -2 is less than 1"),
+        (
+            "f.toml",
+            "# two\n[[instances]]\n\n[[instances]]\ngpus = 1\ngpu = 1",
+            "f.toml:6: gpu: unkn",
+        ),
+        ("f.toml", "[[instances]]\n[instances.attributes]\na = 1", "f.toml:2: attributes.a: exp"),
+        ("f.toml", "instances = [{count = 1}, {cuont = 1}]", "f.toml:1: cuont: unknown field"),
+        ("f.toml", '[[instances]]\n\ninstance_type = "x9.huge"', "f.toml:3: instance_type: 'x9"),
     ],
 )
 def test_wrong_files_name_line_and_field(tmp_path: Path, name: str, text: str, words: str) -> None:

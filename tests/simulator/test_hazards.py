@@ -2,7 +2,7 @@
 
 import pytest
 
-from ecs_simulator import FaultOptions, Hazard, InstanceGroup, Options, SimulatedEcs
+from ecs_simulator import FaultOptions, Hazard, InstanceGroup, Options, SimulatedEcs, Storm
 
 from .conftest import SMALL, MakeWorld, ManualClock, World
 
@@ -93,3 +93,52 @@ def test_a_schedule_bounds_a_hazard_and_the_seed_decides_it() -> None:
     assert all(1800 <= at - start <= 2701 for at in moments)
     assert list(first.region.agents.history) == list(again.region.agents.history)
     assert list(first.region.agents.history) != list(other.region.agents.history)
+
+
+def test_hazards_strike_at_the_moments_that_are_given() -> None:
+    """One instance each, whatever the rate; only Spot instances are interrupted."""
+    ecs = hour(
+        FaultOptions(
+            agent_flap=Hazard(at_s=(600, 1200), lasting_s=5),
+            instance_death=Hazard(at_s=(900,), lasting_s=30),
+            spot_interruption=Hazard(at_s=(1800, 1801)),
+        )
+    )
+    start = ecs.region.dice.started_at
+    told = [(round(at - start), what) for at, what, _ in ecs.region.agents.history]
+    assert (600, "disconnected") in told
+    assert (1200, "disconnected") in told
+    assert [at for at, what in told if what == "died"] == [900]
+    assert [at for at, what in told if what.startswith("Spot")] == [1800, 1801]
+    assert sorted(at for at, what in told if what == "INACTIVE") == [930, 1920, 1921]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_a_spot_storm_takes_many_at_once(share: float) -> None:
+    """Of fifty Spot instances this share gets its notice in the same moment."""
+    ecs = hour(FaultOptions(spot_storm=Storm(at_s=(600,), share=share)))
+    start = ecs.region.dice.started_at
+    noticed = [at for at, what, _ in ecs.region.agents.history if what.startswith("Spot")]
+    assert noticed == [start + 600] * round(50 * share)
+
+
+def test_storms_come_at_their_rate_within_their_span() -> None:
+    """Twenty an hour, in its first half only: about ten, of two instances each."""
+    ecs = hour(FaultOptions(spot_storm=Storm(per_hour=20, until_s=1800, share=0.04)))
+    start = ecs.region.dice.started_at
+    noticed = [at - start for at, what, _ in ecs.region.agents.history if what.startswith("Spot")]
+    assert 3 <= len(set(noticed)) <= 20
+    assert max(noticed) < 1800
+
+
+def test_moments_that_are_past_do_not_come_again(world: World) -> None:
+    """Faults that are set later count from the start, as their spans do."""
+    (arn,) = world.add(InstanceGroup(spot=True))
+    world.later(700)
+    world.ecs.set_faults(FaultOptions(spot_interruption=Hazard(at_s=(600, 800))))
+    world.later(90)
+    assert words(world.ecs, "Spot interruption notice") == 0
+    world.later(20)
+    assert words(world.ecs, "Spot interruption notice") == 1
+    world.later(120)
+    assert world.instance(arn)["status"] == "INACTIVE"
