@@ -11,7 +11,7 @@ from uuid import uuid4
 import redis.asyncio
 from redis.exceptions import RedisClusterException, RedisError
 
-from ecs_queue import dead_letters, producing, scheduling, staging
+from ecs_queue import dead_letters, producing, scheduling, staging, submitting
 from ecs_queue.connection import explained, require_bytes
 from ecs_queue.job import Job, JobId
 from ecs_queue.letters import DeadLetter, Replay
@@ -117,11 +117,7 @@ class Queue:
 
     async def submit(self, jobs: Sequence[Job]) -> tuple[Submission, ...]:
         """Make jobs RUNNABLE, in this order; one answer a job. Sent in batches of 500."""
-        submissions: list[Submission] = []
-        for batch in producing.batches(jobs):
-            answers = await self.run(producing.submit(self.new_token(), batch))
-            submissions.extend(answers)
-        return tuple(submissions)
+        return await submitting.submit(self.run, self.new_token, jobs)
 
     async def submit_graph(
         self, jobs: Sequence[Job], *, boost: int = 0

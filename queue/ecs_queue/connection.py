@@ -12,6 +12,7 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as NoConnection
 from redis.retry import Retry
@@ -38,6 +39,20 @@ _REFUSALS = (
     "TRYAGAIN",
 )
 
+
+class _PackedByHiredis:
+    """Commands written by hiredis, as redis-py's synchronous connections do; its asyncio ones take
+    five times as long, which is a third of the work of enqueueing.
+    """
+
+    _packer = HiredisRespSerializer()
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """One command as RESP."""
+        packed: list[bytes] = self._packer.pack(*args)
+        return packed
+
+
 Pool = TypeVar("Pool", redis.BlockingConnectionPool, redis.asyncio.BlockingConnectionPool)
 
 
@@ -49,6 +64,8 @@ def connect(url: str) -> redis.asyncio.Redis:
     """
     retry = AsyncRetry(ExponentialWithJitterBackoff(cap=1, base=0.05), _RETRIES)
     pool = _pool(redis.asyncio.BlockingConnectionPool, url, retry)
+    plain = pool.connection_class
+    pool.connection_class = type(f"Packed{plain.__name__}", (_PackedByHiredis, plain), {})
     return redis.asyncio.Redis.from_pool(pool)
 
 

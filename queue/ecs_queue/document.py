@@ -38,6 +38,7 @@ _IN_WORDS = {
     REASON_PATTERN: "must be one line that has * at its end only",
     EXIT_CODE_PATTERN: "must be digits, then perhaps *",
 }
+_MODELS_WITH_DEFAULTS = frozenset({"overrides", "retry"})
 _SHOWN_PROBLEMS = 10
 _SHOWN_CHARACTERS = 60
 
@@ -132,7 +133,8 @@ def canonical(job: Job) -> bytes:
 
     The payload is kept apart; its digest, the last member, stands for it.
     """
-    excluded = {"id", "payload"}
+    # What was never set is the default: saying so spares the comparison of whole models.
+    excluded = {"id", "payload", *(_MODELS_WITH_DEFAULTS - job.model_fields_set)}
     document = job.model_dump_json(by_alias=True, exclude_defaults=True, exclude=excluded).encode()
     if job.payload is None:
         return document

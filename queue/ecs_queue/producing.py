@@ -88,8 +88,26 @@ class Unreadable:
         return (self.entry_id, "X", line(self.reason), self.document, "", "")
 
 
+_TOLD = frozenset(
+    {
+        "gang",
+        "array_size",
+        "retry",
+        "depends_on",
+        "share",
+        "timeout_s",
+        "not_before",
+        "deadline",
+        "max_wait",
+    }
+)
+"""The members of a job that `_fields` looks at."""
+
+
 def _fields(job: Job) -> str:
     """What the scripts have to know of a job beside its document, as words in pairs."""
+    if _TOLD.isdisjoint(job.model_fields_set):
+        return ""
     pairs: list[tuple[str, object]] = []
     if job.gang is not None:
         pairs.append(("G", _gang_word(job.gang)))
@@ -130,18 +148,35 @@ def _time_fields(job: Job) -> list[tuple[str, object]]:
     return pairs
 
 
-def batches(jobs: Iterable[Job]) -> Iterator[list[Written]]:
+class Batches:
     """Jobs as they are stored, grouped so that no call grows beyond a few megabytes."""
-    batch: list[Written] = []
-    size = 0
+
+    def __init__(self) -> None:
+        self._batch: list[Written] = []
+        self._bytes = 0
+
+    def add(self, job: Job) -> list[Written]:
+        """Take a job in; answers the batch that had to be closed before it, if any."""
+        written, closed = Written.of(job), []
+        size = len(written.document)
+        if self._batch and (len(self._batch) == BATCH_JOBS or self._bytes + size > BATCH_BYTES):
+            closed, self._batch, self._bytes = self._batch, [], 0
+        self._batch.append(written)
+        self._bytes += size
+        return closed
+
+    def rest(self) -> list[Written]:
+        """What is left, maybe nothing."""
+        return self._batch
+
+
+def batches(jobs: Iterable[Job]) -> Iterator[list[Written]]:
+    """Jobs in batches, as the scripts take them."""
+    forming = Batches()
     for job in jobs:
-        written = Written.of(job)
-        if batch and (len(batch) == BATCH_JOBS or size + len(written.document) > BATCH_BYTES):
+        if batch := forming.add(job):
             yield batch
-            batch, size = [], 0
-        batch.append(written)
-        size += len(written.document)
-    if batch:
+    if batch := forming.rest():
         yield batch
 
 
@@ -257,7 +292,10 @@ def events(after: str, limit: int) -> Command[tuple[Event, ...]]:
 def _enqueue_args(
     token: str, batch: Sequence[Written | Unreadable]
 ) -> tuple[str | bytes | int, ...]:
-    return (token, *(arg for each in batch for arg in each.args()))
+    args: list[str | bytes | int] = [token]
+    for each in batch:
+        args += each.args()
+    return tuple(args)
 
 
 def _submission(letter: str, job_id: JobId, ways: Iterator[str]) -> Submission:

@@ -11,7 +11,7 @@ from ecs_queue.connection import connect
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.errors import QueueError, QueueUnreachable, UnknownJob
 from ecs_queue.job import Job, JobId
-from ecs_queue.states import JobRecord
+from ecs_queue.states import JobRecord, JobState
 
 IDS = [JobId(f"job-{number}") for number in range(150)]
 
@@ -85,3 +85,12 @@ async def test_every_caller_hears_that_the_server_is_away(tmp_path: Path) -> Non
     with pytest.raises(QueueUnreachable):
         await queue.counts()
     await client.aclose()
+
+
+async def test_many_jobs_keep_their_order(queue: Queue) -> None:
+    """While one batch is on its way the next is written down, and none overtakes another."""
+    ids = [JobId(f"in-line-{number}") for number in range(1_201)]
+    answers = await queue.submit([Job(id=each, task_definition="sleep:1") for each in ids])
+    assert [each.job_id for each in answers] == ids
+    page = await queue.jobs(JobState.RUNNABLE, limit=1_201)
+    assert [each.job.id for each in page] == ids
