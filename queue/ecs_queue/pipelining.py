@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import redis.asyncio
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +82,7 @@ class Pipelining:
     async def _send(self, batch: Sequence[_Call]) -> None:
         try:
             replies = await self._replies(batch)
-        except (RedisError, RedisClusterException, OSError) as error:
+        except Exception as error:  # each caller judges it, as if it had sent its call alone
             replies = [error] * len(batch)
         except BaseException:
             for call in batch:
