@@ -20,6 +20,7 @@ from ecs_queue.job import (
     MAX_PAYLOAD_BYTES,
     MAX_SENT_BYTES,
     MEMORY_PATTERN,
+    POLICY_PATTERN,
     SHARE_PATTERN,
     TAG_PATTERN,
     TRUSTED,
@@ -31,6 +32,7 @@ from ecs_queue.retrying import EXIT_CODE_PATTERN, REASON_PATTERN
 
 _IN_WORDS = {
     JOB_ID_PATTERN: "must have 1 to 128 letters, digits, _ . : / or -",
+    POLICY_PATTERN: "must have 1 to 64 letters, digits, _ . or -, and begin with a letter or digit",
     SHARE_PATTERN: "must have 1 to 255 letters, digits, _ . or -",
     TAG_PATTERN: "must have letters, digits, spaces and _ . : / = + - @ only",
     CPU_PATTERN: 'must be CPU units such as "1024", or "1 vCPU"',

@@ -31,6 +31,7 @@ MAX_SENT_BYTES = MAX_DOCUMENT_BYTES + MAX_PAYLOAD_BYTES
 MAX_OVERRIDES_CHARACTERS = 8192
 MAX_ARRAY_ID_CHARACTERS = 120
 JOB_ID_PATTERN = r"^[A-Za-z0-9_.:/-]{1,128}$"
+POLICY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 SHARE_PATTERN = r"^[A-Za-z0-9_.-]{1,255}$"
 TAG_PATTERN = r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$"
 CPU_PATTERN = r"^ *[0-9]{1,12}(\.[0-9]{1,6})? *([vV][cC][pP][uU])? *$"
@@ -195,6 +196,7 @@ class Job(OwnModel):
     group: str | None = Field(default=None, min_length=1, max_length=255)
     priority: int = Field(default=0, ge=0, le=1000)
     share: str = Field(default="default", pattern=SHARE_PATTERN)
+    policy: str | None = Field(default=None, pattern=POLICY_PATTERN)
     retry: Retry = Field(default=Retry(), validation_alias=AliasChoices("retry", "retryStrategy"))
     timeout_s: int | None = Field(default=None, ge=1, le=30 * 86_400)
     not_before: Moment | None = None

@@ -2,6 +2,7 @@
 
 SchedulerError
 ├── ConfigurationError      a setting is missing or wrong: names it and where it came from
+├── InvalidPolicyFile       a policy file is wrong: names file, line and field
 ├── AwsUnreachable          no answer from AWS (network, endpoint, time-out)
 ├── AwsRefused              AWS answers, but not to us (credentials, permissions, region)
 ├── ClusterNotFound         the configured cluster does not exist
@@ -24,6 +25,10 @@ class SchedulerError(Exception):
 
 class ConfigurationError(SchedulerError):
     """A setting is missing or wrong."""
+
+
+class InvalidPolicyFile(SchedulerError):
+    """A policy file cannot be read or does not make sense."""
 
 
 class AwsUnreachable(SchedulerError):
