@@ -9,7 +9,7 @@ import time
 import structlog
 from benchmarks.report import Row, main
 
-from ecs_placement.policy import DEFAULT_POLICY
+from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.workload import Wanted, prepare
 from ecs_scheduler.simulate.world import Case, play
 
@@ -25,7 +25,7 @@ def run(quick: bool) -> list[Row]:
     for jobs, instances in sizes:
         workload = prepare(Wanted(jobs=jobs, instances=instances), 1)
         began, began_cpu = time.perf_counter(), time.process_time()
-        record = play(Case("default", DEFAULT_POLICY, workload, 1), lambda ended: None)
+        record = play(Case("default", PolicyBook(), workload, 1), lambda ended: None)
         wall, cpu = time.perf_counter() - began, time.process_time() - began_cpu
         each = wall / jobs
         first = first or each

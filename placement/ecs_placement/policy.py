@@ -194,7 +194,8 @@ class Policy:
     @property
     def plain(self) -> bool:
         """Whether this is best fit and nothing else, which has the fastest way of its own."""
-        return not (self.strategies or self.terms or self.limits or self.objective == "open")
+        alone = all(term.name == "best_fit" for term in self.scored)
+        return alone and not (self.strategies or self.limits or self.objective == "open")
 
     @property
     def packs(self) -> bool:

@@ -9,10 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ecs_placement.batch import place
-from ecs_placement.plan import Decision, Plan, Start
+from ecs_placement.check import Violation, check
+from ecs_placement.plan import (
+    NOTHING_RESERVED,
+    Decision,
+    Plan,
+    Reservation,
+    Reserving,
+    Start,
+)
 from ecs_placement.policy import Policy
 from ecs_placement.request import GangId, RequestId, TaskRequest
-from ecs_placement.snapshot import Instance, Snapshot
+from ecs_placement.snapshot import Availability, Instance, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +32,59 @@ class Part:
     budget_s: float = 0.0
 
 
-def place_parts(parts: Sequence[Part], snapshot: Snapshot) -> Plan:
+def place_parts(
+    parts: Sequence[Part], snapshot: Snapshot, reserving: Reserving = NOTHING_RESERVED
+) -> Plan:
     """Decide every request of every part, in their order; raises InvalidRequest.
 
-    A gang is placed whole, by the policy of its first member and at its lowest priority.
+    A gang is placed whole, by the policy of its first member and at its lowest priority. Where room
+    is kept for a request of one part, those that come after it stay off the whole instance.
     """
-    if len(parts) == 1:
-        only = parts[0]
-        return place(only.requests, snapshot, only.policy, budget_s=only.budget_s)
     decided: dict[RequestId, Decision] = {}
-    shared = sum(len(part.requests) for part in parts)
-    for number, requests in _turns(parts):
+    kept: list[Reservation] = []
+    for number, requests in _turns(parts, reserving):
         part = parts[number]
-        budget_s = part.budget_s * len(requests) / max(shared, 1)
-        plan = place(requests, snapshot, part.policy, budget_s=budget_s)
+        budget_s = part.budget_s * len(requests) / max(len(part.requests), 1)
+        own = _own(reserving, requests)
+        plan = place(requests, snapshot, part.policy, budget_s=budget_s, reserving=own)
         decided.update((each.request_id, each) for each in plan.decisions)
+        kept += plan.reservations
         snapshot = after(plan, requests, snapshot)
-    return Plan(tuple(decided[request.id] for part in parts for request in part.requests))
+    decisions = (decided[request.id] for part in parts for request in part.requests)
+    return Plan(tuple(decisions), tuple(kept))
 
 
-def _turns(parts: Sequence[Part]) -> list[tuple[int, list[TaskRequest]]]:
+def check_parts(
+    plan: Plan,
+    parts: Sequence[Part],
+    snapshot: Snapshot,
+    reserving: Reserving = NOTHING_RESERVED,
+) -> tuple[Violation, ...]:
+    """Every violation of the invariants, each turn judged on what the ones before it left."""
+    by_id = {decision.request_id: decision for decision in plan.decisions}
+    found: list[Violation] = []
+    for number, requests in _turns(parts, reserving):
+        ids = {request.id for request in requests}
+        turn = Plan(
+            tuple(by_id[each.id] for each in requests if each.id in by_id),
+            tuple(each for each in plan.reservations if each.request_id in ids),
+        )
+        own = _own(reserving, requests)
+        found += check(turn, requests, snapshot, parts[number].policy, reserving=own)
+        snapshot = after(turn, requests, snapshot)
+    return tuple(found)
+
+
+def _own(reserving: Reserving, requests: Sequence[TaskRequest]) -> Reserving:
+    """What of it is for these requests."""
+    if not reserving.reservations:
+        return reserving
+    ids = {request.id for request in requests}
+    mine = tuple(each for each in reserving.reservations if each.request_id in ids)
+    return replace(reserving, reservations=mine)
+
+
+def _turns(parts: Sequence[Part], reserving: Reserving) -> list[tuple[int, list[TaskRequest]]]:
     """The number of the part and what is placed of it at once, in turn."""
     home: dict[GangId, tuple[int, int]] = {}
     for number, part in enumerate(parts):
@@ -51,20 +92,27 @@ def _turns(parts: Sequence[Part]) -> list[tuple[int, list[TaskRequest]]]:
             if request.gang is not None:
                 first, lowest = home.get(request.gang.id, (number, request.priority))
                 home[request.gang.id] = (first, min(lowest, request.priority))
+    if len(parts) == 1:
+        return [(0, list(parts[0].requests))]
     turns: defaultdict[tuple[int, int], list[TaskRequest]] = defaultdict(list)
     for number, part in enumerate(parts):
         for request in part.requests:
             own = (number, request.priority)
             at, priority = own if request.gang is None else home[request.gang.id]
             turns[-priority, at].append(request)
-    ordered = sorted(
-        turns.items(), key=lambda turn: (turn[0][0], min(r.order for r in turn[1]), turn[0][1])
-    )
-    return [(number, requests) for (_, number), requests in ordered]
+
+    def place_of(turn: tuple[tuple[int, int], list[TaskRequest]]) -> tuple[int, bool, int, int]:
+        (negated, number), requests = turn
+        kept = any(request.id in reserving.ids for request in requests)
+        return negated, not kept, min(request.order for request in requests), number
+
+    return [(number, requests) for (_, number), requests in sorted(turns.items(), key=place_of)]
 
 
 def after(plan: Plan, requests: Sequence[TaskRequest], snapshot: Snapshot) -> Snapshot:
-    """The snapshot once everything that the plan starts runs there."""
+    """The snapshot once everything that the plan starts runs there, without the instances where
+    it keeps room.
+    """
     by_id = {request.id: request.shape for request in requests}
     changed: dict[str, Instance] = {}
     for decision in plan.decisions:
@@ -87,4 +135,9 @@ def after(plan: Plan, requests: Sequence[TaskRequest], snapshot: Snapshot) -> Sn
             ports_udp_used=before.ports_udp_used | shape.ports_udp,
             facts=facts,
         )
+    for each in plan.reservations:
+        if each.instance_id is not None:
+            row = snapshot.row_of[each.instance_id]
+            before = changed.get(each.instance_id, snapshot.instances[row])
+            changed[each.instance_id] = replace(before, availability=Availability.AVOIDED)
     return snapshot.updated(changed.values()) if changed else snapshot

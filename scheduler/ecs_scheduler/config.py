@@ -290,6 +290,11 @@ class Settings(BaseModel):
         description="AWS Batch's fair-share policy: shareDecaySeconds, computeReservation, "
         "shareDistribution.",
     )
+    policy_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="TOML file of named policies; [policy] is not used then. Read again on SIGHUP.",
+    )
     policy: PolicySettings = Field(
         default=PolicySettings(), description="Weights of the dimensions in the best-fit score."
     )

@@ -184,6 +184,13 @@ class _Gauges:
         self.avoided = gauge(
             "avoided_instances", "Instances left alone since they kept refusing or failing tasks."
         )
+        self.policy = gauge("policy_info", "1 for each policy in force.", "policy", "version")
+        self.policy_error = gauge(
+            "policy_file_error", "1 while the policy file is wrong and an older one is in force."
+        )
+        self.policy_reloads = gauge(
+            "policy_reloads", "How often the policy file was read again.", "outcome"
+        )
         self.model_age = gauge("model_age_seconds", "Age of the last complete sweep.")
 
     def take_over(self, status: ServiceStatus) -> None:
@@ -210,6 +217,12 @@ class _Gauges:
         self.unsettled.set(status.unsettled)
         self.dead_letters.set(status.dead_letters)
         self.leading.set(status.leading)
+        self.policy.clear()  # versions that are not in force any more must vanish
+        for name, _, version in (label.partition("@") for label in status.policies.labels):
+            self.policy.labels(name, version).set(1)
+        self.policy_error.set(bool(status.policies.error))
+        for outcome, number in status.policies.reloads.items():
+            self.policy_reloads.labels(outcome).set(number)
         self.avoided.set(len(status.avoided))
         self.model_age.set(float("nan") if status.model_age_s is None else status.model_age_s)
 

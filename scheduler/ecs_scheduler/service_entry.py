@@ -12,7 +12,7 @@ from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
 from ecs_scheduler.queue_connection import open_queue
-from ecs_scheduler.signals import stop_on_signals
+from ecs_scheduler.signals import reload_on_hangup, stop_on_signals
 from ecs_scheduler.web.api import Backend, create_app, create_worker_app
 from ecs_scheduler.web.server import listen, serving
 
@@ -52,6 +52,7 @@ async def run_service(config: Config) -> int:
             app = create_worker_app(backend)
             url = await stack.enter_async_context(serving(app, for_workers))
             log.info("http side for containers listens", url=url)
+        reload_on_hangup(service.policies.reload)
         received = stop_on_signals(service.stop)
         await service.run()
     return 130 if received == [signal.SIGINT] else 0

@@ -1,4 +1,6 @@
-"""SIGTERM and SIGINT: the first asks the service to drain, the second ends the process at once."""
+"""SIGTERM and SIGINT: the first asks the service to drain, the second ends the process at once.
+SIGHUP reads the policies again.
+"""
 
 import asyncio
 import os
@@ -26,3 +28,8 @@ def stop_on_signals(stop: Callable[[], None]) -> list[signal.Signals]:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, handle, number)
     return received
+
+
+def reload_on_hangup(reload: Callable[[], None]) -> None:
+    """Call `reload` at every SIGHUP."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)

@@ -24,7 +24,7 @@ def requests(count: int, shape: Shape, name: str = "small") -> list[TaskRequest]
 def group(wanted: list[TaskRequest], calls: int, snapshot: Snapshot = CLUSTER) -> Regrouped:
     plan = place(wanted, snapshot, DEFAULT_POLICY)
     key = {request.id: request.shape for request in wanted}
-    return regrouped(plan, wanted, key.__getitem__, calls, (snapshot, DEFAULT_POLICY))
+    return regrouped(plan, wanted, key.__getitem__, calls, (snapshot, lambda _: DEFAULT_POLICY))
 
 
 def piles(grouped: Regrouped, prefix: str = "small") -> Counter[str]:

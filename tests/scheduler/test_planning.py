@@ -86,12 +86,12 @@ def test_a_job_that_gets_room_is_not_sent_to_the_fallback_as_well(held: Hold) ->
     """It waited in an earlier pass; now it starts, or has room and waits for the budget."""
     fallback = {"after_s": 0}
     window, decided = planned([held("a", shape=BIG, fallback=fallback)], snapshot(10))
-    assert fallback_launches(window.waiting_jobs(), None, now_ms=1) != []
+    assert fallback_launches(window.waiting_jobs(), lambda _: None, now_ms=1) != []
     decided = decide(place(window.requests(9), snapshot(60)), window, snapshot(60), 9.0)
     assert decided.start == 1
-    assert fallback_launches(window.waiting_jobs(), None, now_ms=1) == []
+    assert fallback_launches(window.waiting_jobs(), lambda _: None, now_ms=1) == []
     postpone(decided.launches, rate_per_s=40.0)
-    assert fallback_launches(window.waiting_jobs(), None, now_ms=1) == []
+    assert fallback_launches(window.waiting_jobs(), lambda _: None, now_ms=1) == []
 
 
 def test_waiting_jobs_learn_why(held: Hold) -> None:
@@ -142,8 +142,8 @@ def test_fallback_waits_its_time_and_groups_by_ten(held: Hold) -> None:
     jobs = [held(str(order), order=order, fallback=fallback) for order in range(25)]
     for each in jobs:
         each.kind = "RESOURCE:CPU"
-    assert fallback_launches(jobs, None, now_ms=59_999) == []
-    launches = fallback_launches(jobs, None, now_ms=60_000)
+    assert fallback_launches(jobs, lambda _: None, now_ms=59_999) == []
+    launches = fallback_launches(jobs, lambda _: None, now_ms=60_000)
     assert [len(launch.slots) for launch in launches] == [10, 10, 5]
     assert launches[0].api == "RunTask"
     assert launches[0].target is not None

@@ -9,6 +9,7 @@ import pytest
 from ecs_placement.policy import DEFAULT_POLICY, Policy, Strategy
 from ecs_scheduler.cli import main
 from ecs_scheduler.cli.failures import InvalidInput
+from ecs_scheduler.policies.book import NamedPolicy, PolicyBook
 from ecs_scheduler.simulate.policies import parse_policy
 from ecs_scheduler.simulate.prices import Prices, load_prices
 from ecs_scheduler.simulate.record import Record
@@ -20,7 +21,8 @@ from ecs_simulator.workloads.batch import Run, Size, job_document
 
 def played(policy: Policy = DEFAULT_POLICY, seed: int = 1) -> Record:
     workload = prepare(Wanted(jobs=80, instances=6), seed)
-    return play(Case("p", policy, workload, seed), lambda ended: None)
+    book = PolicyBook((NamedPolicy("default", policy),))
+    return play(Case("p", book, workload, seed), lambda ended: None)
 
 
 def test_equal_cases_leave_equal_records() -> None:
@@ -94,6 +96,7 @@ def test_the_command_prints_a_table_and_writes_a_report_and_json(
         (["--policy", "fastest"], "expected a policy file (.toml), default, ecs:spread"),
         (["--policy", "ecs:" + ",".join(["random"] * 6)], "at most 5"),
         (["--trace", "nowhere.jsonl"], "--trace: nowhere.jsonl"),
+        (["--policy", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (["--fleet", "nowhere.toml"], "--fleet: nowhere.toml"),
         (["--prices", "nowhere.toml"], "--prices: nowhere.toml"),
         (["--report", "no/such/folder/r.html"], "the folder no/such/folder does not exist"),
@@ -107,14 +110,18 @@ def test_what_is_wrong_is_said_before_anything_is_played(
     assert message in capsys.readouterr().err
 
 
+def chain_of(text: str) -> tuple[Strategy, ...]:
+    return parse_policy(text).named("default").placement.strategies
+
+
 def test_ecs_chains_are_parsed_step_by_step() -> None:
     """ecs:spread alone means zones, then instances."""
-    chain = parse_policy("ecs:spread(attribute:ecs.availability-zone),binpack(cpu)").strategies
+    chain = chain_of("ecs:spread(attribute:ecs.availability-zone),binpack(cpu)")
     assert chain == (
         Strategy("spread", "attribute:ecs.availability-zone"),
         Strategy("binpack", "cpu"),
     )
-    assert [step.type for step in parse_policy("ecs:spread").strategies] == ["spread", "spread"]
+    assert [step.type for step in chain_of("ecs:spread")] == ["spread", "spread"]
 
 
 def test_prices_come_from_the_users_table_first_and_from_a_rule_last(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ COMMANDS = {
     "dead": ("ecs_scheduler.cli.dead:dead", "Documents that are no jobs: list, replay, drop."),
     "events": ("ecs_scheduler.cli.journal:events", "Show the latest transitions of jobs."),
     "schema": ("ecs_scheduler.cli.schema:schema", "Print the JSON Schema of a job document."),
+    "policy": ("ecs_scheduler.cli.policy:policy", "Placement policies: validate, show, compare."),
     "health": ("ecs_scheduler.cli.health:health", "Ask a running scheduler whether it lives."),
     "demo": ("ecs_scheduler.demo:demo", "Try everything: Valkey, a simulated ECS and a workload."),
     "fuzz": ("ecs_scheduler.fuzz:fuzz", "Try to break the scheduler: faults, in virtual time."),

@@ -39,6 +39,8 @@ class JobFlags:
     """0 to 1000; higher goes first."""
     share: str | None = None
     """Tenant the job counts for."""
+    policy: str | None = None
+    """Placement policy, by its name in the service's policy file."""
     attempts: int | None = None
     """How often the task may be run until it succeeds, 1 to 10."""
     backoff_s: int | None = None
@@ -93,6 +95,7 @@ def job_from_flags(
         "group": flags.group,
         "priority": flags.priority,
         "share": flags.share,
+        "policy": flags.policy,
         "retry": _retry(flags),
         "timeout_s": flags.timeout_s,
         "not_before": _moment(flags.not_before),

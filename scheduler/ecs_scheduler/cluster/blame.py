@@ -46,6 +46,11 @@ class Blame:
         """The instance is gone."""
         self._blamed.pop(arn, None)
 
+    def trouble(self, now: float) -> dict[InstanceArn, float]:
+        """How near each blamed instance is to too much, up to 1, in steps of a twentieth."""
+        steps = {arn: round(20 * each.faded(now) / TOO_MUCH) for arn, each in self._blamed.items()}
+        return {arn: min(step, 20) / 20 for arn, step in steps.items() if step}
+
     def too_much(
         self, instances: Collection[InstanceArn], now: float
     ) -> Mapping[InstanceArn, float]:

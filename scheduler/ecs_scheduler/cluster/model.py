@@ -7,7 +7,7 @@ it. News is applied by `version`, so that a stale answer never undoes a fresher 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ecs_placement.request import DIMENSIONS, Shape
@@ -53,6 +53,7 @@ class _Row:
     avoided_until: float = 0.0
     refused_until: dict[str, float] = field(default_factory=dict)
     interfaces_full: bool = False
+    warm: set[str] = field(default_factory=set)
 
 
 class ClusterModel:
@@ -69,7 +70,9 @@ class ClusterModel:
         self._interfaces_before_seen: defaultdict[InstanceArn, set[TaskArn]] = defaultdict(set)
         self._bad: Mapping[InstanceArn, float] = {}
         self._refusing: set[InstanceArn] = set()
+        self._trouble: dict[InstanceArn, float] = {}
         self.blame = Blame()
+        self.slowness = Blame()
         self.stale: set[InstanceArn] = set()
         self.complete_at: float | None = None
 
@@ -136,6 +139,7 @@ class ClusterModel:
         self._avoided.discard(arn)
         self._refusing.discard(arn)
         self.blame.forget(arn)
+        self.slowness.forget(arn)
         self.stale.discard(arn)
         self._snapshot = None
 
@@ -196,6 +200,13 @@ class ClusterModel:
             row.groups[task_arn] = group
             self._touch(arn)
 
+    def ran(self, arn: InstanceArn, family: str) -> None:
+        """A task of this family has run there: its image is on the instance's disk."""
+        row = self._rows.get(arn)
+        if row is not None and family not in row.warm:
+            row.warm.add(family)
+            self._touch(arn)
+
     def stopped(self, arn: InstanceArn, task_arn: TaskArn) -> None:
         """A task of ours ended there: its interface is free, and ECS has news of the rest."""
         if row := self._rows.get(arn):
@@ -250,7 +261,8 @@ class ClusterModel:
             self._avoided.discard(arn)
             self._touch(arn)
         changed = {
-            arn: _instance(self._rows[arn], now, bad=arn in self._bad) for arn in self._touched
+            arn: self._troubled(arn, _instance(self._rows[arn], now, bad=arn in self._bad))
+            for arn in self._touched
         }
         self._touched.clear()
         self._instances.update(changed)
@@ -260,6 +272,12 @@ class ClusterModel:
             self._snapshot = self._snapshot.updated(changed.values())
         return self._snapshot
 
+    def _troubled(self, arn: InstanceArn, instance: Instance) -> Instance:
+        trouble = self._trouble.get(arn)
+        if trouble is None:
+            return instance
+        return replace(instance, facts=replace(instance.facts, trouble=trouble))
+
     def _reconsider(self, now: float) -> None:
         """Refusals run out, and blame fades."""
         bad = self.blame.too_much(self._rows.keys(), now)
@@ -267,6 +285,13 @@ class ClusterModel:
             if arn in self._rows:
                 self._touch(arn)
         self._bad = bad
+        slow = self.slowness.trouble(now)
+        trouble = {**slow, **self.blame.trouble(now)}
+        trouble = {arn: max(worst, slow.get(arn, 0.0)) for arn, worst in trouble.items()}
+        for arn in trouble.keys() | self._trouble.keys():
+            if arn in self._rows and trouble.get(arn) != self._trouble.get(arn):
+                self._touch(arn)
+        self._trouble = trouble
         for arn in list(self._refusing):
             refused = self._rows[arn].refused_until
             over = [each for each, until in refused.items() if until <= now]
@@ -364,6 +389,7 @@ def _facts(row: _Row) -> Facts:
         registered_at_s=row.seen.registered_at_s,
         running_tasks=row.seen.running_tasks,
         tasks_by_group=groups,
+        warm=frozenset(row.warm),
     )
 
 

@@ -62,6 +62,11 @@ class Task:
     gpus: int = 0
 
     @property
+    def family(self) -> str:
+        """Its task definition's family."""
+        return self.task_definition_arn.rpartition("/")[2].partition(":")[0]
+
+    @property
     def has_run(self) -> bool:
         """Whether it reached RUNNING at some time."""
         return self.started_at_ms is not None or self.last_status == "RUNNING"

@@ -41,15 +41,15 @@ def regrouped(
     requests: Sequence[TaskRequest],
     signature_of: Callable[[RequestId], Hashable],
     calls: int,
-    again: tuple[Snapshot, Policy],
+    again: tuple[Snapshot, Callable[[RequestId], Policy]],
 ) -> Regrouped:
     """The plan, with large groups of equal jobs spread so that `calls` calls start more of them.
 
     Unchanged where every Start can be made within `calls`, or where calls are full already. Jobs
-    with host ports or distinct instances are spread by themselves and left alone. Gangs are, too:
-    they start whole.
+    with host ports or distinct instances are spread by themselves and left alone; so are gangs,
+    which start whole, and those of a policy with skew limits, which look at more than room.
     """
-    snapshot, policy = again
+    snapshot, policy_of = again
     by_id = {request.id: request for request in requests}
     starts = {each.request_id: each for each in plan.decisions if isinstance(each, Start)}
     groups: defaultdict[Hashable, list[RequestId]] = defaultdict(list)
@@ -63,8 +63,9 @@ def regrouped(
     for group in largest:
         before = piles[signature_of(group[0])]
         shape, gang = by_id[group[0]].shape, by_id[group[0]].gang
+        policy = policy_of(group[0])
         uneven = len(before) < MAX_TASKS_PER_CALL < len(group) and gang is None
-        if not uneven or shape.ports_tcp or shape.ports_udp or shape.distinct_instance:
+        if not uneven or _spread_anyway(shape, policy):
             continue
         first = [by_id[each] for each in group[: MAX_TASKS_PER_CALL * calls]]
         replaced = left.union(group)
@@ -89,6 +90,11 @@ def regrouped(
         starts.get(each.request_id, each) for each in plan.decisions if each.request_id not in left
     )
     return Regrouped(replace(plan, decisions=decisions), tuple(sorted(left)))
+
+
+def _spread_anyway(shape: Shape, policy: Policy) -> bool:
+    limited = bool(policy.limits) or shape.distinct_instance
+    return limited or bool(shape.ports_tcp or shape.ports_udp)
 
 
 def _piles(starts: Iterable[Start]) -> Counter[InstanceId]:

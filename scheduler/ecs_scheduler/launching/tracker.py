@@ -42,6 +42,9 @@ off up to five minutes.
 """
 
 STOP_AGAIN_AFTER_S = 60.0
+SLOW_STOP_S = 45.0
+"""A container has 30 s by default between SIGTERM and SIGKILL; the agent needs a moment besides."""
+
 BLAMED_STOP_CODES = ("TaskFailedToStart", "InfrastructureHealth")
 """Endings that may be the instance's fault: no room on its disk, no way to the registry, ..."""
 
@@ -178,18 +181,24 @@ class Tracker:
                 self._around.model.holds_gpus(task.instance_arn, task.arn, task.gpus)
             if task.has_run and not followed.running:
                 followed.running = True
+                if task.instance_arn is not None:
+                    family = task.family
+                    self._around.model.ran(task.instance_arn, family)
                 at_ms = task.started_at_ms or self._around.clock.now_ms()
                 sightings.append(Sighting(task.arn, at_ms, task.instance_arn))
         if sightings:
             await self._around.queue.running(sightings)
 
     async def _stopped(self, task: Task) -> None:
+        followed, now = self._followed.get(task.arn), self._around.clock.monotonic_s()
+        asked_at = followed.stop_asked_at if followed is not None else None
+        if task.instance_arn is not None and asked_at is not None and now - asked_at > SLOW_STOP_S:
+            self._around.model.slowness.add(task.instance_arn, now)
         essential = await self._around.definitions.essential(task.task_definition_arn)
         await self._finish(task.arn, verdict(task, essential), at_once=was_interrupted(task))
         if task.instance_arn is not None:
             self._around.model.stopped(task.instance_arn, task.arn)
             if task.stop_code in BLAMED_STOP_CODES:
-                now = self._around.clock.monotonic_s()
                 self._around.model.blame.add(task.instance_arn, now)
 
     async def _missing(self, arn: TaskArn, asked_at: float) -> None:

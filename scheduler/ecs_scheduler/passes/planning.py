@@ -23,7 +23,7 @@ from ecs_scheduler.sharing.fairness import Waiting, rank
 from ecs_scheduler.sharing.usage import demand_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from ecs_placement.plan import Plan
     from ecs_placement.snapshot import Snapshot
@@ -36,6 +36,7 @@ NO_INSTANCES = "NO INSTANCES"
 UNPLACEABLE = "UNPLACEABLE"
 API_BUDGET = "API BUDGET"
 SHARE = "SHARE"
+WINDOW = "WINDOW"
 
 SEARCH_PER_REQUEST_S = 0.001
 """A batch of fifty is searched for 50 ms; more gains little on it."""
@@ -125,18 +126,28 @@ def decide(plan: Plan, window: Window, snapshot: Snapshot, now: float) -> Decide
         held = window[JobId(decision.request_id)]
         if isinstance(decision, Start):
             held.kind, held.reason, held.rejected_since = "", "", None
-            fit = f"{decision.score:.0%} full with it"
+            fit = f"{decision.score:.0%} full with it{_policy_of(held)}"
             placed.append(Slot(held, InstanceArn(decision.instance_id), fit))
             continue
         unplaced.setdefault(held.lane, decision)
         waits += isinstance(decision, Wait)
         rejects += isinstance(decision, Reject)
     for lane, decision in unplaced.items():
-        window.waits(lane, _kind(decision), sentence(decision, lane[0], snapshot))
-        for held in window.lane(lane):
+        members = window.lane(lane)
+        why = sentence(decision, lane.shape, snapshot) + _note_of(members[0])
+        window.waits(lane, _kind(decision), why)
+        for held in members:
             rejected = isinstance(decision, Reject)
             held.rejected_since = (held.rejected_since or now) if rejected else None
     return Decided(_start_task_launches(placed), len(placed), waits, rejects)
+
+
+def _policy_of(held: Held) -> str:
+    return f", by policy {held.policy}{_note_of(held)}" if held.policy else ""
+
+
+def _note_of(held: Held) -> str:
+    return f" ({held.policy_note})" if held.policy_note else ""
 
 
 def _kind(decision: Wait | Reject) -> str:
@@ -153,12 +164,13 @@ def _start_task_launches(placed: Iterable[Slot]) -> list[Launch]:
     """Launches by priority first; among equals those that start more tasks for their token. Those
     of a gang are together, in the place of the first of them.
     """
-    groups: defaultdict[tuple[str, LaunchSignature], list[Slot]] = defaultdict(list)
+    groups: defaultdict[tuple[str, LaunchSignature, str], list[Slot]] = defaultdict(list)
     for slot in placed:
-        groups[slot.held.gang, slot.held.signature].append(slot)
+        held = slot.held
+        groups[held.gang, held.signature, held.policy].append(slot)
     units: defaultdict[str, list[Launch]] = defaultdict(list)
     alone: list[list[Launch]] = []
-    for (gang, signature), slots in groups.items():
+    for (gang, signature, _), slots in groups.items():
         if gang:
             units[gang].extend(_calls(signature, slots))
         else:
@@ -186,8 +198,8 @@ def affordable(launches: Sequence[Launch], calls: int, most: int) -> int:
 
 
 def _calls(signature: LaunchSignature, slots: Sequence[Slot]) -> Iterable[Launch]:
-    """Calls of one signature. Its jobs are interchangeable, so the first in line go into the first
-    call, which is the fullest, whatever instance placement had meant for them.
+    """Calls of one signature and policy. Its jobs are interchangeable, so the first in line go into
+    the first call, which is the fullest, whatever instance placement had meant for them.
     """
     in_line = iter(sorted((slot.held for slot in slots), key=_place))
     for call in batches(slots, lambda slot: slot.instance or ""):
@@ -216,16 +228,16 @@ def wait_for_budget(jobs: Iterable[Held], rate_per_s: float) -> None:
 
 
 def fallback_launches(
-    waiting: Iterable[Held], default: Fallback | None, now_ms: int
+    waiting: Iterable[Held], default_of: Callable[[Held], Fallback | None], now_ms: int
 ) -> list[Launch]:
     """RunTask for jobs that waited as long as their fallback allows; up to ten of a signature in
     a call.
     """
     groups: defaultdict[tuple[LaunchSignature, Fallback], list[Held]] = defaultdict(list)
     for held in waiting:
-        if held.kind in ("", API_BUDGET, SHARE) or held.claim.job.gang is not None:
+        if held.kind in ("", API_BUDGET, SHARE, WINDOW) or held.claim.job.gang is not None:
             continue  # it has room, or must not run now wherever there is room, or not alone
-        fallback = _fallback_of(held.claim.job, default)
+        fallback = _fallback_of(held.claim.job, default_of(held))
         if fallback and now_ms - held.claim.runnable_at_ms >= fallback.after_s * 1000:
             groups[held.signature, fallback].append(held)
     return [

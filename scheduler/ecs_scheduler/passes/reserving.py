@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ecs_placement.plan import Reservation, Reserving
 from ecs_queue.job import JobId
-from ecs_scheduler.passes.planning import API_BUDGET, NO_INSTANCES, SHARE, UNPLACEABLE
+from ecs_scheduler.passes.planning import API_BUDGET, NO_INSTANCES, SHARE, UNPLACEABLE, WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ecs_scheduler.config import Config
     from ecs_scheduler.passes.window import Held, Window
 
-NOT_FOR_ROOM = ("", API_BUDGET, SHARE, UNPLACEABLE, NO_INSTANCES)
+NOT_FOR_ROOM = ("", API_BUDGET, SHARE, WINDOW, UNPLACEABLE, NO_INSTANCES)
 """Jobs of these kinds would not start sooner if room were kept for them."""
 
 

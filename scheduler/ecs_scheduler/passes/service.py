@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ecs_placement import place
-from ecs_placement.check import check
 from ecs_queue.errors import LeaseLost, QueueError
-from ecs_queue.job import JobId
 from ecs_queue.states import JobState, OwnerId
 from ecs_scheduler.cluster.listener import Listener
 from ecs_scheduler.cluster.model import ClusterModel
@@ -24,30 +21,28 @@ from ecs_scheduler.cluster.sweep import Sweep
 from ecs_scheduler.ecs.shared_bucket import share_budget
 from ecs_scheduler.ecs.task_definitions import TaskDefinitions
 from ecs_scheduler.errors import SchedulerError
-from ecs_scheduler.launching.grouping import regrouped
 from ecs_scheduler.launching.interruptions import Interruptions
 from ecs_scheduler.launching.launcher import Launcher
 from ecs_scheduler.launching.reconciler import Reconciler
 from ecs_scheduler.launching.strays import Strays
 from ecs_scheduler.launching.tracker import Tracker
 from ecs_scheduler.passes.around import Around
+from ecs_scheduler.passes.deciding import Deciding
 from ecs_scheduler.passes.intake import Intake
 from ecs_scheduler.passes.leadership import Leadership
 from ecs_scheduler.passes.planning import (
     Decided,
     affordable,
-    decide,
     fair_order,
     fallback_launches,
     keeping_away,
     postpone,
-    search_s,
-    wait_for_budget,
 )
 from ecs_scheduler.passes.recurring import Recurring
 from ecs_scheduler.passes.reserving import reserving
 from ecs_scheduler.passes.status import ServiceStatus
 from ecs_scheduler.passes.window import Window
+from ecs_scheduler.policies.live import LivePolicies
 from ecs_scheduler.sharing.fairness import Rules
 from ecs_scheduler.sharing.usage import ShareUsage
 
@@ -107,8 +102,9 @@ class Service:
             metrics=metrics,
             clock=clock,
         )
-        self._policy = config.policy.to_policy()
+        self.policies = LivePolicies.of(config)
         self._window = Window(config.window)
+        self._deciding = Deciding(around, self._window, self.policies)
         self._intake = Intake(around, self._window, lambda: self._launcher.jobs_in_flight)
         self._sweep = Sweep(around)
         self._tracker = Tracker(around)
@@ -209,6 +205,7 @@ class Service:
             dead_letters=self._dead_letters,
             leading=self._leadership.leading,
             events=dict(self._listener.counts),
+            policies=self.policies.status(),
         )
 
     @property
@@ -302,26 +299,10 @@ class Service:
         """Ask placement about the jobs of each shape that could be launched now, and some more."""
         requests = self._requests(self._launcher.capacity * CHOICE_PER_CALL, now)
         requests = keeping_away(requests, self._window, self._around.model.refused())
-        snapshot = self._around.model.snapshot(now)
         config, now_ms = self._around.config, self._around.clock.now_ms()
-        budget_s = search_s(len(requests), config)
         kept = reserving(requests, self._window, self._kept, config, now_ms)
-        plan = place(requests, snapshot, self._policy, budget_s=budget_s, reserving=kept)
-        self._kept = plan.reservations if requests else self._kept
-        if config.log_level == "debug" and (
-            violations := check(plan, requests, snapshot, self._policy, reserving=kept)
-        ):
-            raise AssertionError(f"placement broke its own rules: {violations}")
-        grouped = regrouped(
-            plan,
-            requests,
-            lambda request_id: (held := self._window[JobId(request_id)]).gang or held.signature,
-            self._launcher.capacity,
-            (snapshot, self._policy),
-        )
-        held_back = (self._window[JobId(each)] for each in grouped.left)
-        wait_for_budget(held_back, config.modify_rate_per_s)
-        return decide(grouped.plan, self._window, snapshot, now)
+        decided, self._kept = self._deciding.decide(requests, self._launcher.capacity, now, kept)
+        return decided
 
     def _requests(self, most_per_lane: int, now: float) -> list[TaskRequest]:
         """In the order of the queue; or in fair order, where shares compete or rules bound them."""
@@ -338,7 +319,7 @@ class Service:
         waiting = self._window.waiting_jobs()
         launches = [
             *decided.launches,
-            *fallback_launches(waiting, config.fallback, clock.now_ms()),
+            *fallback_launches(waiting, self._deciding.fallback_of, clock.now_ms()),
         ]
         made = affordable(launches, capacity, self._launcher.most_at_once)
         for launch in launches[:made]:

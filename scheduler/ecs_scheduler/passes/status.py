@@ -37,6 +37,19 @@ class BudgetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyStatus:
+    """The policies in force: the version of all, name@version of each, and how reloads went.
+
+    `error` is why the file as it is now was not taken over; empty while it was.
+    """
+
+    version: str = ""
+    labels: tuple[str, ...] = ()
+    error: str = ""
+    reloads: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceStatus:
     """The service at one moment.
 
@@ -67,3 +80,4 @@ class ServiceStatus:
     avoided: Mapping[str, float] = field(default_factory=dict)
     leading: bool = True
     events: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    policies: PolicyStatus = PolicyStatus()

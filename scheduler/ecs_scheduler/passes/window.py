@@ -33,12 +33,15 @@ FIRST_OF_ALL = 1001
 
 
 class Lane(NamedTuple):
-    """Jobs of one lane are interchangeable to placement and to fairness."""
+    """What jobs have in common that are interchangeable to placement and to fairness; `policy` is
+    the one that the job itself asks for.
+    """
 
     shape: Shape
     share: str
     family: str
     gang: str = ""
+    policy: str | None = None
 
 
 @dataclass(slots=True)
@@ -47,7 +50,9 @@ class Held:
 
     `kind` is the short reason for metrics, `reason` the sentence for people; `noted_at` is when the
     sentence was last written to the queue. `rejected_since` is set while no registered instance
-    could ever hold the job. `turn` is its place in the fair order of several shares.
+    could ever hold the job. `turn` is its place in the fair order of several shares. `policy`
+    is the name and version of the policy it was last placed under, and `policy_note` why it is not
+    the one that was asked for.
     """
 
     claim: Claim
@@ -60,6 +65,8 @@ class Held:
     noted_at: float = float("-inf")
     rejected_since: float | None = None
     turn: int = 0
+    policy: str = ""
+    policy_note: str = ""
 
     @property
     def job_id(self) -> JobId:
@@ -81,7 +88,8 @@ class Held:
     @property
     def lane(self) -> Lane:
         """Its lane."""
-        return Lane(self.shape, self.claim.job.share, self.definition.family, self.gang)
+        job = self.claim.job
+        return Lane(self.shape, job.share, self.definition.family, self.gang, job.policy)
 
 
 class Window:

@@ -5,7 +5,8 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 from ecs_placement.policy import DEFAULT_POLICY, Policy
 from ecs_queue.job import Fallback, Job
@@ -17,7 +18,7 @@ DEFAULT_NAME = "default"
 VERSION_CHARACTERS = 12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the version is worked out once
 class NamedPolicy:
     """One policy of the file: how instances are chosen, and what goes for its jobs besides.
 
@@ -35,19 +36,27 @@ class NamedPolicy:
     about: str = ""
 
     @property
+    def wants_images(self) -> bool:
+        """Whether what a task runs makes a difference to its place."""
+        return any(term.name == "warm" for term in self.placement.terms)
+
+    @cached_property
     def version(self) -> str:
-        """A hash of everything that makes a difference: equal versions decide equally."""
-        content = json.dumps(self.content, sort_keys=True, separators=(",", ":"))
+        """A hash of everything that makes a difference: equal versions decide equally. What is as
+        by default is left out, so that a later field changes no version.
+        """
+        said = _without(self.content, NamedPolicy(DEFAULT_NAME).content)
+        content = json.dumps(said, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:VERSION_CHARACTERS]
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Name and version, as decisions record them."""
         return f"{self.name}@{self.version}"
 
     @property
-    def content(self) -> dict[str, object]:
-        """What the version is a hash of, as JSON values."""
+    def content(self) -> dict[str, Any]:
+        """Everything but name and description, as JSON values."""
         fallback = None if self.fallback is None else self.fallback.model_dump(mode="json")
         return {
             "placement": asdict(self.placement),
@@ -121,6 +130,14 @@ def of_settings(
     """The book of a service without a file: one policy, of the settings."""
     placement = replace(DEFAULT_POLICY, weights=weights)
     return PolicyBook((NamedPolicy(DEFAULT_NAME, placement, fallback=fallback),))
+
+
+def _without(content: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without(value, usual[key]) if isinstance(value, dict) and usual.get(key) else value
+        for key, value in content.items()
+        if key not in usual or value != usual[key]
+    }
 
 
 def _first(rules: tuple[tuple[str, str], ...], name: str) -> str | None:

@@ -150,11 +150,13 @@ class PolicyTable(Table):
     def placement(self) -> Policy:
         """Placement's own value."""
         weights = self.weights
+        terms = tuple(_term(text, weight) for text, weight in self.score.items())
+        alone = [term.name for term in terms if term.weight] == ["best_fit"]
         return Policy(
             weights=(weights.cpu, weights.memory, weights.gpu, weights.eni),
             strategies=tuple(_strategy(text) for text in self.chain),
             seed=self.seed,
-            terms=tuple(_term(text, weight) for text, weight in self.score.items()),
+            terms=() if alone else terms,  # said or not, it is the same policy
             objective=self.objective,
             limits=tuple(SkewLimit(each.field, each.most) for each in self.limits),
             prices=Prices(

@@ -34,7 +34,7 @@ def book_of(text: str, source: str) -> PolicyBook:
         return PolicyFile.model_validate(tomllib.loads(text)).book(source)
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        line = f":{at[1]}" if at else ""
+        line = f":{at[1]}" if at else f":{len(text.splitlines())}"
         why = re.sub(r" \(at line.*", "", str(error))
         column = f", at column {at[2]}" if at else ""
         raise InvalidPolicyFile(f"{source}{line}: is not TOML{column}: {why}") from error

@@ -6,6 +6,9 @@ from pathlib import Path
 from ecs_placement.errors import InvalidPolicy
 from ecs_placement.policy import DEFAULT_POLICY, Policy, Strategy
 from ecs_scheduler.cli.failures import InvalidInput
+from ecs_scheduler.errors import InvalidPolicyFile
+from ecs_scheduler.policies.book import DEFAULT_NAME, NamedPolicy, PolicyBook
+from ecs_scheduler.policies.reading import read_book
 
 ZONE = "attribute:ecs.availability-zone"
 
@@ -17,16 +20,16 @@ _PRESETS = {
 _STEP = re.compile(r"(?P<type>[a-zA-Z]+)(\((?P<field>[^()]*)\))?")
 
 
-def parse_policy(text: str) -> Policy:
-    """The policy that a --policy names. Raises InvalidInput, whose message quotes it."""
-    if text == "default":
-        return DEFAULT_POLICY
-    if text in _PRESETS:
-        return Policy(strategies=_PRESETS[text])
-    if text.startswith("ecs:"):
-        return _chain(text)
+def parse_policy(text: str) -> PolicyBook:
+    """The policies that a --policy names. Raises InvalidInput, whose message quotes it."""
     if Path(text).suffix == ".toml":
         return _from_file(text)
+    if text == "default":
+        return _alone(DEFAULT_POLICY)
+    if text in _PRESETS:
+        return _alone(Policy(strategies=_PRESETS[text]))
+    if text.startswith("ecs:"):
+        return _alone(_chain(text))
     raise InvalidInput(
         f"--policy {text}: expected a policy file (.toml), default, ecs:spread, ecs:random, or a "
         "chain of ECS's strategies such as ecs:spread(attribute:ecs.availability-zone),binpack(cpu)"
@@ -52,5 +55,12 @@ def _chain(text: str) -> Policy:
         raise InvalidInput(f"--policy {text}: {error}") from error
 
 
-def _from_file(text: str) -> Policy:
-    raise InvalidInput(f"--policy {text}: files are not read yet")
+def _alone(policy: Policy) -> PolicyBook:
+    return PolicyBook((NamedPolicy(DEFAULT_NAME, policy),))
+
+
+def _from_file(text: str) -> PolicyBook:
+    try:
+        return read_book(Path(text))
+    except InvalidPolicyFile as error:
+        raise InvalidInput(f"--policy {text}:\n{error}") from error

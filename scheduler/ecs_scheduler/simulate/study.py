@@ -9,7 +9,7 @@ from multiprocessing.managers import SyncManager
 
 import structlog
 
-from ecs_placement.policy import Policy
+from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.compare import Comparison, compare
 from ecs_scheduler.simulate.measures import Measures, measure
 from ecs_scheduler.simulate.prices import Prices
@@ -25,7 +25,7 @@ QUIET = 40
 class Study:
     """What to compare, on what, and how many processes may work on it."""
 
-    policies: tuple[tuple[str, Policy], ...]
+    policies: tuple[tuple[str, PolicyBook], ...]
     wanted: Wanted
     seeds: tuple[int, ...]
     prices: Prices
@@ -60,7 +60,7 @@ def run(study: Study, tell: Tell) -> tuple[Comparison, Mapping[int, Jobs]]:
     return compare(measures, jobs), jobs
 
 
-_Case = tuple[str, Policy, int]
+_Case = tuple[str, PolicyBook, int]
 
 
 def _in_parallel(study: Study, cases: Sequence[_Case], tell: Tell) -> list[tuple[Measures, Jobs]]:

@@ -11,7 +11,6 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from ecs_placement.policy import Policy
 from ecs_queue.client import Queue
 from ecs_queue.document import parse_job
 from ecs_queue.embedded import EmbeddedValkey
@@ -22,6 +21,7 @@ from ecs_scheduler.config import Config
 from ecs_scheduler.ecs.client import Ecs, budget_of
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
+from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.blocking_redis import connect_blocking
 from ecs_scheduler.simulate.direct_ecs import DirectClient
 from ecs_scheduler.simulate.record import Instances, Ints, Jobs, Record, Tasks
@@ -47,7 +47,7 @@ class Case:
     """One run: a named policy on the workload of one seed."""
 
     name: str
-    policy: Policy
+    policy: PolicyBook
     workload: Workload
     seed: int
 
@@ -87,7 +87,7 @@ class _World:
         client = cast("Any", DirectClient(self._sim))
         ecs = Ecs(client, client, CLUSTER, budget_of(config, service_clock))
         self._service = Service(config, self._queue, ecs, Metrics(), service_clock)
-        self._service._policy = case.policy
+        self._service.policies.book = case.policy
 
     async def play(self, progress: Progress) -> Callable[[float], Record]:
         running = asyncio.create_task(self._service.run())

@@ -185,6 +185,7 @@ async def readyz(backend: FromBackend) -> Response:
         "redis": redis or "ok",
         "model_age_s": age_s,
         "instances": status.instances,
+        "policies": {"version": status.policies.version, "error": status.policies.error},
     }
     return JSONResponse(content, 503 if missing else 200)
 

@@ -1,0 +1,147 @@
+"""One pass's decision: each job under its own policy, all on the same snapshot."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ecs_placement.several import Part, check_parts, place_parts
+from ecs_queue.job import JobId
+from ecs_scheduler.launching.grouping import regrouped
+from ecs_scheduler.passes.planning import (
+    WINDOW,
+    Decided,
+    decide,
+    search_s,
+    wait_for_budget,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from ecs_placement.plan import Reservation, Reserving
+    from ecs_placement.request import RequestId, TaskRequest
+    from ecs_queue.job import Fallback
+    from ecs_scheduler.config import Config
+    from ecs_scheduler.passes.around import Around
+    from ecs_scheduler.passes.window import Held, Window
+    from ecs_scheduler.policies.book import NamedPolicy
+    from ecs_scheduler.policies.live import LivePolicies
+
+
+@dataclass(frozen=True, slots=True)
+class Under:
+    """Requests under one policy, in the form in which placement takes them."""
+
+    policy: NamedPolicy
+    part: Part
+
+
+class Deciding:
+    """Asks placement about the jobs of the window."""
+
+    def __init__(self, around: Around, window: Window, policies: LivePolicies) -> None:
+        self._around = around
+        self._window = window
+        self._policies = policies
+
+    def decide(
+        self, requests: Sequence[TaskRequest], capacity: int, now: float, kept: Reserving
+    ) -> tuple[Decided, tuple[Reservation, ...]]:
+        """Place the requests whose policy lets them start now, `kept` as `place` takes it;
+        `capacity` calls can be made.
+        """
+        snapshot = self._around.model.snapshot(now)
+        divided = self._divided(requests)
+        parts = [each.part for each in divided]
+        plan = place_parts(parts, snapshot, kept)
+        if self._around.config.log_level == "debug" and (
+            violations := check_parts(plan, parts, snapshot, kept)
+        ):
+            raise AssertionError(f"placement broke its own rules: {violations}")
+        placement = {
+            request.id: each.part.policy for each in divided for request in each.part.requests
+        }
+        grouped = regrouped(
+            plan,
+            [request for part in parts for request in part.requests],
+            self._signature,
+            capacity,
+            (snapshot, placement.__getitem__),
+        )
+        held_back = (self._window[JobId(each)] for each in grouped.left)
+        wait_for_budget(held_back, self._around.config.modify_rate_per_s)
+        decided = decide(grouped.plan, self._window, snapshot, now)
+        return decided, plan.reservations if requests else kept.reservations
+
+    def fallback_of(self, held: Held) -> Fallback | None:
+        """RunTask for a job that has none of its own: its policy's, else the service's."""
+        policy = self._policies.choose(held.claim.job).policy
+        return policy.fallback or self._around.config.fallback
+
+    def _signature(self, request_id: RequestId) -> Hashable:
+        held = self._window[JobId(request_id)]
+        return held.gang or held.signature, held.policy
+
+    def _divided(self, requests: Sequence[TaskRequest]) -> list[Under]:
+        """The requests by policy; jobs whose policy's windows are closed are told so."""
+        under: defaultdict[str, list[TaskRequest]] = defaultdict(list)
+        policies: dict[str, NamedPolicy] = {}
+        for request in requests:
+            held = self._window[JobId(request.id)]
+            chosen = self._policies.choose(held.claim.job)
+            held.policy, held.policy_note = chosen.policy.label, chosen.why_not
+            policies[chosen.policy.name] = chosen.policy
+            under[chosen.policy.name].append(request)
+        divided = []
+        now_ms = self._around.clock.now_ms()
+        for name, members in under.items():
+            policy = policies[name]
+            if policy.windows.open_at(now_ms):
+                divided.append(Under(policy, self._part(policy, members)))
+            else:
+                self._closed(policy, members, now_ms)
+        return divided
+
+    def _part(self, policy: NamedPolicy, requests: Sequence[TaskRequest]) -> Part:
+        narrowed = requests
+        if policy.filters or policy.wants_images:
+            narrowed = [self._narrowed(policy, request) for request in requests]
+        budget_s = search_budget_s(policy, len(requests), self._around.config)
+        return Part(policy.placement, tuple(narrowed), budget_s)
+
+    def _narrowed(self, policy: NamedPolicy, request: TaskRequest) -> TaskRequest:
+        """The request within the policy's filters, with what it runs where the policy asks."""
+        shape = request.shape
+        family = self._window[JobId(request.id)].definition.family
+        shape = replace(
+            shape,
+            member_of=(*shape.member_of, *policy.filters),
+            image=family if policy.wants_images else shape.image,
+        )
+        return replace(request, shape=shape)
+
+    def _closed(self, policy: NamedPolicy, requests: Sequence[TaskRequest], now_ms: int) -> None:
+        opens_ms = policy.windows.opens_at_ms(now_ms)
+        opens = "" if opens_ms is None else f"; next at {_shown(opens_ms)}"
+        reason = f"policy {policy.name} starts jobs only {policy.windows}{opens}"
+        for lane in {self._window[JobId(request.id)].lane for request in requests}:
+            self._window.waits(lane, WINDOW, reason)
+            for held in self._window.lane(lane):
+                held.rejected_since = None
+
+
+def search_budget_s(policy: NamedPolicy, requests: int, config: Config) -> float:
+    """Seconds that placement may search for a better plan than the fast gear's."""
+    if policy.gear == "fast":
+        return 0.0
+    usual = search_s(requests, config)
+    if policy.gear == "thorough":
+        usual = usual or config.thorough_share * config.pass_interval_s
+    return usual if policy.budget_s is None or not usual else policy.budget_s
+
+
+def _shown(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%MZ")

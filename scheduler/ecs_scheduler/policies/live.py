@@ -1,0 +1,68 @@
+"""The policies in force: read at the start, read again on SIGHUP, and kept when the new ones are
+wrong.
+"""
+
+from pathlib import Path
+
+import structlog
+
+from ecs_queue.job import Job
+from ecs_scheduler.config import Config
+from ecs_scheduler.errors import InvalidPolicyFile
+from ecs_scheduler.passes.status import PolicyStatus
+from ecs_scheduler.policies.book import Chosen, PolicyBook, of_settings
+from ecs_scheduler.policies.reading import read_book
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class LivePolicies:
+    """The book that decides; it changes as a whole or not at all."""
+
+    def __init__(self, book: PolicyBook, queue: str, path: Path | None = None) -> None:
+        self.book = book
+        self.error = ""
+        self.reloads = {"ok": 0, "error": 0}
+        self._queue = queue
+        self._path = path
+        self._known: dict[tuple[str | None, str], Chosen] = {}
+
+    @classmethod
+    def of(cls, config: Config) -> "LivePolicies":
+        """As the settings say; raises InvalidPolicyFile."""
+        if config.policy_file is None:
+            return cls(of_settings(config.policy.weights, None), config.queue)
+        path = Path(config.policy_file)
+        return cls(read_book(path), config.queue, path)
+
+    def reload(self) -> None:
+        """Read the file again; whatever is wrong with it, the policies in force stay."""
+        if self._path is None:
+            log.warning("no policy file to read again; the setting policy_file names one")
+            return
+        try:
+            book = read_book(self._path)
+        except InvalidPolicyFile as error:
+            self.error = str(error)
+            self.reloads["error"] += 1
+            log.error("policy file not taken over", error=self.error, kept=self.book.version)
+            return
+        before, self.book, self.error = self.book, book, ""
+        self.reloads["ok"] += 1
+        self._known.clear()
+        log.info("policies read", version=book.version, before=before.version)
+
+    def status(self) -> PolicyStatus:
+        """What is in force, for metrics and readiness."""
+        labels = tuple(each.label for each in self.book.policies)
+        return PolicyStatus(self.book.version, labels, self.error, dict(self.reloads))
+
+    def choose(self, job: Job) -> Chosen:
+        """The policy of a job."""
+        key = (job.policy, job.share)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self.book.choose(job, self._queue)
+            if known.why_not:
+                log.warning("another policy than asked for", job=job.id, why=known.why_not)
+        return known

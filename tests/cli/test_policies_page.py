@@ -1,0 +1,66 @@
+"""docs/policies.md: its commands are run, and print what it says; the gallery is right."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ecs_placement.policy import TERM_NAMES
+from ecs_scheduler.cli import main
+from ecs_scheduler.policies.document import PolicyTable
+from ecs_scheduler.policies.reading import policy_schema, read_book
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "policies.md").read_text(encoding="utf-8")
+GALLERY = sorted((ROOT / "docs" / "policies").glob("*.toml"))
+EXAMPLES = re.findall(
+    r"```sh\n(ecs-scheduler policy [^\n]+)\n```\n\n```\n(.*?)```", PAGE, re.DOTALL
+)
+
+
+@pytest.fixture
+def beside_the_docs(bare: Path) -> Path:
+    (bare / "docs").symlink_to(ROOT / "docs")
+    broken = PAGE.partition("nearest valid name; the exit code")[2]
+    (bare / "broken.toml").write_text(re.findall(r"```toml\n(.*?)```", broken, re.DOTALL)[0])
+    return bare
+
+
+@pytest.mark.usefixtures("beside_the_docs")
+@pytest.mark.parametrize(("command", "printed"), EXAMPLES)
+def test_the_commands_print_what_the_page_says(
+    command: str, printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(shlex.split(command)[1:])
+    out, err = capsys.readouterr()
+    assert (out + err.removeprefix("ecs-scheduler: ")).strip() == printed.strip()
+
+
+def test_enough_is_executed() -> None:
+    assert len(EXAMPLES) >= 4
+
+
+@pytest.mark.parametrize("path", GALLERY, ids=lambda path: str(path.stem))
+def test_each_policy_of_the_gallery_says_what_it_is_for(path: Path) -> None:
+    """And the page names it."""
+    assert all(each.about for each in read_book(path).policies)
+    assert f"policies/{path.name}" in PAGE
+
+
+def test_the_default_is_what_holds_when_nothing_is_said() -> None:
+    said = read_book(ROOT / "docs" / "policies" / "default.toml").named("default")
+    assert said.version == PolicyTable().named("default").version
+    assert said.placement.plain
+
+
+def test_the_published_schema_is_the_model_s() -> None:
+    published = json.loads((ROOT / "docs" / "policies.schema.json").read_text(encoding="utf-8"))
+    assert published == policy_schema()
+
+
+def test_the_page_names_every_field_and_term() -> None:
+    table = PAGE.partition("## 3.")[2].partition("**Who")[0]
+    missing = [name for name in (*PolicyTable.model_fields, *TERM_NAMES) if f"`{name}" not in table]
+    assert missing == []

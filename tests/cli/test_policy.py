@@ -1,0 +1,106 @@
+"""Policy files on the command line: what is wrong is told with its place."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecs_scheduler.errors import InvalidPolicyFile
+from ecs_scheduler.policies.reading import book_of
+
+
+def told(text: str) -> list[str]:
+    with pytest.raises(InvalidPolicyFile) as caught:
+        book_of(text, "p.toml")
+    return str(caught.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            "\n[policies.x]\nobjektive = 'open'",
+            "p.toml:3: policies.x.objektive: is no field here, expected one of",
+        ),
+        ("[policies.x]\nobjektive = 'open'", "did you mean objective?"),
+        (
+            "[policies.x.score]\nbest_fit = 'much'",
+            "p.toml:2: policies.x.score.best_fit: expected number, given 'much'",
+        ),
+        (
+            "[policies.x]\nscore = { best_fit = 1,  consolidat = 1 }",
+            "p.toml:2: policies.x.score.consolidat: score term 'consolidat' is unknown, expected "
+            "one of best_fit, consolidate, open_cost, keep_room, leave_gpus, spread, warm, avoid, "
+            "prefer; did you mean consolidate?",
+        ),
+        (
+            "[policies.x]\nchain = [\n  'binpack(memory)',\n  'spred(host)']",
+            "p.toml:2: policies.x.chain.1: strategy type 'spred' is unknown, expected one of "
+            "binpack, spread, random, score; did you mean spread?",
+        ),
+        (
+            "[policies.x]\nchain = ['random', 'random', 'random', 'random', 'random', 'random']",
+            "p.toml:2: policies.x.chain: 6 given, at most 5 are allowed",
+        ),
+        (
+            "[policies.x]\n\nfilters = ['attribute:stack = prod']",
+            "p.toml:3: policies.x.filters.0: query, column 17: found '=', expected an operator",
+        ),
+        (
+            "[policies.x]\n[[policies.x.limits]]\nfield = 'instanceId'\n"
+            "[[policies.x.limits]]\nfield = 'attribute:zone'\nmost = 0",
+            "p.toml:6: policies.x.limits.1.most: expected greater than or equal to 1, given 0",
+        ),
+        (
+            "[policies.x]\nwindows = ['Mon-Fry 10:00-11:00']",
+            "p.toml:2: policies.x.windows.0: day 'Fry' is unknown",
+        ),
+        (
+            "[policies.x]\ntimezone = 'Europe/Berln'",
+            "p.toml:2: policies.x.timezone: time zone 'Europe/Berln' is unknown here",
+        ),
+        (
+            "[policies.x]\ngear = 'fats'",
+            "policies.x.gear: 'fats' is unknown, expected one of auto, fast, thorough; "
+            "did you mean fast?",
+        ),
+        (
+            "[policies.bulk]\n[use]\nshares = { 'a-*' = 'bulky' }",
+            "p.toml:3: use.shares.a-*: policy 'bulky' is unknown, expected one of bulk, default; "
+            "did you mean bulk?",
+        ),
+        ("[policies.x]\nseed =", "p.toml:2: is not TOML: Invalid value (at end of document)"),
+        (
+            "[policies.x]\nscore = { warm = 0 }",
+            "p.toml:1: policies.x: terms: at least one weight must be greater than 0",
+        ),
+    ],
+)
+def test_a_complaint_names_file_line_field_and_the_nearest_name(text: str, complaint: str) -> None:
+    assert any(complaint in line for line in told(text)), told(text)
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    lines = told("[policies.x]\nobjective = 'opn'\ngear = 'fats'\n[use]\nqueus = {}")
+    assert [line.partition(": ")[0] for line in lines] == ["p.toml:2", "p.toml:3", "p.toml:5"]
+
+
+def test_a_file_that_is_not_there(bare: Path, cli: Callable[..., Any]) -> None:
+    """Exit code 2, and no traceback."""
+    answer = cli("policy", "validate", "none.toml")
+    assert answer.code == 2
+    assert "none.toml: cannot be read" in answer.err
+
+
+def test_an_unknown_policy_is_told_by_those_there_are(bare: Path, cli: Callable[..., Any]) -> None:
+    (bare / "p.toml").write_text("[policies.bulk]\n")
+    answer = cli("policy", "show", "p.toml", "blk")
+    assert (answer.code, answer.err) == (
+        2,
+        "ecs-scheduler: p.toml: there is no policy 'blk'; there are default, bulk\n",
+    )
+    shown = cli("policy", "show", "p.toml", "--json")
+    assert '"bulk": {"version": ' in shown.out
+    same = cli("policy", "diff", "p.toml", "p.toml")
+    assert (same.code, same.out) == (0, "no difference\n")
