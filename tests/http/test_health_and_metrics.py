@@ -32,7 +32,14 @@ async def test_ready_when_redis_answers_and_the_model_is_fresh(site: Any) -> Non
     """200, with what it was judged by."""
     assert await site.get("/readyz") == (
         200,
-        {"ready": True, "missing": [], "redis": "ok", "model_age_s": 2.5, "instances": 5},
+        {
+            "ready": True,
+            "missing": [],
+            "redis": "ok",
+            "model_age_s": 2.5,
+            "instances": 5,
+            "policies": {"version": "", "error": ""},
+        },
     )
 
 
