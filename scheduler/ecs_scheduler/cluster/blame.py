@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from ecs_queue.states import InstanceArn
 
@@ -59,3 +59,12 @@ class Blame:
         worst = sorted(blamed, key=lambda arn: (-blamed[arn], arn))
         most = int(len(instances) * MOST_AVOIDED_SHARE)
         return {arn: blamed[arn] for arn in worst[:most] if blamed[arn] >= TOO_MUCH}
+
+
+def troubles(kinds: Iterable[Blame], now: float) -> dict[InstanceArn, float]:
+    """The worst trouble of each instance, whatever it is blamed for."""
+    worst: dict[InstanceArn, float] = {}
+    for kind in kinds:
+        for arn, trouble in kind.trouble(now).items():
+            worst[arn] = max(trouble, worst.get(arn, 0.0))
+    return worst

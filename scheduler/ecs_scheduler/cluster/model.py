@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ecs_placement.request import DIMENSIONS, Shape
 from ecs_placement.snapshot import Availability, Facts, Instance, InstanceId, Snapshot
-from ecs_scheduler.cluster.blame import Blame
+from ecs_scheduler.cluster.blame import Blame, troubles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -273,10 +273,9 @@ class ClusterModel:
         return self._snapshot
 
     def _troubled(self, arn: InstanceArn, instance: Instance) -> Instance:
-        trouble = self._trouble.get(arn)
-        if trouble is None:
+        if arn not in self._trouble:
             return instance
-        return replace(instance, facts=replace(instance.facts, trouble=trouble))
+        return replace(instance, facts=replace(instance.facts, trouble=self._trouble[arn]))
 
     def _reconsider(self, now: float) -> None:
         """Refusals run out, and blame fades."""
@@ -285,13 +284,10 @@ class ClusterModel:
             if arn in self._rows:
                 self._touch(arn)
         self._bad = bad
-        slow = self.slowness.trouble(now)
-        trouble = {**slow, **self.blame.trouble(now)}
-        trouble = {arn: max(worst, slow.get(arn, 0.0)) for arn, worst in trouble.items()}
-        for arn in trouble.keys() | self._trouble.keys():
-            if arn in self._rows and trouble.get(arn) != self._trouble.get(arn):
+        before, self._trouble = self._trouble, troubles((self.blame, self.slowness), now)
+        for arn in self._trouble.keys() | before.keys():
+            if arn in self._rows and self._trouble.get(arn) != before.get(arn):
                 self._touch(arn)
-        self._trouble = trouble
         for arn in list(self._refusing):
             refused = self._rows[arn].refused_until
             over = [each for each, until in refused.items() if until <= now]
