@@ -12,7 +12,16 @@ from pathlib import Path
 from benchmarks import compare
 from benchmarks.report import Row, show
 
-BENCHMARKS = ("placement", "queue", "simulator", "service", "reliability", "fairness", "simulate")
+BENCHMARKS = (
+    "placement",
+    "queue",
+    "payload",
+    "simulator",
+    "service",
+    "reliability",
+    "fairness",
+    "simulate",
+)
 
 
 def main() -> None:

@@ -50,6 +50,13 @@ def test_valid_documents_are_taken_and_stored_as_shown(case: dict[str, Any]) -> 
     assert again == job.model_copy(update=kept)
 
 
+@pytest.mark.parametrize("case", cases("valid.jsonl"))
+def test_what_was_stored_stays_readable(case: dict[str, Any]) -> None:
+    """The file holds what each version stores: a later one reads it, and would store it again."""
+    document = json.dumps(case["stored"], separators=(",", ":"), ensure_ascii=False).encode()
+    assert canonical(from_canonical(JobId("a"), document)) == document
+
+
 @pytest.mark.parametrize("case", cases("invalid.jsonl"))
 def test_invalid_documents_are_refused_where_it_says(case: dict[str, Any]) -> None:
     """By the parser always; by the schema too, unless the case says that it cannot know."""

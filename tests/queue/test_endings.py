@@ -89,6 +89,7 @@ async def test_retries_until_the_attempts_are_spent(story: "Story") -> None:
         ended_at_ms=story.clock.ms,
         exit_code=3,
         reason="exit code 3",
+        launched_at_ms=story.clock.ms,
     )
     assert (3, first) == (len(record.attempts), record.attempts[0])
 
