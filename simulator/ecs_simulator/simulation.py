@@ -3,10 +3,11 @@
 Nothing runs in the background: before every operation all tasks are brought up to now().
 """
 
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
+
+from pydantic_core import to_json
 
 from ecs_simulator.autoscaling import AutoScalingGroup, Scaler
 from ecs_simulator.containers import SimulatedContainers
@@ -84,7 +85,7 @@ class SimulatedEcs:
         encoded = ENCODED.get(operation)
         if encoded is not None and not self.region.stale_reads:
             return encoded(self.region, request)
-        return json.dumps(self._plain(request, operation), separators=(",", ":")).encode()
+        return to_json(self._plain(request, operation))
 
     def _worked_off(self, operation: str, mishap: Mishap, work: Callable[[str], T]) -> T:
         """Do the work of one request, and let befall it what was drawn."""

@@ -106,20 +106,19 @@ def _parse_resources(raw: Iterable[ResourceOutputTypeDef]) -> ResourceSet:
     numbers: dict[str, int] = {}
     sets: dict[str, list[str]] = {}
     for resource in raw:
-        name = resource.get("name", "")
-        match resource.get("type"):
-            case "INTEGER":
-                numbers[name] = resource.get("integerValue", 0)
-            case "LONG":
-                numbers[name] = resource.get("longValue", 0)
-            case "DOUBLE":
-                numbers[name] = int(resource.get("doubleValue", 0.0))
-            case "STRINGSET":
-                sets[name] = resource.get("stringSetValue", [])
+        name, kind = resource.get("name", ""), resource.get("type")
+        if kind == "INTEGER":
+            numbers[name] = resource.get("integerValue", 0)
+        elif kind == "STRINGSET":
+            sets[name] = resource.get("stringSetValue", [])
+        elif kind == "LONG":
+            numbers[name] = resource.get("longValue", 0)
+        elif kind == "DOUBLE":
+            numbers[name] = int(resource.get("doubleValue", 0.0))
     return ResourceSet(
         cpu_units=numbers.get("CPU", 0),
         memory_mib=numbers.get("MEMORY", 0),
         gpus=len(sets.get("GPU", ())),
-        ports_tcp=frozenset(int(port) for port in sets.get("PORTS", ())),
-        ports_udp=frozenset(int(port) for port in sets.get("PORTS_UDP", ())),
+        ports_tcp=frozenset(map(int, sets.get("PORTS", ()))),
+        ports_udp=frozenset(map(int, sets.get("PORTS_UDP", ()))),
     )

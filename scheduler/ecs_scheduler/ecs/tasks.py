@@ -75,6 +75,7 @@ class Task:
 def parse_task(raw: TaskTypeDef) -> Task:
     """A task from an ECS answer; members that ECS left out take their empty value."""
     instance = raw.get("containerInstanceArn")
+    containers, attachments = raw.get("containers") or (), raw.get("attachments") or ()
     return Task(
         arn=TaskArn(raw.get("taskArn", "")),
         instance_arn=InstanceArn(instance) if instance else None,
@@ -86,13 +87,10 @@ def parse_task(raw: TaskTypeDef) -> Task:
         started_at_ms=_milliseconds(raw.get("startedAt")),
         stop_code=raw.get("stopCode", ""),
         stopped_reason=raw.get("stoppedReason", ""),
-        containers=tuple(_parse_container(each) for each in raw.get("containers") or ()),
+        containers=tuple([_parse_container(each) for each in containers]),
         group=raw.get("group", ""),
-        interfaces=sum(
-            attachment.get("type") == "ElasticNetworkInterface"
-            for attachment in raw.get("attachments") or ()
-        ),
-        gpus=sum(len(each.get("gpuIds") or ()) for each in raw.get("containers") or ()),
+        interfaces=sum([each.get("type") == "ElasticNetworkInterface" for each in attachments]),
+        gpus=sum([len(each.get("gpuIds") or ()) for each in containers]),
     )
 
 

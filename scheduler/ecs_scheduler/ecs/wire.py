@@ -25,7 +25,7 @@ class PlainJsonParser(AioJSONParser):  # type: ignore[misc]
     async def _do_parse(self, response: Mapping[str, Any], shape: object) -> dict[str, Any]:
         body = response["body"]
         try:
-            answer = from_json(body) if body else {}
+            answer = from_json(body, cache_strings="keys") if body else {}
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
