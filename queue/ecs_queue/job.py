@@ -181,6 +181,23 @@ Tags = Annotated[dict[TagKey, TagValue], Field(max_length=50), AfterValidator(_t
 """ECS tags, in the order of their keys, so that equal tags are written equally."""
 
 
+def _resources_of_users(resources: dict[str, int]) -> dict[str, int]:
+    for name in resources:
+        if name.lower() in RESOURCES_OF_ECS:
+            raise ValueError(f'"{name}" is counted by ECS: overrides and the task definition ask')
+    return dict(sorted(resources.items()))
+
+
+RESOURCES_OF_ECS = ("cpu", "memory", "gpu", "eni", "ports", "ports_udp")
+ResourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Resources = Annotated[
+    dict[ResourceName, Annotated[int, Field(ge=0, le=10**15)]],
+    Field(max_length=20),
+    AfterValidator(_resources_of_users),
+]
+"""Amounts of what users define and instances declare (licences, disk, ...), by name."""
+
+
 class Job(OwnModel):
     """One batch work item.
 
@@ -211,6 +228,7 @@ class Job(OwnModel):
     fallback: Fallback | None = None
     network_configuration: NetworkConfiguration | None = None
     placement_constraints: tuple[PlacementConstraint, ...] = Field(default=(), max_length=10)
+    resources: Resources = Field(default_factory=dict)
     tags: Tags = Field(default_factory=dict)
     propagate_tags: Literal["TASK_DEFINITION", "NONE"] | None = None
     enable_execute_command: bool = False

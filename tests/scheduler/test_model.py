@@ -9,7 +9,8 @@ from ecs_placement.request import Shape
 from ecs_placement.snapshot import Availability, InstanceId
 from ecs_queue.job import JobId
 from ecs_queue.states import InstanceArn, TaskArn
-from ecs_scheduler.cluster.model import SHOWN_AFTER_S, ClusterModel
+from ecs_scheduler.cluster.model import ClusterModel
+from ecs_scheduler.cluster.row import SHOWN_AFTER_S
 from ecs_scheduler.ecs.container_instances import ContainerInstance, parse_container_instance
 
 I1, I2 = InstanceArn("arn:container-instance/1"), InstanceArn("arn:container-instance/2")

@@ -6,54 +6,26 @@ it. News is applied by `version`, so that a stale answer never undoes a fresher 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ecs_placement.request import DIMENSIONS, Shape
-from ecs_placement.snapshot import Availability, Facts, Instance, InstanceId, Snapshot
+from ecs_placement.request import DIMENSIONS
+from ecs_placement.snapshot import Snapshot
 from ecs_scheduler.cluster.blame import Blame, troubles
+from ecs_scheduler.cluster.row import Promise, Row, instance_of, shown
+from ecs_scheduler.cluster.scalars import Scalars, declared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ecs_placement.request import Shape
+    from ecs_placement.snapshot import Instance
     from ecs_queue.job import JobId
     from ecs_queue.states import InstanceArn, TaskArn
     from ecs_scheduler.ecs.container_instances import ContainerInstance
 
 NEVER = float("inf")
-SHOWN_AFTER_S = 30.0
-"""An answer asked for this long after a launch shows it, whatever its version says."""
-
-
-@dataclass(slots=True)
-class _Promise:
-    """Room promised to one job; `acknowledged_at` is when ECS accepted the launch, None before.
-
-    From `certain_at` on, what ECS does not show was not launched, whoever settles it.
-    """
-
-    shape: Shape
-    version: int
-    certain_at: float
-    acknowledged_at: float | None = None
-
-
-@dataclass(slots=True)
-class _Row:
-    """One instance: ECS's last word, our promises, and what we know of our tasks there: which hold
-    a network interface, how many GPUs, in which task group.
-    """
-
-    seen: ContainerInstance
-    promises: dict[JobId, _Promise] = field(default_factory=dict)
-    interfaces: set[TaskArn] = field(default_factory=set)
-    gpus: dict[TaskArn, int] = field(default_factory=dict)
-    groups: dict[TaskArn, str] = field(default_factory=dict)
-    avoided_until: float = 0.0
-    refused_until: dict[str, float] = field(default_factory=dict)
-    interfaces_full: bool = False
-    warm: set[str] = field(default_factory=set)
 
 
 class ClusterModel:
@@ -62,7 +34,7 @@ class ClusterModel:
     """
 
     def __init__(self) -> None:
-        self._rows: dict[InstanceArn, _Row] = {}
+        self._rows: dict[InstanceArn, Row] = {}
         self._instances: dict[InstanceArn, Instance] = {}
         self._touched: set[InstanceArn] = set()
         self._avoided: set[InstanceArn] = set()
@@ -71,6 +43,8 @@ class ClusterModel:
         self._bad: Mapping[InstanceArn, float] = {}
         self._refusing: set[InstanceArn] = set()
         self._trouble: dict[InstanceArn, float] = {}
+        self._scalars = Scalars()
+        self._declaring: set[InstanceArn] = set()
         self.blame = Blame()
         self.slowness = Blame()
         self.stale: set[InstanceArn] = set()
@@ -94,15 +68,19 @@ class ClusterModel:
                 continue
             row = self._rows.get(seen.arn)
             if row is None:
-                row = self._rows[seen.arn] = _Row(seen)
+                row = self._rows[seen.arn] = Row(seen)
                 row.interfaces |= self._interfaces_before_seen.pop(seen.arn, set())
             elif seen.version < row.seen.version:
                 continue
             row.seen = seen
+            if declared(seen.attributes):
+                self._declaring.add(seen.arn)
+            else:
+                self._declaring.discard(seen.arn)
             row.promises = {
                 job_id: promise
                 for job_id, promise in row.promises.items()
-                if not _shown(promise, seen.version, asked_at)
+                if not shown(promise, seen.version, asked_at)
             }
             self.stale.discard(seen.arn)
             self._touch(seen.arn)
@@ -138,6 +116,7 @@ class ClusterModel:
         self._touched.discard(arn)
         self._avoided.discard(arn)
         self._refusing.discard(arn)
+        self._declaring.discard(arn)
         self.blame.forget(arn)
         self.slowness.forget(arn)
         self.stale.discard(arn)
@@ -148,7 +127,7 @@ class ClusterModel:
     ) -> None:
         """A launch of this job on this instance is under way; ECS shows it by `certain_at`."""
         if row := self._rows.get(arn):
-            row.promises[job_id] = _Promise(shape, row.seen.version, certain_at)
+            row.promises[job_id] = Promise(shape, row.seen.version, certain_at)
             self._touch(arn)
 
     def acknowledge(self, arn: InstanceArn, job_id: JobId, task_arn: TaskArn, at: float) -> None:
@@ -161,6 +140,7 @@ class ClusterModel:
                 row.groups[task_arn] = promise.shape.group
             if promise.shape.gpus:
                 row.gpus[task_arn] = promise.shape.gpus
+            self.holds_scalars(arn, task_arn, promise.shape.scalars)
             if promise.shape.enis:
                 row.interfaces.add(task_arn)
                 self._touch(arn)
@@ -193,6 +173,30 @@ class ClusterModel:
             row.gpus[task_arn] = gpus
             self._touch(arn)
 
+    def holds_scalars(
+        self, arn: InstanceArn, task_arn: TaskArn, scalars: frozenset[tuple[str, int]]
+    ) -> None:
+        """A live task of ours holds users' resources there, which ECS never shows."""
+        if self._scalars.hold(arn, task_arn, scalars) and arn in self._rows:
+            self._touch(arn)
+
+    def released(self, arn: InstanceArn, task_arn: TaskArn) -> None:
+        """The task has ended, whatever became of it: users' resources that it held are free."""
+        if self._scalars.release(arn, task_arn) and arn in self._rows:
+            self._touch(arn)
+
+    @property
+    def declares_scalars(self) -> bool:
+        """Whether any instance has users' resources."""
+        return bool(self._declaring)
+
+    def know_scalars(self, known: bool) -> None:
+        """Whether all that runs has been looked up, so that users' resources may be given out."""
+        if known != self._scalars.known:
+            self._scalars.known = known
+            for arn in self._declaring:
+                self._touch(arn)
+
     def runs(self, arn: InstanceArn, task_arn: TaskArn, group: str) -> None:
         """A live task of ours is in this task group (learnt from DescribeTasks)."""
         row = self._rows.get(arn)
@@ -209,6 +213,7 @@ class ClusterModel:
 
     def stopped(self, arn: InstanceArn, task_arn: TaskArn) -> None:
         """A task of ours ended there: its interface is free, and ECS has news of the rest."""
+        self.released(arn, task_arn)
         if row := self._rows.get(arn):
             if row.groups.pop(task_arn, None) is not None:
                 self._touch(arn)
@@ -261,7 +266,9 @@ class ClusterModel:
             self._avoided.discard(arn)
             self._touch(arn)
         changed = {
-            arn: self._troubled(arn, _instance(self._rows[arn], now, bad=arn in self._bad))
+            arn: self._troubled(
+                arn, instance_of(self._rows[arn], self._scalars, now, bad=arn in self._bad)
+            )
             for arn in self._touched
         }
         self._touched.clear()
@@ -308,92 +315,3 @@ class ClusterModel:
         self._touched.add(arn)
         if arn not in self._instances:
             self._snapshot = None  # it gets a row of its own
-
-
-def _shown(promise: _Promise, version: int, asked_at: float) -> bool:
-    """Whether an answer of this version, asked for at this time, contains the promised launch."""
-    acknowledged_at = promise.acknowledged_at
-    if acknowledged_at is None:
-        return asked_at >= promise.certain_at
-    if asked_at < acknowledged_at:
-        return False
-    return version > promise.version or asked_at >= acknowledged_at + SHOWN_AFTER_S
-
-
-def _shown_gpus(row: _Row) -> int:
-    """GPUs that our tasks hold, less those still counted as promised."""
-    promised = sum(
-        promise.shape.gpus
-        for promise in row.promises.values()
-        if promise.acknowledged_at is not None
-    )
-    return max(0, sum(row.gpus.values()) - promised)
-
-
-def not_refused(definition_arn: str) -> str:
-    """The condition, in ECS's query language, on instances that don't refuse a task definition."""
-    return f"attribute:{_mark(definition_arn)} !exists"
-
-
-def _mark(definition_arn: str) -> str:
-    return "ecs-scheduler.refused." + definition_arn.rpartition("/")[2].replace(":", ".")
-
-
-def _instance(row: _Row, now: float, *, bad: bool) -> Instance:
-    seen = row.seen
-    refused = {_mark(each): None for each in row.refused_until}
-    shapes = [promise.shape for promise in row.promises.values()]
-    limit = seen.interface_limit
-    pending_interfaces = sum(
-        promise.shape.enis for promise in row.promises.values() if promise.acknowledged_at is None
-    )
-    free_interfaces = 0 if row.interfaces_full else limit - len(row.interfaces) - pending_interfaces
-    free_gpus = min(seen.remaining.gpus, seen.registered.gpus - _shown_gpus(row))
-    return Instance(
-        id=InstanceId(seen.arn),
-        total=(
-            seen.registered.cpu_units,
-            seen.registered.memory_mib,
-            seen.registered.gpus,
-            limit,
-        ),
-        free=(
-            seen.remaining.cpu_units - sum(shape.cpu_units for shape in shapes),
-            seen.remaining.memory_mib - sum(shape.memory_mib for shape in shapes),
-            free_gpus - sum(shape.gpus for shape in shapes),
-            free_interfaces,
-        ),
-        ports_tcp_used=seen.remaining.ports_tcp.union(*(shape.ports_tcp for shape in shapes)),
-        ports_udp_used=seen.remaining.ports_udp.union(*(shape.ports_udp for shape in shapes)),
-        attributes={**seen.attributes, **refused} if refused else seen.attributes,
-        facts=_facts(row),
-        availability=Availability.AVOIDED if bad else _availability(row, now),
-    )
-
-
-def _facts(row: _Row) -> Facts:
-    """What constraints look at. Task groups are known of our own tasks only: ECS lists none."""
-    groups = Counter(row.groups.values())
-    groups.update(
-        promise.shape.group
-        for promise in row.promises.values()
-        if promise.shape.group is not None and promise.acknowledged_at is None
-    )
-    return Facts(
-        ec2_instance_id=row.seen.ec2_instance_id,
-        agent_version=row.seen.agent_version,
-        registered_at_s=row.seen.registered_at_s,
-        running_tasks=row.seen.running_tasks,
-        tasks_by_group=groups,
-        warm=frozenset(row.warm),
-    )
-
-
-def _availability(row: _Row, now: float) -> Availability:
-    if row.seen.status != "ACTIVE":
-        return Availability.DRAINING
-    if not row.seen.agent_connected:
-        return Availability.AGENT_DISCONNECTED
-    if now < row.avoided_until:
-        return Availability.AVOIDED
-    return Availability.PLACEABLE

@@ -7,7 +7,7 @@ containers; of a container's memory the soft limit counts before the hard one.
 from __future__ import annotations
 
 import re
-from collections import ChainMap
+from collections import ChainMap, Counter
 from typing import TYPE_CHECKING, Any
 
 from ecs_placement.request import DIMENSIONS, Shape
@@ -26,6 +26,8 @@ MIB_PER_GB = 1024
 CPU_TEXT = re.compile(r"^\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(vcpu)?\s*$", re.IGNORECASE)
 MEMORY_TEXT = re.compile(r"^\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(gb)?\s*$", re.IGNORECASE)
 COUNT_TEXT = re.compile(r"^[0-9]{1,6}$")
+SCALAR_LABEL = "ecs-scheduler.resource."
+SCALAR_TEXT = re.compile(r"^[0-9]{1,18}$")
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64"}
 
 
@@ -60,6 +62,26 @@ def _shape(definition: Mapping[str, Any], overrides: TaskOverride) -> Shape:
         ports_udp=frozenset(port for port, protocol in ports if protocol == "udp"),
         required_attributes=frozenset(_required_attributes(definition)),
     )
+
+
+def scalars_of(
+    definition: Mapping[str, Any], resources: Mapping[str, int]
+) -> frozenset[tuple[str, int]]:
+    """What the task holds of users' resources: the containers' labels, summed, unless the job says
+    otherwise; 0 asks for none. Raises InvalidReservation.
+    """
+    amounts: Counter[str] = Counter()
+    for container in definition.get("containerDefinitions", ()):
+        for label, text in (container.get("dockerLabels") or {}).items():
+            if label.startswith(SCALAR_LABEL):
+                if not SCALAR_TEXT.match(text):
+                    raise InvalidReservation(
+                        f"container {container['name']!r}: label {label} is {text!r}; "
+                        "expected a whole number"
+                    )
+                amounts[label.removeprefix(SCALAR_LABEL)] += int(text)
+    amounts.update({name: amount - amounts[name] for name, amount in resources.items()})
+    return frozenset((name, amount) for name, amount in amounts.items() if amount)
 
 
 def essential_containers(definition: Mapping[str, Any]) -> frozenset[str]:

@@ -4,11 +4,11 @@ again after a while.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ecs_scheduler.ecs.constraints import constrained
-from ecs_scheduler.ecs.reservation import essential_containers, shape_of
+from ecs_scheduler.ecs.reservation import essential_containers, scalars_of, shape_of
 from ecs_scheduler.errors import JobUnusable
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class TaskDefinitions:
         self._monotonic_s = monotonic_s
         self._known: dict[str, tuple[TaskDefinition | JobUnusable, float]] = {}
         self._essential: dict[str, frozenset[str]] = {}
-        self._shapes: dict[tuple[str, str, str, str | None], Shape] = {}
+        self._shapes: dict[tuple[object, ...], Shape] = {}
 
     async def resolve(self, name: str) -> TaskDefinition | JobUnusable:
         """The task definition, or why no job can use it; refusals are remembered as long as
@@ -76,12 +76,16 @@ class TaskDefinitions:
         """What a task of this job reserves and requires. Raises InvalidReservation."""
         constraints = str(job.placement_constraints) if job.placement_constraints else ""
         overrides = job.overrides.model_dump_json(by_alias=True, exclude_none=True)
-        key = (definition.arn, overrides, constraints, job.group)
+        resources = tuple(sorted(job.resources.items()))
+        key = (definition.arn, overrides, constraints, job.group, resources)
         shape = self._shapes.get(key)
         if shape is None:
             if len(self._shapes) >= SHAPES_KEPT:
                 self._shapes.clear()
-            reserved = shape_of(definition.document, job.overrides)
+            reserved = replace(
+                shape_of(definition.document, job.overrides),
+                scalars=scalars_of(definition.document, job.resources),
+            )
             shape = self._shapes[key] = constrained(reserved, definition.document, job)
         return shape
 

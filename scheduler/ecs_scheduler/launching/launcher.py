@@ -15,7 +15,7 @@ import structlog
 
 from ecs_queue.errors import QueueError, QueueUnreachable
 from ecs_queue.states import Intent, LaunchOutcome, LaunchToken, Refused, Rejected, Started
-from ecs_scheduler.cluster.model import SHOWN_AFTER_S
+from ecs_scheduler.cluster.row import SHOWN_AFTER_S
 from ecs_scheduler.ecs.client import LaunchFailure
 from ecs_scheduler.errors import (
     AwsRefused,
@@ -282,6 +282,7 @@ class Launcher:
             around.model.acknowledge(slot.instance, slot.job_id, outcome.task_arn, now)
         definition_arn = slot.held.definition.arn
         self._tracker.follow(outcome.task_arn, slot.job_id, definition_arn, outcome.instance_arn)
+        self._tracker.holdings.know(outcome.task_arn)
         around.metrics.launched(launch.api, "started")
         self.record.tasks += 1
         self.record.recent.append((now, 1))

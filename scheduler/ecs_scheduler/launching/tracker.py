@@ -23,6 +23,7 @@ from ecs_queue.states import (
 )
 from ecs_scheduler.ecs.tasks import verdict, was_interrupted
 from ecs_scheduler.errors import EcsCallError
+from ecs_scheduler.launching.holdings import Holdings
 from ecs_scheduler.launching.retries import jitter_of, next_step
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Tracker:
     def __init__(self, around: Around) -> None:
         self._around = around
         self._followed: dict[TaskArn, _Followed] = {}
+        self.holdings = Holdings(around)
+        self._loaded = False
 
     def __len__(self) -> int:
         return len(self._followed)
@@ -95,6 +98,8 @@ class Tracker:
     def forget_all(self) -> None:
         """Another scheduler follows them now."""
         self._followed.clear()
+        self._loaded = False
+        self.holdings.forget_all()
 
     async def load(self) -> None:
         """Take over the live tasks that the queue knows, after a start or from another
@@ -102,6 +107,7 @@ class Tracker:
         """
         for live in await self._around.queue.live_tasks():
             self.follow(live.task_arn, live.job_id)
+        self._loaded = True
 
     async def look(self) -> None:
         """Ask after every followed task once, and report what changed."""
@@ -111,8 +117,15 @@ class Tracker:
             asked_at = self._around.clock.monotonic_s()
             tasks, missing = await self._around.ecs.describe_tasks(chunk)
             await self._take_over(tasks)
+            await self.holdings.learn(
+                (task, self._followed[task.arn].job_id)
+                for task in tasks
+                if task.arn in self._followed
+            )
             for arn in missing:
                 await self._missing(arn, asked_at)
+        if self._loaded:
+            self.holdings.complete(self._followed)
 
     async def hear(self, task: Task) -> bool:
         """Take over an event about one task; whether it is one that we follow."""
@@ -236,6 +249,9 @@ class Tracker:
             log.warning("a task ended that no job knows", task=arn)
             state = JobState.FAILED
         self._followed.pop(arn, None)
+        self.holdings.ended(arn)
+        if followed is not None and followed.instance_arn is not None:
+            self._around.model.released(followed.instance_arn, arn)
         if followed is not None and state is not JobState.SUCCEEDED:
             log.info(
                 "task ended", task=arn, job=followed.job_id, state=state, reason=outcome.reason

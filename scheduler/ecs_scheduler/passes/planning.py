@@ -14,7 +14,7 @@ from ecs_placement.plan import Reject, Start, Wait
 from ecs_placement.request import RequestId, TaskRequest
 from ecs_queue.job import Fallback, JobId
 from ecs_queue.states import InstanceArn
-from ecs_scheduler.cluster.model import not_refused
+from ecs_scheduler.cluster.row import not_refused
 from ecs_scheduler.ecs.client import RunTarget
 from ecs_scheduler.launching.launch import Launch, Slot
 from ecs_scheduler.launching.launch_signature import MAX_TASKS_PER_CALL, LaunchSignature, batches
@@ -237,6 +237,8 @@ def fallback_launches(
     for held in waiting:
         if held.kind in ("", API_BUDGET, SHARE, WINDOW) or held.claim.job.gang is not None:
             continue  # it has room, or must not run now wherever there is room, or not alone
+        if held.shape.scalars:
+            continue  # ECS would run it where nobody counts what it holds
         fallback = _fallback_of(held.claim.job, default_of(held))
         if fallback and now_ms - held.claim.runnable_at_ms >= fallback.after_s * 1000:
             groups[held.signature, fallback].append(held)

@@ -1,0 +1,98 @@
+"""Resources that users define, end to end: ECS counts none of them, so we must."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ecs_queue.states import JobState
+from ecs_simulator import InstanceGroup
+
+Run = Callable[..., None]
+
+LICENSED = (
+    InstanceGroup(count=1, instance_type="m5.xlarge"),
+    InstanceGroup(
+        count=1, instance_type="m5.xlarge", attributes={"ecs-scheduler.resource.licence": "2"}
+    ),
+)
+
+
+def job(name: str, seconds: int = 30, **members: Any) -> dict[str, Any]:
+    sleep = {"name": "main", "command": ["sleep", str(seconds)], "cpu": 64, "memory": 64}
+    return {"id": name, "overrides": {"containerOverrides": [sleep]}, **members}
+
+
+def running(w: Any) -> int:
+    """Tasks that ECS has not stopped."""
+    return sum(task.last_status != "STOPPED" for task in w.sim.tasks())
+
+
+async def at_most(w: Any, most: int, seconds: int) -> int:
+    """Look every second; the most tasks that were seen."""
+    seen = 0
+    for _ in range(seconds):
+        await asyncio.sleep(1)
+        seen = max(seen, running(w))
+        assert seen <= most
+    return seen
+
+
+def test_no_more_jobs_run_than_there_are_licences(world: Run) -> None:
+    """Two licences, five jobs of one each and one that needs three: two at a time, on the instance
+    that declares them; the large one is told why it never runs.
+    """
+
+    async def story(w: Any) -> None:
+        await w.submit(*(job(f"j{n}", resources={"licence": 1}) for n in range(5)))
+        await w.submit(job("large", resources={"licence": 3}))
+        assert await at_most(w, 2, 60) == 2
+        for n in range(5):
+            assert (await w.until(f"j{n}")).state is JobState.SUCCEEDED
+        assert len({task.instance_arn for task in w.sim.tasks()}) == 1
+        large = await w.queue.job("large")
+        assert large.reason == "needs 3 licence; the largest registered instance has 2"
+
+    world(story, fleet=LICENSED, pass_interval_s=1)
+
+
+def test_a_task_definition_can_ask_by_label_and_a_job_can_say_otherwise(world: Run) -> None:
+    """Each of these needs two by its label; the last says that it needs none."""
+
+    async def story(w: Any) -> None:
+        w.register("solver", dockerLabels={"ecs-scheduler.resource.licence": "2"})
+        solver = {"task_definition": "solver"}
+        await w.submit(job("a", 60, **solver), job("b", 60, **solver))
+        await w.submit(job("free", 60, resources={"licence": 0}, **solver))
+        await w.until("a", JobState.RUNNING)
+        await w.until("free", JobState.RUNNING)
+        assert "short of licence" in (await w.until_noted("b")).reason
+        assert await at_most(w, 2, 20) == 2
+
+    world(story, fleet=LICENSED, pass_interval_s=1)
+
+
+def test_a_scheduler_that_takes_over_counts_what_runs_already(world: Run) -> None:
+    """The first is killed while both licences are in use; the second gives out none of them."""
+
+    async def story(w: Any) -> None:
+        await w.submit(*(job(f"j{n}", 90, resources={"licence": 1}) for n in range(4)))
+        await w.until("j1", JobState.RUNNING)
+        await w.kill()
+        async with w.another_service():
+            assert await at_most(w, 2, 60) == 2
+            for n in range(4):
+                assert (await w.until(f"j{n}")).state is JobState.SUCCEEDED
+
+    world(story, fleet=LICENSED, pass_interval_s=1)
+
+
+def test_jobs_with_resources_never_go_to_the_fallback(world: Run) -> None:
+    """RunTask would put it where nobody counts."""
+
+    async def story(w: Any) -> None:
+        fallback = {"after_s": 5, "launch_type": "EC2"}
+        await w.submit(job("a", resources={"disk": 1}, fallback=fallback))
+        await asyncio.sleep(30)
+        assert (await w.queue.job("a")).state is JobState.RUNNABLE
+
+    world(story, fleet=LICENSED, pass_interval_s=1)
