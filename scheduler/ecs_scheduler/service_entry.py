@@ -43,6 +43,7 @@ async def run_service(config: Config) -> int:
             status=service.status,
             metrics=metrics,
             new_id=lambda: str(uuid.uuid4()),
+            explainer=service.explainer,
             stale_after_s=STALE_SWEEPS * config.sweep_interval_s,
         )
         if listener is not None:

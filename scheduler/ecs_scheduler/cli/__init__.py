@@ -18,8 +18,8 @@ bin-packing, launched once.
 Every setting may be given as a flag, as the variable
 ECS_SCHEDULER_<SETTING>, or in ecs-scheduler.toml, in this order.
 
-Exit codes: 0 ok, 1 failed, 2 usage or invalid input, 3 Redis or AWS
-unreachable, 4 the awaited job failed, 130 interrupted.
+Exit codes: 0 ok, 1 failed, 2 usage or invalid input, 3 Redis, AWS or
+the scheduler unreachable, 4 the awaited job failed, 130 interrupted.
 """
 
 RUN = """Run the scheduler until SIGTERM.
@@ -57,6 +57,8 @@ COMMANDS = {
     "suspend": ("ecs_scheduler.cli.steering:suspend", "Suspend jobs, or the whole queue."),
     "resume": ("ecs_scheduler.cli.steering:resume", "Resume what was suspended."),
     "reprioritise": ("ecs_scheduler.cli.steering:reprioritise", "Give jobs another priority."),
+    "explain": ("ecs_scheduler.cli.explaining:explain", "Explain why a job waits."),
+    "plan": ("ecs_scheduler.cli.explaining:plan", "Say whether a job would fit now."),
     "wait": ("ecs_scheduler.cli.jobs:wait", "Wait until jobs have ended."),
     "schedule": ("ecs_scheduler.cli.schedule:schedule", "Submit a job again and again, by cron."),
     "graph": ("ecs_scheduler.cli.graph:graph", "Draw jobs that depend on one another."),

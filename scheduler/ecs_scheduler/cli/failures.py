@@ -20,6 +20,10 @@ class InvalidInput(scheduler_errors.SchedulerError):
     """A flag or an input file does not make sense."""
 
 
+class ServiceUnreachable(scheduler_errors.SchedulerError):
+    """No running scheduler answers."""
+
+
 class Failed(scheduler_errors.SchedulerError):
     """The command did what it could, and that was not what was asked for."""
 
@@ -38,6 +42,7 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (scheduler_errors.AwsRefused, UNREACHABLE),
     (scheduler_errors.ClusterNotFound, UNREACHABLE),
     (scheduler_errors.EcsCallError, UNREACHABLE),
+    (ServiceUnreachable, UNREACHABLE),
     (queue_errors.QueueError, FAILED),
     (scheduler_errors.SchedulerError, FAILED),
 )

@@ -24,6 +24,7 @@ async def kept_running(
             status=stage.service.status,
             metrics=stage.metrics,
             new_id=lambda: str(uuid.uuid4()),
+            explainer=stage.service.explainer,
         )
         http = await stack.enter_async_context(serving(create_app(backend), listener))
         runner, port = await start_simulator(stage.ecs, LOOPBACK, 0)

@@ -21,6 +21,7 @@ from ecs_scheduler.cluster.sweep import Sweep
 from ecs_scheduler.ecs.shared_bucket import share_budget
 from ecs_scheduler.ecs.task_definitions import TaskDefinitions
 from ecs_scheduler.errors import SchedulerError
+from ecs_scheduler.explaining.explainer import Explainer, Sight
 from ecs_scheduler.launching.interruptions import Interruptions
 from ecs_scheduler.launching.launcher import Launcher
 from ecs_scheduler.launching.reconciler import Reconciler
@@ -119,6 +120,16 @@ class Service:
         self._recurring = Recurring(around)
         self._reconciler = Reconciler(around, self._launcher, self._tracker)
         self._leadership = Leadership(around, self._lead_changed)
+        self.explainer = Explainer(
+            Sight(
+                around,
+                self._window,
+                self._launcher,
+                self._usage,
+                self._rules,
+                lambda job: ("default", self._policy),
+            )
+        )
         self._stopping = asyncio.Event()
         self._counts: Mapping[JobState, int] = {}
         self._dead_letters = 0
@@ -325,6 +336,7 @@ class Service:
         for launch in launches[:made]:
             for held in self._window.remove(slot.job_id for slot in launch.slots):
                 self._usage.starts(held)
+                self.explainer.forecast.launched(held.lane, held.job_id, clock.monotonic_s())
             self._launcher.start(launch)
         postpone(launches[made:], config.modify_rate_per_s)
         return made
@@ -341,6 +353,7 @@ class Service:
         await self._around.queue.reclaim_expired()
         self._counts = await self._around.queue.counts()
         self._dead_letters = await self._around.queue.dead_letters_kept()
+        self.explainer.observe()
         self._around.metrics.observe(self.status())
 
     async def _resign(self) -> None:

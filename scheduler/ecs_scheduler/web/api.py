@@ -44,9 +44,12 @@ from ecs_queue.states import (
     Submission,
 )
 from ecs_queue.steering import Steering
+from ecs_scheduler.errors import JobUnusable
+from ecs_scheduler.explaining.explainer import UnknownInstance
 from ecs_scheduler.metrics import CONTENT_TYPE, Metrics
 from ecs_scheduler.passes.status import ServiceStatus
 from ecs_scheduler.web.body import BODY_TIMEOUT_S, BodyTooLarge, BodyTooSlow, bounded, in_time
+from ecs_scheduler.web.explaining import Explains, explaining_router
 from ecs_scheduler.web.listing import listing_of
 from ecs_scheduler.web.presentation import outcome_name, record_as_json
 from ecs_scheduler.web.schedules import schedules_router
@@ -101,6 +104,7 @@ class Backend:
     """What stands behind the HTTP side.
 
     `new_id` names a job whose document names none; a model older than `stale_after_s` is not ready.
+    Without an `explainer` nothing is explained or planned.
     """
 
     queue: JobQueue
@@ -109,6 +113,7 @@ class Backend:
     new_id: Callable[[], str]
     stale_after_s: float = 120.0
     body_timeout_s: float = BODY_TIMEOUT_S
+    explainer: Explains | None = None
 
 
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
@@ -116,7 +121,8 @@ Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 def create_app(backend: Backend) -> FastAPI:
     """The application over `backend`; it keeps no state of its own."""
-    return _app(backend, router, steering_router, schedules_router, tasks_router)
+    explaining = () if backend.explainer is None else (explaining_router,)
+    return _app(backend, *explaining, router, steering_router, schedules_router, tasks_router)
 
 
 def create_worker_app(backend: Backend) -> FastAPI:
@@ -136,6 +142,8 @@ def _app(backend: Backend, *routers: APIRouter) -> FastAPI:
             UnknownJob: _answers(404),
             BodyTooSlow: _answers(408),
             BodyTooLarge: _answers(413),
+            JobUnusable: _answers(422),
+            UnknownInstance: _answers(404),
             HTTPException: _no_such_route,
             QueueUnreachable: _answers(503),
             QueueError: _answers(500),

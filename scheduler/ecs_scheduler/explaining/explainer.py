@@ -1,0 +1,297 @@
+"""Computes the answers from the window, the cluster model, shares and budget of one service."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ecs_placement import place
+from ecs_placement.explain import sentence
+from ecs_placement.explanation import Explanation, why
+from ecs_placement.plan import Reject, Start
+from ecs_placement.request import DIMENSIONS, Gang, GangId, RequestId, Shape, TaskRequest
+from ecs_placement.snapshot import Snapshot
+from ecs_queue.errors import UnknownJob
+from ecs_queue.states import JobState
+from ecs_scheduler.errors import JobUnusable
+from ecs_scheduler.explaining.answers import (
+    DependsOn,
+    InQueue,
+    InstanceExplained,
+    JobExplained,
+    Launching,
+    Planned,
+    ShareStanding,
+    Verdict,
+    WaitingThere,
+)
+from ecs_scheduler.explaining.forecast import Eta, Forecast
+from ecs_scheduler.explaining.words import amounts, job_summary, lack, plan_summary
+from ecs_scheduler.sharing.fairness import Used
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ecs_placement.policy import Policy
+    from ecs_queue.job import Job, JobId
+    from ecs_queue.states import JobRecord
+    from ecs_scheduler.launching.launcher import Launcher
+    from ecs_scheduler.passes.around import Around
+    from ecs_scheduler.passes.window import Held, Window
+    from ecs_scheduler.sharing.fairness import Demand, Rules, ShareRule
+    from ecs_scheduler.sharing.usage import ShareUsage
+
+MOST_DEPENDENCIES = 20
+MOST_PLANNED = 10_000
+WATCHED_AT_ONCE = 5
+
+
+class UnknownInstance(Exception):
+    """No container instance of that id or ARN is registered in the cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What an explainer may look at; nothing of it is changed."""
+
+    around: Around
+    window: Window
+    launcher: Launcher
+    usage: ShareUsage
+    rules: Rules
+    policy: Callable[[Job], tuple[str, Policy]]
+
+
+class Explainer:
+    """Answers for one service; `forecast` is told of every launch."""
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+        self.forecast = Forecast(0.0)
+
+    async def job(self, job_id: JobId) -> JobExplained:
+        """Why this job is where it is. Raises UnknownJob."""
+        record = await self._sight.around.queue.job(job_id)
+        name, policy = self._sight.policy(record.job)
+        if record.state is JobState.RUNNABLE and job_id in self._sight.window:
+            return await self._waiting(record, self._sight.window[job_id], name, policy)
+        depends = await self._dependencies(record) if record.state is JobState.PENDING else ()
+        return JobExplained(
+            job_id=job_id,
+            state=record.state.value,
+            summary=job_summary(record, depends),
+            reason=record.reason,
+            policy=name,
+            depends_on=depends,
+            track_record=self.forecast.track_record(),
+        )
+
+    async def _waiting(
+        self, record: JobRecord, held: Held, name: str, policy: Policy
+    ) -> JobExplained:
+        snapshot, now = self._snapshot(), self._sight.around.clock.monotonic_s()
+        explanation = why(request_of(held), snapshot, policy)
+        standing = await self._in_queue(held)
+        eta = self.forecast.eta(held.lane, standing.ahead_equal, standing.ahead, now)
+        decision = explanation.decision
+        fits = isinstance(decision, Start)
+        return JobExplained(
+            job_id=held.job_id,
+            state=record.state.value,
+            summary=held.reason or sentence(decision, held.shape, snapshot)
+            if not fits
+            else f"has room now and waits its turn behind {standing.ahead} jobs and the API budget",
+            reason=held.reason or record.reason,
+            policy=name,
+            queue=standing,
+            shares=self._shares(now),
+            launching=self._launching(),
+            placement=explanation,
+            eta=None if isinstance(decision, Reject) else eta,
+            track_record=self.forecast.track_record(),
+        )
+
+    async def _in_queue(self, held: Held) -> InQueue:
+        everyone = self._sight.window.waiting_jobs()
+        before = [each for each in everyone if each.rank < held.rank]
+        counts = await self._sight.around.queue.counts()
+        return InQueue(
+            ahead=len(before),
+            ahead_equal=sum(each.lane == held.lane for each in before),
+            equal=sum(each.lane == held.lane for each in everyone),
+            beyond_window=max(0, counts.get(JobState.RUNNABLE, 0) - len(everyone)),
+        )
+
+    def _shares(self, now: float) -> tuple[ShareStanding, ...]:
+        _, total = self._sight.around.model.utilisation(now)
+        whole = (total["CPU"], total["MEMORY"], total["GPU"])
+        used = self._sight.usage.cluster(whole, now).used
+        waiting = Counter(each.claim.job.share for each in self._sight.window.waiting_jobs())
+        names = sorted({*used, *waiting})
+        rules = self._sight.rules
+        if len(names) < 2 and not rules.shares:
+            return ()
+        return tuple(
+            _standing(
+                name, self._sight.rules.of(name), used.get(name, Used()), waiting[name], whole
+            )
+            for name in names
+        )
+
+    def _launching(self) -> Launching:
+        rate = next(
+            each.rate_per_s
+            for each in self._sight.around.ecs.budget.status()
+            if each.category == "modify"
+        )
+        return Launching(max(0, self._sight.launcher.capacity), rate)
+
+    async def _dependencies(self, record: JobRecord) -> tuple[DependsOn, ...]:
+        found = []
+        for each in record.job.depends_on[:MOST_DEPENDENCIES]:
+            try:
+                state = (await self._sight.around.queue.job(each.job)).state.value
+            except UnknownJob:
+                state = "unknown"
+            found.append(DependsOn(each.job or record.job.id, each.type, state))
+        return tuple(found)
+
+    def instance(self, name: str) -> InstanceExplained:
+        """Why this container instance holds what it holds. Raises UnknownInstance."""
+        snapshot = self._snapshot()
+        wanted = name.rpartition("/")[2]
+        found = [
+            each
+            for each in snapshot.instances
+            if wanted in (each.id.rpartition("/")[2], each.facts.ec2_instance_id)
+        ]
+        if not found:
+            raise UnknownInstance(
+                f"no container instance {name!r} among the {len(snapshot)} of this cluster; "
+                "give its id, its ARN or its EC2 instance id"
+            )
+        alone = Snapshot.of(found)
+        lanes: dict[Shape, list[Held]] = {}
+        for held in self._sight.window.waiting_jobs():
+            lanes.setdefault(held.shape, []).append(held)
+        waiting = tuple(
+            self._there(members, alone) for members in sorted(lanes.values(), key=len, reverse=True)
+        )
+        instance = found[0]
+        fitting = sum(each.jobs for each in waiting if not each.lacks)
+        return InstanceExplained(
+            instance_id=wanted,
+            summary=_instance_summary(waiting, fitting),
+            instance_type=instance.attributes.get("ecs.instance-type") or "unknown",
+            availability=instance.availability.value,
+            running_tasks=instance.facts.running_tasks,
+            total=dict(zip(DIMENSIONS, instance.total, strict=False)),
+            free=dict(zip(DIMENSIONS, instance.free, strict=False)),
+            waiting=waiting,
+        )
+
+    def _there(self, members: list[Held], alone: Snapshot) -> WaitingThere:
+        held = members[0]
+        explained = why(request_of(held), alone, self._sight.policy(held.claim.job)[1], most=1)
+        lacks = tuple(lack(each) for near in explained.nearest for each in near.lacks)
+        return WaitingThere(len(members), held.job_id, amounts(held.shape), lacks)
+
+    async def plan(self, job: Job) -> Planned:
+        """What would happen to this job now. Raises JobUnusable or TaskDefinitionNotFound."""
+        around = self._sight.around
+        definition = await around.definitions.resolve(job.task_definition)
+        if isinstance(definition, JobUnusable):
+            raise definition
+        shape = around.definitions.shape(definition, job)
+        name, policy = self._sight.policy(job)
+        snapshot = self._snapshot()
+        tasks = min(job.array_size or 1, MOST_PLANNED)
+        if job.gang is not None:
+            tasks = min(job.gang.size, MOST_PLANNED)
+        gang = None if job.gang is None else Gang(GangId(job.gang.id), tasks)
+        requests = [
+            TaskRequest(RequestId(str(number)), shape, gang=gang) for number in range(tasks)
+        ]
+        decisions = place(requests, snapshot, policy).decisions
+        fit_now = sum(isinstance(each, Start) for each in decisions)
+        explanation = why(requests[0], snapshot, policy)
+        ahead = sum(
+            each.claim.priority >= job.priority for each in self._sight.window.waiting_jobs()
+        )
+        eta = self._eta_of(shape, job, ahead) if fit_now < tasks else None
+        verdict = _verdict(explanation, fit_now, tasks)
+        decided = sentence(explanation.decision, shape, snapshot)
+        return Planned(
+            verdict=verdict,
+            summary=plan_summary(verdict, (tasks, fit_now), ahead, decided),
+            tasks=tasks,
+            fit_now=fit_now,
+            ahead=ahead,
+            policy=name,
+            placement=explanation,
+            eta=None if verdict == "never" else eta,
+        )
+
+    def _eta_of(self, shape: Shape, job: Job, ahead: int) -> Eta | None:
+        """By the launches of the lane that the job would join, if there is one."""
+        now = self._sight.around.clock.monotonic_s()
+        equal = [
+            each
+            for each in self._sight.window.waiting_jobs()
+            if each.shape == shape and each.claim.job.share == job.share
+        ]
+        lane = equal[0].lane if equal else None
+        before = sum(each.claim.priority >= job.priority for each in equal)
+        return self.forecast.eta(lane, before, ahead, now)
+
+    def observe(self) -> None:
+        """Remember some forecasts, so that their quality can be told: of the fullest lanes the
+        last job each.
+        """
+        now = self._sight.around.clock.monotonic_s()
+        everyone = self._sight.window.waiting_jobs()
+        self.forecast.forget({each.job_id for each in everyone})
+        lanes: dict[object, list[Held]] = {}
+        for held in everyone:
+            lanes.setdefault(held.lane, []).append(held)
+        for members in sorted(lanes.values(), key=len, reverse=True)[:WATCHED_AT_ONCE]:
+            last = max(members, key=lambda each: each.rank)
+            ahead = sum(each.rank < last.rank for each in everyone)
+            eta = self.forecast.eta(last.lane, len(members) - 1, ahead, now)
+            if eta is not None:
+                self.forecast.watch(last.job_id, eta, now)
+
+    def _snapshot(self) -> Snapshot:
+        return self._sight.around.model.snapshot(self._sight.around.clock.monotonic_s())
+
+
+def _standing(
+    share: str, rule: ShareRule, used: Used, waiting: int, whole: Demand
+) -> ShareStanding:
+    parts = [part / there for part, there in zip(used.amount, whole, strict=True) if there]
+    return ShareStanding(
+        share, rule.weight, used.running, max(parts, default=0.0), waiting, rule.max_running
+    )
+
+
+def request_of(held: Held) -> TaskRequest:
+    """The request that placement sees for one waiting job by itself."""
+    return TaskRequest(RequestId(held.job_id), held.shape, held.claim.priority, held.claim.order)
+
+
+def _verdict(explanation: Explanation, fit_now: int, tasks: int) -> Verdict:
+    if fit_now == tasks:
+        return "now"
+    if isinstance(explanation.decision, Reject):
+        return "never"
+    return "in part" if fit_now else "later"
+
+
+def _instance_summary(waiting: tuple[WaitingThere, ...], fitting: int) -> str:
+    if not waiting:
+        return "no job waits: nothing asks for its room"
+    if fitting:
+        return f"{fitting} waiting jobs would fit: they wait for their turn or for the API budget"
+    jobs = sum(each.jobs for each in waiting)
+    return f"none of the {jobs} waiting jobs fits: each lacks something here"

@@ -1,0 +1,193 @@
+"""Why a job waits, why an instance stays half empty, what would happen to a job: as stories."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ecs_queue.errors import UnknownJob
+from ecs_queue.job import Job, JobId
+from ecs_queue.states import JobState
+from ecs_scheduler.errors import TaskDefinitionNotFound
+from ecs_scheduler.explaining.explainer import UnknownInstance
+from ecs_scheduler.explaining.forecast import Forecast
+from ecs_simulator import InstanceGroup
+
+if TYPE_CHECKING:
+    from tests.service.conftest import World
+
+Run = Callable[..., None]
+ONE = (InstanceGroup(count=1, instance_type="m5.xlarge"),)  # 4,096 CPU units
+
+
+def sized(name: str, cpu: int, seconds: int = 600, **more: Any) -> dict[str, Any]:
+    container = {"name": "main", "cpu": cpu, "command": ["sleep", str(seconds)]}
+    return {"id": name, "overrides": {"containerOverrides": [container]}, **more}
+
+
+def job(**document: Any) -> Job:
+    return Job.model_validate({"task_definition": "batch", **document})
+
+
+def test_a_waiting_job_is_told_what_is_missing_and_what_would_help(world: Run) -> None:
+    """Room for 3,072 of 4,096 units is taken: 1,024 units are missing, and less by as many fits."""
+
+    async def story(w: "World") -> None:
+        await w.submit(sized("first", 3072))
+        await w.until("first", JobState.RUNNING)
+        await w.submit(sized("second", 2048))
+        await w.until_noted("second")
+        told = await w.service.explainer.job(JobId("second"))
+        assert told.state == "RUNNABLE"
+        assert "short of CPU" in told.summary
+        assert told.queue is not None
+        assert (told.queue.ahead, told.queue.equal) == (0, 1)
+        assert told.placement is not None
+        [near] = told.placement.nearest
+        assert [(each.reason.value, each.short_by) for each in near.lacks] == [
+            ("RESOURCE:CPU", 1024)
+        ]
+        assert [(each.instances, each.short_by) for each in told.placement.changes] == [(1, 1024)]
+        assert [(each.name, each.would_do) for each in told.placement.types] == [("m5.xlarge", 1)]
+        assert told.launching is not None
+
+    world(story, fleet=ONE)
+
+
+def test_jobs_ahead_are_counted_in_all_and_among_equals(world: Run) -> None:
+    """Of two jobs ahead one is equal to it, the other has a higher priority."""
+
+    async def story(w: "World") -> None:
+        await w.submit(sized("runs", 4096))
+        await w.until("runs", JobState.RUNNING)
+        await w.submit(
+            sized("urgent", 4096, priority=5), sized("before", 2048), sized("last", 2048)
+        )
+        await w.until_noted("last")
+        told = await w.service.explainer.job(JobId("last"))
+        assert told.queue is not None
+        assert (told.queue.ahead, told.queue.ahead_equal, told.queue.equal) == (2, 1, 2)
+
+    world(story, fleet=ONE)
+
+
+def test_a_job_that_depends_on_another_is_told_on_which(world: Run) -> None:
+    """PENDING says for whom it waits, and in which state that one is."""
+
+    async def story(w: "World") -> None:
+        await w.submit(sized("a", 1024), sized("b", 1024, depends_on=[{"job": "a"}]))
+        await w.until("a", JobState.RUNNING)
+        told = await w.service.explainer.job(JobId("b"))
+        assert told.state == "PENDING"
+        assert told.summary == "waits for a (RUNNING)"
+        with pytest.raises(UnknownJob):
+            await w.service.explainer.job(JobId("nobody"))
+
+    world(story, fleet=ONE)
+
+
+def test_a_half_empty_instance_says_what_each_waiting_job_lacks_there(world: Run) -> None:
+    """A quarter is free, and the job that waits needs half."""
+
+    async def story(w: "World") -> None:
+        await w.submit(sized("first", 3072))
+        await w.until("first", JobState.RUNNING)
+        await w.submit(sized("second", 2048), sized("third", 2048))
+        await w.until_noted("third")
+        [task] = w.sim.tasks()
+        told = w.service.explainer.instance(str(task.instance_arn))
+        assert told.free["CPU"] == 1024
+        assert told.summary == "none of the 2 waiting jobs fits: each lacks something here"
+        [waiting] = told.waiting
+        assert (waiting.jobs, waiting.lacks) == (2, ("1024 CPU units too few",))
+        with pytest.raises(UnknownInstance, match="no container instance 'i-nobody' among the 1"):
+            w.service.explainer.instance("i-nobody")
+
+    world(story, fleet=ONE)
+
+
+def test_a_plan_says_now_later_in_part_or_never_and_submits_nothing(world: Run) -> None:
+    """The same job against a cluster that is a quarter free."""
+
+    async def story(w: "World") -> None:
+        await w.submit(sized("first", 3072))
+        await w.until("first", JobState.RUNNING)
+        plan = w.service.explainer.plan
+        now = await plan(job(**sized("p", 1024)))
+        assert (now.verdict, now.fit_now, now.tasks) == ("now", 1, 1)
+        assert str(now.placement.ranked[0].instance_id) == str(w.sim.tasks()[0].instance_arn)
+        later = await plan(job(**sized("p", 2048)))
+        assert later.verdict == "later"
+        assert "short of CPU" in later.summary
+        part = await plan(job(**sized("p", 512), array_size=5))
+        assert (part.verdict, part.fit_now, part.tasks) == ("in part", 2, 5)
+        never = await plan(job(**sized("p", 8192)))
+        assert never.verdict == "never"
+        assert never.eta is None
+        with pytest.raises(TaskDefinitionNotFound):
+            await plan(Job.model_validate({"id": "p", "task_definition": "nobody"}))
+        with pytest.raises(UnknownJob):
+            await w.queue.job(JobId("p"))
+
+    world(story, fleet=ONE)
+
+
+def test_launches_of_the_last_minutes_say_when_a_job_may_start(world: Run) -> None:
+    """Four jobs at a time, 60 s each: some jobs on, the forecast exists and forecasts come true."""
+
+    async def story(w: "World") -> None:
+        await w.submit(*(sized(f"j{number:02}", 1024, 60) for number in range(40)))
+        await w.until("j19")
+        told = await w.service.explainer.job(JobId("j39"))
+        assert told.eta is not None
+        assert told.eta.by == "launches of equal jobs"
+        assert told.eta.low_s < told.eta.in_s < told.eta.high_s
+        before = w.clock.monotonic()
+        await w.until("j39", JobState.STARTING, JobState.RUNNING)
+        assert told.eta.low_s <= w.clock.monotonic() - before <= told.eta.high_s
+        record = w.service.explainer.forecast.track_record()
+        assert record is not None
+        assert record.forecasts >= 1
+
+    world(story, fleet=ONE)
+
+
+def test_a_forecast_needs_launches_and_gets_surer_with_them() -> None:
+    """None at first; with a launch a second, the hundredth is due in about 100 s."""
+    forecast = Forecast(0.0)
+    assert forecast.eta("lane", 99, 99, 10.0) is None
+    for second in range(1, 601):
+        forecast.launched("lane", f"j{second}", float(second))
+    eta = forecast.eta("lane", 99, 99, 600.0)
+    assert eta is not None
+    assert eta.in_s == pytest.approx(100, rel=0.02)
+    next_one = forecast.eta("lane", 0, 0, 600.0)
+    assert next_one is not None
+    assert eta.high_s / eta.low_s < next_one.high_s / next_one.low_s
+
+
+def test_a_lane_that_was_never_launched_goes_by_all_launches() -> None:
+    """What little is known of other jobs is said to be of them."""
+    forecast = Forecast(0.0)
+    for second in range(1, 11):
+        forecast.launched("other", f"j{second}", float(second))
+    eta = forecast.eta("mine", 0, 9, 10.0)
+    assert eta is not None
+    assert eta.by == "all launches"
+    assert eta.in_s == pytest.approx(10, rel=0.1)
+
+
+def test_the_track_record_counts_what_came_true_within_its_range() -> None:
+    """One launch as forecast, one far too late."""
+    forecast = Forecast(0.0)
+    for second in range(1, 101):
+        forecast.launched("lane", f"j{second}", float(second))
+    eta = forecast.eta("lane", 9, 9, 100.0)
+    assert eta is not None
+    for name in ("good", "late"):
+        forecast.watch(name, eta, 100.0)
+    forecast.launched("lane", "good", 100.0 + eta.in_s)
+    forecast.launched("lane", "late", 100.0 + 10 * eta.high_s)
+    record = forecast.track_record()
+    assert record is not None
+    assert (record.forecasts, record.within) == (2, 0.5)
