@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ecs_placement import place
@@ -33,12 +33,12 @@ from ecs_scheduler.sharing.fairness import Used
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ecs_placement.policy import Policy
     from ecs_queue.job import Job, JobId
     from ecs_queue.states import JobRecord
     from ecs_scheduler.launching.launcher import Launcher
     from ecs_scheduler.passes.around import Around
     from ecs_scheduler.passes.window import Held, Window
+    from ecs_scheduler.policies.book import NamedPolicy
     from ecs_scheduler.sharing.fairness import Demand, Rules, ShareRule
     from ecs_scheduler.sharing.usage import ShareUsage
 
@@ -60,7 +60,7 @@ class Sight:
     launcher: Launcher
     usage: ShareUsage
     rules: Rules
-    policy: Callable[[Job], tuple[str, Policy]]
+    policy: Callable[[Job], NamedPolicy]
 
 
 class Explainer:
@@ -73,25 +73,23 @@ class Explainer:
     async def job(self, job_id: JobId) -> JobExplained:
         """Why this job is where it is. Raises UnknownJob."""
         record = await self._sight.around.queue.job(job_id)
-        name, policy = self._sight.policy(record.job)
+        policy = self._sight.policy(record.job)
         if record.state is JobState.RUNNABLE and job_id in self._sight.window:
-            return await self._waiting(record, self._sight.window[job_id], name, policy)
+            return await self._waiting(record, self._sight.window[job_id], policy)
         depends = await self._dependencies(record) if record.state is JobState.PENDING else ()
         return JobExplained(
             job_id=job_id,
             state=record.state.value,
             summary=job_summary(record, depends),
             reason=record.reason,
-            policy=name,
+            policy=policy.label,
             depends_on=depends,
             track_record=self.forecast.track_record(),
         )
 
-    async def _waiting(
-        self, record: JobRecord, held: Held, name: str, policy: Policy
-    ) -> JobExplained:
+    async def _waiting(self, record: JobRecord, held: Held, policy: NamedPolicy) -> JobExplained:
         snapshot, now = self._snapshot(), self._sight.around.clock.monotonic_s()
-        explanation = why(request_of(held), snapshot, policy)
+        explanation = why(request_of(held, policy), snapshot, policy.placement)
         standing = await self._in_queue(held)
         eta = self.forecast.eta(held.lane, standing.ahead_equal, standing.ahead, now)
         decision = explanation.decision
@@ -103,7 +101,7 @@ class Explainer:
             if not fits
             else f"has room now and waits its turn behind {standing.ahead} jobs and the API budget",
             reason=held.reason or record.reason,
-            policy=name,
+            policy=policy.label,
             queue=standing,
             shares=self._shares(now),
             launching=self._launching(),
@@ -193,7 +191,8 @@ class Explainer:
 
     def _there(self, members: list[Held], alone: Snapshot) -> WaitingThere:
         held = members[0]
-        explained = why(request_of(held), alone, self._sight.policy(held.claim.job)[1], most=1)
+        policy = self._sight.policy(held.claim.job)
+        explained = why(request_of(held, policy), alone, policy.placement, most=1)
         lacks = tuple(lack(each) for near in explained.nearest for each in near.lacks)
         return WaitingThere(len(members), held.job_id, amounts(held.shape), lacks)
 
@@ -204,7 +203,8 @@ class Explainer:
         if isinstance(definition, JobUnusable):
             raise definition
         shape = around.definitions.shape(definition, job)
-        name, policy = self._sight.policy(job)
+        policy = self._sight.policy(job)
+        shape = within(shape, policy)
         snapshot = self._snapshot()
         tasks = min(job.array_size or 1, MOST_PLANNED)
         if job.gang is not None:
@@ -213,9 +213,9 @@ class Explainer:
         requests = [
             TaskRequest(RequestId(str(number)), shape, gang=gang) for number in range(tasks)
         ]
-        decisions = place(requests, snapshot, policy).decisions
+        decisions = place(requests, snapshot, policy.placement).decisions
         fit_now = sum(isinstance(each, Start) for each in decisions)
-        explanation = why(requests[0], snapshot, policy)
+        explanation = why(requests[0], snapshot, policy.placement)
         ahead = sum(
             each.claim.priority >= job.priority for each in self._sight.window.waiting_jobs()
         )
@@ -228,7 +228,7 @@ class Explainer:
             tasks=tasks,
             fit_now=fit_now,
             ahead=ahead,
-            policy=name,
+            policy=policy.label,
             placement=explanation,
             eta=None if verdict == "never" else eta,
         )
@@ -275,9 +275,15 @@ def _standing(
     )
 
 
-def request_of(held: Held) -> TaskRequest:
+def request_of(held: Held, policy: NamedPolicy) -> TaskRequest:
     """The request that placement sees for one waiting job by itself."""
-    return TaskRequest(RequestId(held.job_id), held.shape, held.claim.priority, held.claim.order)
+    shape = within(held.shape, policy)
+    return TaskRequest(RequestId(held.job_id), shape, held.claim.priority, held.claim.order)
+
+
+def within(shape: Shape, policy: NamedPolicy) -> Shape:
+    """The shape within the policy's filters."""
+    return replace(shape, member_of=(*shape.member_of, *policy.filters))
 
 
 def _verdict(explanation: Explanation, fit_now: int, tasks: int) -> Verdict:

@@ -127,7 +127,7 @@ class Service:
                 self._launcher,
                 self._usage,
                 self._rules,
-                lambda job: ("default", self._policy),
+                lambda job: self.policies.choose(job).policy,
             )
         )
         self._stopping = asyncio.Event()
