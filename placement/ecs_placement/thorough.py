@@ -20,6 +20,7 @@ _DETAIL = 16  # classes of rows in use
 _FEW_SHAPES = 64
 # Of the mean worth of a shape: what a swap may lose at first.
 _HEAT_FILLING, _HEAT_OPENING = 1.5, 0.3
+_STARTS, _START_S = 8, 0.005  # coolings at most, and what each takes at least for every row
 # Patterns are worth their time where rows hold few tasks of few shapes.
 _MOST_SHAPES, _MOST_PER_ROW, _MOST_KINDS = 300, 8, 8
 
@@ -91,7 +92,7 @@ def _fill_rows(problem: Problem, steps: Steps) -> Placed:
     if (plan.share.sum(axis=1) < 0.999).any():
         _pour_by_plan(packing, plan, steps)
     pour(packing, rows, _even(packing.free), packing.pool, steps)
-    _anneal(packing, rows, 1.0, steps)
+    _anneal_again(packing, rows, steps)
     return _topped_up(packing)
 
 
@@ -117,6 +118,19 @@ def _anneal(packing: Packing, rows: Ints, share: float, steps: Steps) -> None:
     while rows.size and steps.spent_s < end and packing.pool.any():
         progress = (steps.spent_s - begin) / max(end - begin, 1e-12)
         improve(packing, rows, hot * max(0.0, 1.0 - 1.25 * progress) ** 2, steps)
+
+
+def _anneal_again(packing: Packing, rows: Ints, steps: Steps) -> None:
+    """Improve until the budget is spent: a small batch cools several times from the best found."""
+    least, best = packing.waiting(), packing.save()
+    starts = int(np.clip((steps.budget_s - steps.spent_s) / (_START_S * rows.size), 1, _STARTS))
+    begin = steps.spent_s / steps.budget_s
+    for number in range(1, starts + 1):
+        _anneal(packing, rows, begin + (1.0 - begin) * number / starts, steps)
+        if packing.waiting() < least:
+            least, best = packing.waiting(), packing.save()
+        elif number < starts or packing.waiting() > least:
+            packing.restore(best)
 
 
 def _pour_by_plan(packing: Packing, plan: VolumePlan, steps: Steps) -> None:
