@@ -4,73 +4,35 @@
 """
 
 import json
+import multiprocessing
+import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from benchmarks.packing_cases import (
+    ONE_BY_ONE_SAMPLE,
+    Case,
+    batch,
+    best_fit_one_by_one,
+    cluster,
+    dot_product,
+    fleet,
+    one_by_one,
+    planted,
+)
 from numpy.typing import NDArray
 
-from ecs_placement.arrays import as_problem, pack
+from ecs_placement.arrays import pack
 from ecs_placement.batch import place
 from ecs_placement.plan import Start
 from ecs_placement.request import RequestId, Shape, TaskRequest
 from ecs_placement.snapshot import Instance, InstanceId, Snapshot
-from ecs_placement.volume import classify, volume_plan
 
 Row = dict[str, object]
-Vector = tuple[int, int, int, int]
-
-# Shares of m5.xlarge, m5.2xlarge, c5.4xlarge and g5.8xlarge, as ECS registers them.
-FLEET: tuple[Vector, ...] = (
-    (4096, 15585, 0, 3),
-    (8192, 31652, 0, 3),
-    (16384, 30943, 0, 7),
-    (32768, 127000, 1, 7),
-)
-ONE_BY_ONE_SAMPLE = 1_000
-
-
-def cluster(count: int, seed: int = 1) -> Snapshot:
-    """`count` empty instances drawn from FLEET; every fourth zone attribute differs."""
-    chosen = np.random.default_rng(seed).choice(len(FLEET), count, p=[0.4, 0.3, 0.2, 0.1])
-    return Snapshot.of(
-        Instance(
-            InstanceId(f"i-{row:05d}"), FLEET[k], FLEET[k], attributes={"zone": "abcd"[row % 4]}
-        )
-        for row, k in enumerate(chosen.tolist())
-    )
-
-
-def batch(count: int, shapes: int, seed: int = 2, *, zoned: bool = False) -> list[TaskRequest]:
-    """`count` requests of `shapes` shapes; one shape in ten needs a GPU, `zoned` ones a zone."""
-    chance = np.random.default_rng(seed)
-    drawn = [
-        Shape(
-            cpu_units=int(chance.integers(1, 33)) * 128,
-            memory_mib=int(chance.integers(1, 33)) * 256,
-            gpus=int(number % 10 == 9),
-            required_attributes=frozenset({("zone", "abcd"[number % 4])}) if zoned else frozenset(),
-        )
-        for number in range(shapes)
-    ]
-    picks = chance.integers(0, shapes, count).tolist()
-    return [TaskRequest(RequestId(f"r{n}"), drawn[k], order=n) for n, k in enumerate(picks)]
-
-
-def one_by_one(free: NDArray[np.int64], demand: NDArray[np.int64]) -> int:
-    """The usual loop: best fit in numpy for one request after the other; how many it placed."""
-    free = free.copy()
-    weights = 1.0 / np.maximum(free.max(axis=0), 1)
-    placed = 0
-    for asked in demand:
-        score = np.where((free >= asked).all(axis=1), free @ weights, np.inf)
-        best = int(score.argmin())
-        if score[best] < np.inf:
-            free[best] -= asked
-            placed += 1
-    return placed
 
 
 def seconds(work: Callable[[], object], repeat: int = 3) -> float:
@@ -169,49 +131,77 @@ def fenzo(hosts: int) -> list[Row]:
 
 
 def arrays(instances: int, tasks: int, shapes: int) -> list[Row]:
-    """Tasks per second through `pack`, from raw arrays; closed rows make it an open problem."""
-    snapshot = cluster(instances)
-    demand = np.array([r.shape.demand for r in batch(tasks, shapes)], dtype=np.int64)
-    demand[:, :2] = demand[:, :2] * 3 // 10  # so that everything fits, on more than is open
-    demand[:, 2] = 0
-    active = np.arange(instances) % 5 < 3
-    cost = snapshot.total @ np.array([4e-5, 5e-6, 0.5, 0.0])
-    problem, _ = as_problem(
-        snapshot.free, demand, {"active": active, "cost": cost, "objective": "open"}
-    )
-    classes = classify(problem, problem.free, active, 16)
-    bound = volume_plan(problem, problem.free, problem.counts, classes).value
+    """Tasks per second through `pack`, from raw arrays, and how far each gear is from the bound."""
+    case = fleet(instances, tasks, shapes, 0.7)
     rows: list[Row] = []
     for gear, budget_s in (("fast", 0.0), ("thorough", None)):
-        start = time.perf_counter()
-        placed = pack(
-            snapshot.free, demand, active=active, cost=cost, objective="open", budget_s=budget_s
-        )
-        taken = time.perf_counter() - start
-        opened = np.unique(placed[placed >= 0])
-        spent = float(cost[opened[~active[opened]]].sum())
+        start, cpu = time.perf_counter(), time.process_time()
+        placed = case.packed(budget_s)
+        taken, spent = time.perf_counter() - start, time.process_time() - cpu
         name = f"pack {instances:,} x {tasks:,}, {shapes:,} shapes, {gear}"
-        note = f"{int((placed < 0).sum())} left; cost {spent:.0f}, bound {bound:.0f}"
+        note = f"{case.gap(placed):+.1%} to the bound; {tasks / spent:,.0f} a CPU second"
         rows.append({"name": name, "value": round(tasks / taken), "unit": "tasks/s", "note": note})
     return rows
 
 
-def quality(budget_s: float | None = None) -> list[Row]:
+def gaps(scale: int = 1) -> list[Row]:
+    """How far from a proven bound four ways stay on the same tasks, in the same run."""
+    cases = (
+        planted(200 * scale, 20),
+        fleet(200 * scale, 3_000 * scale, 20, 0.7),
+        fleet(200 * scale, 3_000 * scale, 400, 0.7),
+        fleet(200 * scale, 3_000 * scale, 20, 1.2),
+    )
+    ways: dict[str, Callable[[Case], NDArray[np.int64]]] = {
+        "best fit, one by one": best_fit_one_by_one,
+        "dot product, row by row": dot_product,
+        "fast gear": lambda case: case.packed(0.0),
+        "thorough gear": lambda case: case.packed(None),
+    }
+    rows: list[Row] = []
+    for case in cases:
+        shapes = len(np.unique(case.demand, axis=0))
+        for way, place_all in ways.items():
+            start = time.perf_counter()
+            gap = case.gap(place_all(case))
+            taken = time.perf_counter() - start
+            name = f"gap, {case.name}, {shapes:,} shapes, {way}"
+            note = f"{taken:.2f} s, {len(case.demand) / taken:,.0f} tasks/s"
+            rows.append({"name": name, "value": round(100 * gap, 2), "unit": "%", "note": note})
+    return rows
+
+
+def _peak_mib(sizes: tuple[int, int, int]) -> float:
+    fleet(*sizes, 0.7).packed(None)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def memory(instances: int, tasks: int, shapes: int) -> Row:
+    """The most that a process of its own held while it packed, all that it imports included."""
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=fresh) as process:
+        peak_mib = process.submit(_peak_mib, (instances, tasks, shapes)).result()
+    name = f"peak memory, pack {instances:,} x {tasks:,}, {shapes:,} shapes"
+    return {"name": name, "value": round(peak_mib), "unit": "MiB", "note": "thorough gear"}
+
+
+def quality() -> list[Row]:
     """Mean score by family on the instances beside the repository, where they are; else nothing."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "packing" / "instances"
-    scores: dict[str, list[float]] = {}
+    scores: dict[tuple[str, str], list[float]] = {}
     for path in sorted(folder.glob("*.npz")):
         case = np.load(path)
         if str(case["objective"]) != "churn":
-            scores.setdefault(path.name[0], []).append(_score(case, budget_s))
+            for gear, budget_s in (("fast", 0.0), ("thorough", None)):
+                scores.setdefault((path.name[0], gear), []).append(_score(case, budget_s))
     return [
         {
-            "name": f"quality, family {family}",
+            "name": f"quality, family {family}, {gear} gear",
             "value": round(float(np.mean(found)), 4),
             "unit": "of bound",
             "note": f"{len(found)} instances, lowest {min(found):.4f}",
         }
-        for family, found in scores.items()
+        for (family, gear), found in scores.items()
     ]
 
 
@@ -240,12 +230,13 @@ def _score(case: Mapping[str, NDArray[np.float64]], budget_s: float | None) -> f
 def run(quick: bool = False) -> list[Row]:
     """All figures; `quick` shrinks the sizes to a smoke test of a few seconds."""
     if quick:
-        rows = throughput(200, 2_000, 20)
-        return [*rows, *arrays(100, 1_000, 20), urgent(5), *fenzo(200)]
+        rows = throughput(200, 2_000, 20) + arrays(100, 1_000, 20)
+        return [*rows, memory(100, 1_000, 20), urgent(5), *fenzo(200)]
     rows = throughput(1_000, 10_000, 20) + throughput(10_000, 100_000, 20)
     rows += throughput(10_000, 100_000, 1_000) + throughput(1_000, 10_000, 10_000)
     rows += arrays(10_000, 100_000, 20) + arrays(10_000, 100_000, 1_000)
-    return [*rows, urgent(200), full_queue(20), *fenzo(10_000)]
+    rows += [memory(10_000, 100_000, 20), memory(10_000, 100_000, 1_000)]
+    return [*rows, *gaps(), urgent(200), full_queue(20), *fenzo(10_000)]
 
 
 def main() -> None:
