@@ -21,6 +21,7 @@ from ecs_queue.job import (
     MAX_SENT_BYTES,
     MEMORY_PATTERN,
     POLICY_PATTERN,
+    SCHEDULE_PATTERN,
     SHARE_PATTERN,
     TAG_PATTERN,
     TRUSTED,
@@ -33,6 +34,7 @@ from ecs_queue.retrying import EXIT_CODE_PATTERN, REASON_PATTERN
 _IN_WORDS = {
     JOB_ID_PATTERN: "must have 1 to 128 letters, digits, _ . : / or -",
     POLICY_PATTERN: "must have 1 to 64 letters, digits, _ . or -, and begin with a letter or digit",
+    SCHEDULE_PATTERN: "must have 1 to 100 letters, digits, _ . or -",
     SHARE_PATTERN: "must have 1 to 255 letters, digits, _ . or -",
     TAG_PATTERN: "must have letters, digits, spaces and _ . : / = + - @ only",
     CPU_PATTERN: 'must be CPU units such as "1024", or "1 vCPU"',
@@ -119,12 +121,12 @@ def job_from_json(raw: bytes) -> Job:
     try:
         return Job.model_validate_json(raw, strict=True)
     except ValidationError as error:
-        raise InvalidJob(problems_of(error)) from None
+        raise InvalidJob(problems_of(error, Job)) from None
 
 
-def problems_of(error: ValidationError) -> str:
+def problems_of(error: ValidationError, model: type[BaseModel]) -> str:
     """Each bad field, what was expected there, and the nearest field's name."""
-    problems = [_problem(details) for details in error.errors(include_url=False)]
+    problems = [_problem(details, model) for details in error.errors(include_url=False)]
     more = len(problems) - _SHOWN_PROBLEMS
     rest = [f"and {more} more"] if more > 0 else []
     return "; ".join(problems[:_SHOWN_PROBLEMS] + rest)
@@ -162,12 +164,12 @@ def from_canonical(job_id: JobId, document: bytes) -> Job:
     return Job.model_validate_json(whole, context=TRUSTED)
 
 
-def _problem(details: ErrorDetails) -> str:
+def _problem(details: ErrorDetails, model: type[BaseModel]) -> str:
     path = _path(details["loc"])
     context = details.get("ctx", {})
     match details["type"]:
         case "extra_forbidden":
-            return f"{path}: unknown field{_nearest(details['loc'])}"
+            return f"{path}: unknown field{_nearest(details['loc'], model)}"
         case "missing":
             return f"{path}: required, but missing"
         case "value_error":
@@ -204,8 +206,8 @@ def _kind(value: object) -> str:
     )
 
 
-def _nearest(loc: Sequence[str | int]) -> str:
-    model: type[BaseModel] | None = Job
+def _nearest(loc: Sequence[str | int], whole: type[BaseModel]) -> str:
+    model: type[BaseModel] | None = whole
     for step in loc[:-1]:
         if isinstance(step, str) and model is not None:
             model = _model_of_field(model, step)

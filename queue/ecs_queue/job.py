@@ -32,6 +32,7 @@ MAX_OVERRIDES_CHARACTERS = 8192
 MAX_ARRAY_ID_CHARACTERS = 120
 JOB_ID_PATTERN = r"^[A-Za-z0-9_.:/-]{1,128}$"
 POLICY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+SCHEDULE_PATTERN = r"^[A-Za-z0-9_.-]{1,100}$"
 SHARE_PATTERN = r"^[A-Za-z0-9_.-]{1,255}$"
 TAG_PATTERN = r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$"
 CPU_PATTERN = r"^ *[0-9]{1,12}(\.[0-9]{1,6})? *([vV][cC][pP][uU])? *$"

@@ -15,10 +15,9 @@ from pydantic_core import to_json
 
 from ecs_queue.document import parse_job, problems_of, read_json
 from ecs_queue.errors import InvalidJob, InvalidSchedule
-from ecs_queue.job import Job, JobId
+from ecs_queue.job import SCHEDULE_PATTERN, Job, JobId
 from ecs_queue.wire import OwnModel
 
-NAME_PATTERN = r"^[A-Za-z0-9_.-]{1,100}$"
 MACROS = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -74,7 +73,7 @@ class Schedule(OwnModel):
     `skip` none. `overlap`: whether a tick is submitted while the job of the last one has not ended.
     """
 
-    name: str = Field(pattern=NAME_PATTERN)
+    name: str = Field(pattern=SCHEDULE_PATTERN)
     cron: Annotated[str, AfterValidator(_cron)]
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     missed: Literal["once", "skip"] = "once"
@@ -121,7 +120,7 @@ def parse_schedule(document: bytes | str) -> Schedule:
                 raise InvalidJob(f"job.{name}: cannot be the same for every tick; leave it out")
         schedule.job_at(0)
     except ValidationError as error:
-        raise InvalidSchedule(problems_of(error)) from None
+        raise InvalidSchedule(problems_of(error, Schedule)) from None
     except InvalidJob as error:
         raise InvalidSchedule(str(error)) from None
     return schedule

@@ -126,13 +126,14 @@ def test_what_was_begun_is_finished_first() -> None:
         ({"cron": "@never"}, "has 1 fields"),
         ({"zone": "Mars/Olympus"}, "time_zone: .*is no time zone"),
         ({"zone": "../etc/passwd"}, "is no time zone"),
-        ({"name": "a/b"}, "name: "),
+        ({"name": "a/b"}, "name: must have 1 to 100 letters"),
         ({"missed": "twice"}, "missed: expected 'once' or 'skip'"),
         ({"job": {}}, "task_definition: required"),
         ({"job": {**JOB, "id": "x"}}, "job.id: cannot be the same for every tick"),
         ({"job": {**JOB, "deadline": 5}}, "job.deadline: cannot be the same"),
         ({"job": {**JOB, "priority": "5"}}, "priority: must be a valid integer"),
-        ({"extra": 1}, "extra: unknown field"),
+        ({"extra": 1}, "extra: unknown field; known here: name, cron"),
+        ({"overlaps": "x"}, r"overlaps: unknown field; did you mean overlap\\?"),
     ],
 )
 def test_what_is_no_schedule(fields: dict[str, Any], complaint: str) -> None:

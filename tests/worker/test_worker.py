@@ -1,7 +1,9 @@
 """Stories of programs that run as tasks, and of what they see of their job."""
 
 import asyncio
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -180,6 +182,29 @@ def test_the_helper_needs_nothing_but_redis() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"
+
+
+async def test_the_example_image_works(site: "Site", tmp_path: Path) -> None:
+    """What its Dockerfile copies, run by its CMD, in a Python that has no packages at all."""
+    lines = (EXAMPLES / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    for source, target in (line.split()[1:] for line in lines if line.startswith("COPY ")):
+        place = tmp_path / target.lstrip("/")
+        whole = (ROOT / source).is_dir()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if whole else shutil.copyfile)(ROOT / source, place)
+    (command,) = (json.loads(line[4:]) for line in lines if line.startswith("CMD "))
+    (folder,) = (line.split()[1] for line in lines if line.startswith("WORKDIR "))
+    assert command[0] == "python"
+    token = await site.launch(id="a", payload={"frame": 42})
+    done = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-S",
+        *command[1:],
+        cwd=tmp_path / folder.lstrip("/"),
+        env=await site.environment(token),
+    )
+    assert await done.wait() == 0
+    assert (await site.queue.job(A)).result == {"frame": 42, "pixels": 4200}
 
 
 @pytest.mark.parametrize("program", ["render.py", "render.sh"])

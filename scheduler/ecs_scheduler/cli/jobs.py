@@ -204,9 +204,9 @@ def _show(record: JobRecord, payload: str) -> None:
         "attempts allowed": str(record.job.retry.attempts),
         "infrastructure failures": str(record.infrastructure_failures or ""),
         "cancel requested": "yes" if record.cancel_requested else "",
-        "payload": payload,
+        "payload": one_line(payload),
         "progress": _progress_shown(record),
-        "result": "" if record.result is None else compact(record.result).decode(),
+        "result": "" if record.result is None else one_line(compact(record.result).decode()),
         "children": "" if record.array is None else _children_shown(record.array),
     }
     print_lines(
