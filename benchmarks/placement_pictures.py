@@ -1,4 +1,4 @@
-"""Draws docs/placement-batch.svg: one batch packed in nine ways; prints the page's table of them.
+"""Draws docs/placement-batch.svg: one batch packed in ten ways; prints the page's table of them.
 
 `python -m benchmarks.placement_pictures docs/placement-batch.svg`
 """
@@ -15,7 +15,7 @@ from benchmarks.packing_cases import Floats, Ints
 from ecs_placement.arrays import as_problem, pack
 from ecs_placement.batch import place
 from ecs_placement.plan import Start
-from ecs_placement.policy import Policy, Strategy
+from ecs_placement.policy import Policy, Prices, Strategy
 from ecs_placement.request import RequestId, Shape, TaskRequest
 from ecs_placement.snapshot import Instance, InstanceId, Snapshot
 from ecs_placement.volume import classify, volume_plan
@@ -34,8 +34,8 @@ DRAWN = (
     "binpack(memory)",
     "binpack(cpu)",
     "place, fast gear (best fit)",
-    "place, thorough gear (knows no prices)",
-    "pack, thorough gear",
+    "place, thorough gear, no prices",
+    "place, thorough gear, prices given",
 )
 
 
@@ -87,13 +87,16 @@ class Batch:
         )
 
     def placed(self, policy: Policy, budget_s: float = 0.0) -> Ints:
-        """By `place`, which knows instances and no prices."""
+        """By `place`, which knows prices only from the policy."""
         instances = [
             Instance(
                 InstanceId(f"i-{row:03d}"),
                 (cpu, memory, 0, 3),
                 (cpu, memory, 0, 3),
-                attributes={"zone": ZONES[row % len(ZONES)]},
+                attributes={
+                    "zone": ZONES[row % len(ZONES)],
+                    "ecs.instance-type": list(TYPES)[row // EACH],
+                },
             )
             for row, (cpu, memory) in enumerate(self.total.tolist())
         ]
@@ -120,6 +123,7 @@ ZONE, MEMORY, CPU = (
     Strategy("binpack", "memory"),
     Strategy("binpack", "cpu"),
 )
+PRICES = Prices(of=tuple((name, price) for name, (_, price) in TYPES.items()))
 WAYS: dict[str, Callable[[Batch], Ints]] = {
     "random": lambda batch: batch.placed(chain(Strategy("random"))),
     "spread(zone)": lambda batch: batch.placed(chain(ZONE)),
@@ -127,7 +131,8 @@ WAYS: dict[str, Callable[[Batch], Ints]] = {
     "binpack(memory)": lambda batch: batch.placed(chain(MEMORY)),
     "binpack(cpu)": lambda batch: batch.placed(chain(CPU)),
     "place, fast gear (best fit)": lambda batch: batch.placed(Policy()),
-    "place, thorough gear (knows no prices)": lambda batch: batch.placed(Policy(), 0.5),
+    "place, thorough gear, no prices": lambda batch: batch.placed(Policy(), 0.5),
+    "place, thorough gear, prices given": lambda batch: batch.placed(Policy(prices=PRICES), 0.5),
     "pack, fast gear": lambda batch: batch.packed(0.0),
     "pack, thorough gear": lambda batch: batch.packed(None),
 }

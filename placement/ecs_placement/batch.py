@@ -34,6 +34,7 @@ from ecs_placement.request import Shape, TaskRequest
 from ecs_placement.reservations import Reservations
 from ecs_placement.room import Filled, Room, weights_of
 from ecs_placement.snapshot import Snapshot
+from ecs_placement.terms import relative_prices
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -55,7 +56,8 @@ def place(
     starts is running.
 
     With a budget the thorough gear packs each priority anew and is taken where it places more, or
-    as much on fewer idle instances; never where the policy has other wishes (`Policy.packs`).
+    as much on cheaper idle instances (`Policy.prices`, else their weighted capacity); never where
+    the policy has other wishes (`Policy.packs`).
     `budget_s` is counted in steps of known cost, so that the same arguments give the same plan.
 
     `reserving` names requests for which room is kept when they find none; the others are packed
@@ -74,11 +76,13 @@ def place(
     work = Work(requests, room, constraints, choose, placed, largest)
     gangs = Gangs(work, policy)
     kept = Reservations(snapshot, constraints, room, reserving)
-    field = Field(snapshot, constraints, room, largest)
+    searched = budget_s > 0 and policy.packs
+    cost = largest * relative_prices(policy.prices, snapshot, largest) if searched else largest
+    field = Field(snapshot, constraints, room, cost)
     for members in by_priority(units, requests):
         idle = field.idle()
         packed = _place_units(members, work, gangs, kept)
-        if budget_s > 0 and policy.packs:
+        if searched:
             share = sum(group.members.size for group, _ in packed) / len(requests)
             if _packed_better(packed, work, _Effort(field, idle, share * budget_s, policy.seed)):
                 gangs.retry(unit for unit in members if isinstance(unit, Team) and not unit.reserve)

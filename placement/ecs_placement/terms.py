@@ -72,13 +72,7 @@ class Ground:
     @cached_property
     def cost(self) -> Floats:
         """Price per weighted capacity, as a share of the dearest."""
-        prices = _prices(self.policy.prices, Columns(self._snapshot))
-        per_capacity = prices / self.capacity
-        known = per_capacity[np.isfinite(per_capacity)]
-        dearest = float(known.max(initial=0.0))
-        if not dearest:
-            return np.ones(len(self._snapshot))
-        return np.where(np.isfinite(per_capacity), per_capacity / dearest, 1.0)
+        return relative_prices(self.policy.prices, self._snapshot, self.capacity)
 
     @cached_property
     def tier(self) -> Ints:
@@ -113,6 +107,16 @@ class Ground:
     @property
     def _rows(self) -> tuple[Instance, ...]:
         return self._snapshot.instances
+
+
+def relative_prices(prices: Prices, snapshot: Snapshot, capacity: Floats) -> Floats:
+    """float64[n]: price per weighted `capacity`, as a share of the dearest; 1 where not known."""
+    per_capacity = _prices(prices, Columns(snapshot)) / capacity
+    known = per_capacity[np.isfinite(per_capacity)]
+    dearest = float(known.max(initial=0.0))
+    if not dearest:
+        return np.ones(len(snapshot))
+    return np.where(np.isfinite(per_capacity), per_capacity / dearest, 1.0)
 
 
 def _prices(prices: Prices, columns: Columns) -> Floats:

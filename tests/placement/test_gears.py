@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from ecs_placement.batch import place
 from ecs_placement.check import check
 from ecs_placement.errors import InvalidPolicy
 from ecs_placement.plan import Plan, Start
-from ecs_placement.policy import Policy, Strategy
+from ecs_placement.policy import Policy, Prices, Strategy
 from ecs_placement.request import Gang, GangId, RequestId, Shape, TaskRequest
 from ecs_placement.snapshot import Availability, Facts, Instance, InstanceId, Snapshot
 
@@ -163,6 +164,21 @@ def test_it_leaves_more_instances_empty(instance: Build, task: Ask) -> None:
     fast, thorough = (started(place(asked, snapshot, budget_s=each)) for each in (0.0, 0.1))
     assert len(fast) == len(thorough) == 18
     assert (len(set(fast.values())), len(set(thorough.values()))) == (7, 6)
+
+
+def test_it_takes_the_cheaper_of_idle_instances(instance: Build, task: Ask) -> None:
+    """Eight tasks of 1 vCPU: one instance of 8 for 1 dollar, not two of 4 for 0.9 each."""
+    rows = [instance(f"small{n}", (4096, 16384, 0, 3)) for n in range(3)]
+    rows += [instance("large", (8192, 32768, 0, 3))]
+    typed = [replace(row, attributes={"ecs.instance-type": row.id[:5]}) for row in rows]
+    asked = [task(f"t{n}", order=n) for n in range(8)]
+    policy = Policy(prices=Prices(of=(("small", 0.9), ("large", 1.0))))
+    fast, thorough = (
+        started(place(asked, Snapshot.of(typed), policy, budget_s=each)) for each in (0.0, 0.05)
+    )
+    assert len(fast) == len(thorough) == 8
+    assert len(set(fast.values())) == 2
+    assert set(thorough.values()) == {"large"}
 
 
 def test_room_for_a_higher_priority_is_never_given_to_better_fitting_lower_ones(
