@@ -17,6 +17,7 @@ from ecs_simulator.fleet import group_from
 from ecs_simulator.simulation import SimulatedEcs
 
 PREFIX = "/_simulator"
+LONGEST_S = 100 * 366 * 86_400
 Document = Mapping[str, Any]
 Action = Callable[[Document], dict[str, Any]]
 
@@ -138,8 +139,10 @@ def _text(document: Document, name: str) -> str:
 
 def _number(document: Document, name: str, default: float | None) -> float:
     value = document.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Refused(f"{name}: expected a number from 0 on, got {value!r}")
+    if not 0 <= value <= LONGEST_S:
+        raise _Refused(f"{name}: expected seconds from 0 to {LONGEST_S}, got {value!r}")
     return float(value)
 
 
@@ -152,6 +155,8 @@ def _handler(action: Action) -> Callable[[web.Request], Awaitable[web.Response]]
             return web.json_response(action(document))
         except ValueError as error:
             return _refusal(400, f"not JSON: {error}")
+        except RecursionError:
+            return _refusal(400, "nested too deeply")
         except (_Refused, FaultError, FleetError) as error:
             return _refusal(400, str(error))
         except EcsError as error:

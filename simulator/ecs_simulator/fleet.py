@@ -13,6 +13,8 @@ from typing import Any
 from ecs_simulator.errors import FleetError
 
 CPU_UNITS_PER_VCPU = 1024
+MOST_INSTANCES = 100_000
+"""In one group: twenty times what a cluster takes on AWS."""
 REGISTERED_PER_8192_MIB = 7985
 """What the agent registers of 8 GiB: memory visible to the OS (developer guide, m4.large)."""
 
@@ -100,6 +102,8 @@ class InstanceGroup:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise FleetError(f"{name}: {value} is less than {least}")
+        if self.count > MOST_INSTANCES:
+            raise FleetError(f"count: {self.count} is more than {MOST_INSTANCES}")
         unsized = self.cpu_units is None or self.memory_mib is None
         if unsized and self.instance_type not in instance_types():
             raise FleetError(

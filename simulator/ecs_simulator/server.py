@@ -3,7 +3,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -14,6 +14,7 @@ from ecs_simulator.simulation import SimulatedEcs
 from ecs_simulator.wire import mishap_of, patient_answer
 
 MAX_BODY_BYTES = 1 << 20
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +54,21 @@ def application(ecs: SimulatedEcs, serving: Serving) -> web.Application:
     async def health(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "now": ecs.region.now})
 
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_gone_clients])
     app.router.add_post("/", operation)
     app.router.add_get("/healthz", health)
     app.router.add_routes(Control(ecs, serving.skip).routes())
     return app
+
+
+@web.middleware
+async def _gone_clients(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A client that goes away in the middle of its request is its own affair, not an error of ours:
+    whoever does not read our stderr must not be stopped by it."""
+    try:
+        return await handler(request)
+    except ConnectionError:
+        return web.Response(status=400)
 
 
 async def start(

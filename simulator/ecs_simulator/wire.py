@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from ecs_simulator.queues import TARGET_PREFIX as SQS_PREFIX
 from ecs_simulator.simulation import SimulatedEcs
 
 TARGET_PREFIX = "AmazonEC2ContainerServiceV20141113."
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 CONTENT_TYPE = "application/x-amz-json-1.1"
 
 
@@ -90,8 +92,12 @@ def _operation(target: str | None) -> str:
 def _parsed(body: bytes) -> Mapping[str, Any]:
     try:
         document = json.loads(body or b"{}")
+        if _SURROGATE.search(body):
+            json.dumps(document, ensure_ascii=False).encode()  # half of a character is no text
     except ValueError as error:
         raise serialization_error(f"The body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise serialization_error("The body is nested too deeply.") from error
     if not isinstance(document, dict):
         raise serialization_error("The body must be a JSON object.")
     return document

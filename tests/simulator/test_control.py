@@ -121,7 +121,11 @@ def test_state_and_tasks(served: tuple[Ask, Calls]) -> None:
         ("faults", {"agent_flap": {"at_s": 3}}, 400, "agent_flap.at_s: expected a list of seconds"),
         ("faults", {"spot_storm": {"share": 2}}, 400, "spot_storm.share: not between 0 and 1"),
         ("faults", {"spot_storm": {"at_s": [-1]}}, 400, "spot_storm.at_s: expected a number"),
-        ("advance", {"seconds": -1}, 400, "seconds: expected a number from 0 on"),
+        ("advance", {"seconds": -1}, 400, "seconds: expected seconds from 0 to"),
+        ("advance", {"seconds": 1e308}, 400, "seconds: expected seconds from 0 to"),
+        ("advance", {"seconds": float("nan")}, 400, "seconds: expected seconds from 0 to"),
+        ("advance", {"seconds": True}, 400, "seconds: expected a number"),
+        ("instances", {"cluster": "demo", "count": 10**8}, 400, "count: 100000000 is more than"),
         ("advance", {}, 400, "seconds: expected a number"),
         ("verify", [1], 400, "expected a JSON object"),
     ],
@@ -137,8 +141,9 @@ def test_what_makes_no_sense_is_said(
 
 def test_a_body_that_is_no_json(served: tuple[Ask, Calls]) -> None:
     """400, not a traceback."""
-    answer = served[0]("faults", raw=b"{")
-    assert (answer["status"], "not JSON" in answer["error"]) == (400, True)
+    for raw, words in ((b"{", "not JSON"), (b"[" * 100_000, "nested too deeply")):
+        answer = served[0]("faults", raw=raw)
+        assert (answer["status"], words in answer["error"]) == (400, True)
 
 
 def test_faults_from_a_file(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from .conftest import ManualClock, World, boto3_calls, serve_in_thread
         (f"{TARGET_PREFIX}MakeCoffee", b"{}", "InvalidAction"),
         (f"{TARGET_PREFIX}ListTasks", b"{", "SerializationException"),
         (f"{TARGET_PREFIX}ListTasks", b"[]", "SerializationException"),
+        (f"{TARGET_PREFIX}ListTasks", b"[" * 100_000, "SerializationException"),
+        (f"{TARGET_PREFIX}ListTasks", b'{"family": "\\ud800"}', "SerializationException"),
         (f"{TARGET_PREFIX}ListTasks", b"\xff", "SerializationException"),
         (f"{TARGET_PREFIX}ListTasks", b'{"maxResults": "ten"}', "SerializationException"),
         (f"{TARGET_PREFIX}ListTasks", b'{"cluster": 7}', "SerializationException"),

@@ -1,5 +1,6 @@
 """`ecs-simulator serve` as a user meets it: start-up lines, signals, and what goes wrong."""
 
+import http.client
 import os
 import re
 import signal
@@ -55,6 +56,32 @@ def test_says_where_it_is_and_ends_on_a_signal(number: signal.Signals) -> None:
         )
         assert "aws ecs list-container-instances --cluster batch" in lines[1]
         process.send_signal(number)
+        assert process.wait(10) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_clients_that_go_away_are_no_error_of_the_server() -> None:
+    """Cut off in the middle of a request, or no HTTP at all: the next one is served, and nothing is
+    written to a stderr that nobody may be reading."""
+    with serving("--instances", "1") as (process, lines):
+        found = re.search(r"127\.0\.0\.1:(\d+)", lines[0])
+        assert found is not None
+        address = ("127.0.0.1", int(found[1]))
+        for beginning in (
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+            b"POST /_simulator/advance HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+            b"NONSENSE\r\n\r\n",
+        ):
+            with socket.create_connection(address) as cut_off:
+                cut_off.sendall(beginning)
+                cut_off.shutdown(socket.SHUT_WR)
+                cut_off.recv(1000)
+        client = http.client.HTTPConnection(*address, timeout=10)
+        client.request("GET", "/healthz")
+        assert client.getresponse().status == 200
+        client.close()
+        process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""

@@ -15,10 +15,11 @@ from ecs_simulator.operations import (
     tasks,
 )
 from ecs_simulator.region import Region
+from ecs_simulator.service_model import checked
 
 Handler = Callable[[Region, Request], dict[str, Any]]
 
-OPERATIONS: Mapping[str, Handler] = {
+_HANDLERS: Mapping[str, Handler] = {
     "CreateCapacityProvider": capacity.create_capacity_provider,
     "CreateCluster": clusters.create_cluster,
     "DeleteAttributes": attributes.delete_attributes,
@@ -49,6 +50,23 @@ OPERATIONS: Mapping[str, Handler] = {
     "UntagResource": attributes.untag_resource,
     "UpdateCapacityProvider": capacity.update_capacity_provider,
     "UpdateContainerInstancesState": instances.update_container_instances_state,
+}
+
+_KEEPING = frozenset(
+    {
+        "CreateCapacityProvider",
+        "CreateCluster",
+        "PutClusterCapacityProviders",
+        "RegisterContainerInstance",
+        "RegisterTaskDefinition",
+        "UpdateCapacityProvider",
+    }
+)
+"""Operations that keep whole parts of their requests."""
+
+OPERATIONS: Mapping[str, Handler] = {
+    name: checked(name, handler) if name in _KEEPING else handler
+    for name, handler in _HANDLERS.items()
 }
 """Operation name → handler."""
 
