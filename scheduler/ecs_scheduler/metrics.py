@@ -1,7 +1,7 @@
 """The service's Prometheus metrics: counters for what happens, gauges taken from a ServiceStatus.
 
 A Metrics object owns its registry, so that several services can live in one process. Label values
-come from closed sets, never from jobs.
+come from closed or bounded sets, never from jobs.
 """
 
 import collections
@@ -22,6 +22,9 @@ PASS_BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 
 MOST_REASONS = 20
 """Waiting reasons shown by name; what is rarer is summed up as "other"."""
+
+MOST_INSTANCES = 20
+"""Avoided instances shown by name, the worst."""
 
 OUTCOMES = {
     "ok": "ok",
@@ -191,6 +194,11 @@ class _Gauges:
         self.policy_reloads = gauge(
             "policy_reloads", "How often the policy file was read again.", "outcome"
         )
+        self.blame = gauge(
+            "avoided_instance_blame",
+            "What the worst of these instances are blamed for: failures, and tasks that hang.",
+            "instance",
+        )
         self.model_age = gauge("model_age_seconds", "Age of the last complete sweep.")
 
     def take_over(self, status: ServiceStatus) -> None:
@@ -224,6 +232,9 @@ class _Gauges:
         for outcome, number in status.policies.reloads.items():
             self.policy_reloads.labels(outcome).set(number)
         self.avoided.set(len(status.avoided))
+        self.blame.clear()  # an instance that is used again must vanish
+        for instance in sorted(status.avoided, key=status.avoided.__getitem__)[-MOST_INSTANCES:]:
+            self.blame.labels(instance).set(status.avoided[instance])
         self.model_age.set(float("nan") if status.model_age_s is None else status.model_age_s)
 
 

@@ -43,3 +43,15 @@ def test_instances_that_are_gone_don_t_count() -> None:
     blame.forget(INSTANCES[0])
     assert list(blame.too_much(INSTANCES, 0.0)) == [INSTANCES[1]]
     assert blame.too_much(INSTANCES[2:], 0.0) == {}
+
+
+def test_tasks_that_hang_count_as_long_as_they_hang() -> None:
+    """Three tasks that don't start are as bad as three that failed; once through, all is well."""
+    blame = Blame()
+    blame.linger({INSTANCES[0]: 3.0, INSTANCES[1]: 1.0})
+    assert blame.too_much(INSTANCES, 0.0) == {INSTANCES[0]: 3.0}
+    blame.add(INSTANCES[1], 0.0)
+    blame.add(INSTANCES[1], 0.0)
+    assert set(blame.too_much(INSTANCES, 0.0)) == {INSTANCES[0], INSTANCES[1]}
+    blame.linger({})
+    assert blame.too_much(INSTANCES, 0.0) == {}

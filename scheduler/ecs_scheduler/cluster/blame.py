@@ -1,4 +1,5 @@
-"""Bad instances: those that keep refusing or failing tasks are left alone for a while.
+"""Bad instances: those that keep refusing or failing tasks, or whose tasks hang on their way in or
+out, are left alone for a while.
 
 Blame fades with time, so that an instance that was mended comes back by itself; and only the worst
 few are ever avoided, since a fault that is everywhere is not the instances'.
@@ -6,6 +7,7 @@ few are ever avoided, since a fault that is everywhere is not the instances'.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,11 +38,18 @@ class Blame:
 
     def __init__(self) -> None:
         self._blamed: dict[InstanceArn, _Blame] = {}
+        self._lingering: Mapping[InstanceArn, float] = {}
 
     def add(self, arn: InstanceArn, now: float) -> None:
         """The instance refused or failed a task for a reason that lies with it."""
         before = self._blamed.get(arn)
         self._blamed[arn] = _Blame((before.faded(now) if before else 0.0) + 1.0, now)
+
+    def linger(self, lingering: Mapping[InstanceArn, float]) -> None:
+        """Tasks that hang on an instance at the moment, in place of what was said last; they count
+        like failures, as long as they hang.
+        """
+        self._lingering = lingering
 
     def forget(self, arn: InstanceArn) -> None:
         """The instance is gone."""
@@ -55,8 +64,10 @@ class Blame:
         self, instances: Collection[InstanceArn], now: float
     ) -> Mapping[InstanceArn, float]:
         """The instances to avoid now, with their blame; at most a fifth of all."""
-        blamed = {arn: each.faded(now) for arn, each in self._blamed.items() if arn in instances}
-        worst = sorted(blamed, key=lambda arn: (-blamed[arn], arn))
+        blamed = Counter({arn: each.faded(now) for arn, each in self._blamed.items()})
+        blamed.update(self._lingering)
+        known = (arn for arn in blamed if arn in instances)
+        worst = sorted(known, key=lambda arn: (-blamed[arn], arn))
         most = int(len(instances) * MOST_AVOIDED_SHARE)
         return {arn: blamed[arn] for arn in worst[:most] if blamed[arn] >= TOO_MUCH}
 

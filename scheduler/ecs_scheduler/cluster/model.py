@@ -10,6 +10,8 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import structlog
+
 from ecs_placement.request import DIMENSIONS
 from ecs_placement.snapshot import Snapshot
 from ecs_scheduler.cluster.blame import Blame, troubles
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from ecs_queue.job import JobId
     from ecs_queue.states import InstanceArn, TaskArn
     from ecs_scheduler.ecs.container_instances import ContainerInstance
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 NEVER = float("inf")
 
@@ -290,6 +294,7 @@ class ClusterModel:
         for arn in bad.keys() ^ self._bad.keys():
             if arn in self._rows:
                 self._touch(arn)
+                log.info("instance avoided" if arn in bad else "instance used again", instance=arn)
         self._bad = bad
         before, self._trouble = self._trouble, troubles((self.blame, self.slowness), now)
         for arn in self._trouble.keys() | before.keys():

@@ -41,6 +41,7 @@ ASK_EVERY_S = 0.1
 it; what refills meanwhile is one batch.
 """
 
+SHORTEST_WAIT_S = 0.001
 ANSWER_WITHIN_S = 1.0
 APART_SHARE = 0.02
 """Of the rate; never leased, so that it is there for schedulers that cannot reach Redis."""
@@ -174,11 +175,11 @@ class SharedBucket:
             if self._usable(reserve, now):
                 return
             wait_s = self._ask_again_at.get(reserve, now) - now
-            if wait_s <= 0 and now >= self._apart_until:
+            if wait_s < SHORTEST_WAIT_S and now >= self._apart_until:
                 await self._ask(now)
         if self._monotonic_s() < self._apart_until:
             await self._go_on_apart(reserve)
-        elif wait_s > 0:
+        elif wait_s >= SHORTEST_WAIT_S:
             await asyncio.sleep(wait_s)
 
     def _usable(self, reserve: int, now: float) -> bool:

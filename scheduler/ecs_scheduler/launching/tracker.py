@@ -7,6 +7,7 @@ It also stops the tasks of jobs whose cancellation was asked for.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from ecs_scheduler.launching.holdings import Holdings
 from ecs_scheduler.launching.retries import jitter_of, next_step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ecs_queue.job import JobId
     from ecs_queue.states import InstanceArn, TaskArn
@@ -41,6 +42,17 @@ MISSING_FOR_S = 300.0
 """How long DescribeTasks may answer MISSING before we believe it: ECS's own advice is to back
 off up to five minutes.
 """
+
+STARTING_TOO_LONG_S = 180.0
+"""A large image takes minutes to pull; an agent that hangs takes for ever."""
+
+STOPPING_TOO_LONG_S = 150.0
+"""Longer than any stopTimeout that makes sense (120 s). ECS counts the room as free meanwhile, and
+the agent has new tasks wait in PENDING for it.
+"""
+
+STOPPING_COUNTS = 3.0
+"""One task that does not stop weighs as much as three that do not start."""
 
 STOP_AGAIN_AFTER_S = 60.0
 SLOW_STOP_S = 45.0
@@ -61,6 +73,16 @@ class _Followed:
     stop_asked_at: float | None = None
     version: int = -1
     instance_arn: InstanceArn | None = None
+    phase: tuple[str, str] = ("", "")
+    phase_since: float = 0.0
+
+    def lingers(self, now: float) -> float:
+        """How heavily it weighs on its instance that this task does not get on."""
+        for_s, (last, desired) = now - self.phase_since, self.phase
+        if desired == "STOPPED" and last != "STOPPED":
+            return STOPPING_COUNTS if for_s >= STOPPING_TOO_LONG_S else 0.0
+        starting = last in ("PROVISIONING", "PENDING", "ACTIVATING")
+        return 1.0 if starting and for_s >= STARTING_TOO_LONG_S else 0.0
 
 
 class Tracker:
@@ -126,6 +148,15 @@ class Tracker:
                 await self._missing(arn, asked_at)
         if self._loaded:
             self.holdings.complete(self._followed)
+        self._around.model.blame.linger(self._lingering())
+
+    def _lingering(self) -> Mapping[InstanceArn, float]:
+        now = self._around.clock.monotonic_s()
+        sums: defaultdict[InstanceArn, float] = defaultdict(float)
+        for followed in self._followed.values():
+            if followed.instance_arn is not None and (weight := followed.lingers(now)):
+                sums[followed.instance_arn] += weight
+        return sums
 
     async def hear(self, task: Task) -> bool:
         """Take over an event about one task; whether it is one that we follow."""
@@ -177,6 +208,9 @@ class Tracker:
             return False
         followed.version = task.version
         followed.instance_arn = task.instance_arn
+        phase = (task.last_status, task.desired_status)
+        if phase != followed.phase:
+            followed.phase, followed.phase_since = phase, self._around.clock.monotonic_s()
         return True
 
     async def _report_running(self, tasks: Iterable[Task]) -> None:

@@ -194,6 +194,7 @@ async def readyz(backend: FromBackend) -> Response:
         "model_age_s": age_s,
         "instances": status.instances,
         "policies": {"version": status.policies.version, "error": status.policies.error},
+        "avoided": {arn: round(blame, 1) for arn, blame in sorted(status.avoided.items())},
     }
     return JSONResponse(content, 503 if missing else 200)
 
