@@ -246,13 +246,16 @@ class Queue:
         """
         await self.run(scheduling.renew(owner, lease_ms))
 
-    async def lead(self, owner: OwnerId, cluster: str, *, lease_ms: int) -> int | None:
+    async def lead(
+        self, owner: OwnerId, cluster: str, *, lease_ms: int, spread: bool = False
+    ) -> int | None:
         """Take the lead of a cluster's schedulers, or keep it; it brings the owner's lease along.
 
         Answers None while another leads, else a fencing number: a new one means that what was
-        claimed before is lost.
+        claimed before is lost. With `spread` the lead goes to the one whom rendezvous hashing picks
+        among those who ask, so that several clusters spread over them.
         """
-        return await self.run(scheduling.lead(owner, cluster, lease_ms))
+        return await self.run(scheduling.lead(owner, cluster, lease_ms, spread=spread))
 
     async def resign(self, owner: OwnerId, cluster: str) -> int:
         """End lead and lease at once; answers how many claims went back."""

@@ -52,10 +52,12 @@ def renew(owner: OwnerId, lease_ms: int) -> Command[None]:
     return Command("renew", (owner, lease_ms), parse)
 
 
-def lead(owner: OwnerId, cluster: str, lease_ms: int) -> Command[int | None]:
+def lead(owner: OwnerId, cluster: str, lease_ms: int, *, spread: bool) -> Command[int | None]:
     """Take or keep the lead; the fencing number, or None while another leads."""
     return Command(
-        "lead", (owner, cluster, lease_ms), lambda reply: None if reply is None else int(reply)
+        "lead",
+        (owner, cluster, lease_ms, int(spread)),
+        lambda reply: None if reply is None else int(reply),
     )
 
 

@@ -11,43 +11,20 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from ecs_placement.policy import DEFAULT_POLICY, Policy
 from ecs_queue.job import Fallback
+from ecs_scheduler.policy_settings import PolicySettings
 from ecs_scheduler.sharing.settings import FairSharePolicy, FamilySettings, ShareSettings
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379"
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+QUEUE = r"[A-Za-z0-9_.-]{1,64}"
+CLUSTER = r"(arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{12}:cluster/)?[A-Za-z0-9_-]{1,255}"
+PAIR = f"^{QUEUE}@{CLUSTER}$"
 
 # Seconds, as every number of this kind may be fractional in tests and demos.
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Weight = Annotated[float, Field(ge=0, le=1000)]
-
-
-class PolicySettings(BaseModel):
-    """What each dimension counts for in the choice of an instance; 0 leaves it out of the score.
-
-    Weights never decide whether a task fits, only which of the fitting instances is taken.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    w_cpu: Weight = Field(default=DEFAULT_POLICY.weights[0], description="Weight of CPU units.")
-    w_memory: Weight = Field(default=DEFAULT_POLICY.weights[1], description="Weight of memory.")
-    w_gpu: Weight = Field(default=DEFAULT_POLICY.weights[2], description="Weight of GPUs.")
-    w_eni: Weight = Field(
-        default=DEFAULT_POLICY.weights[3], description="Weight of task network interfaces."
-    )
-
-    @property
-    def weights(self) -> tuple[float, float, float, float]:
-        """The weights in the order of ecs_placement's DIMENSIONS."""
-        return (self.w_cpu, self.w_memory, self.w_gpu, self.w_eni)
-
-    def to_policy(self) -> Policy:
-        """The same as placement's own value."""
-        return Policy(weights=self.weights)
 
 
 def _or_off(value: object) -> object:
@@ -69,15 +46,21 @@ class Settings(BaseModel):
     )
     queue: str = Field(
         default="default",
-        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        pattern=f"^{QUEUE}$",
         examples=["default", "nightly.v2"],
         description="Name of the queue in Redis. Change it to keep several queues in one Redis.",
     )
     cluster: str = Field(
         default="default",
-        pattern=r"^(arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{12}:cluster/)?[A-Za-z0-9_-]{1,255}$",
+        pattern=f"^{CLUSTER}$",
         examples=["batch", "arn:aws:ecs:eu-west-1:123456789012:cluster/batch"],
         description="ECS cluster to fill, by short name or ARN.",
+    )
+    serve: tuple[Annotated[str, Field(pattern=PAIR)], ...] = Field(
+        default=(),
+        examples=[["nightly@batch", "etl@analytics"]],
+        description="Several queues and clusters in one process, each as QUEUE@CLUSTER, in place "
+        "of queue and cluster. Processes that serve the same ones share them out.",
     )
     region: str | None = Field(
         default=None,
@@ -100,7 +83,8 @@ class Settings(BaseModel):
         pattern=r"^https?://[^\s/]+/\S+$",
         examples=["https://sqs.eu-west-1.amazonaws.com/123456789012/ecs-scheduler"],
         description="SQS queue that EventBridge sends the cluster's events to; without it, "
-        "what changes is found by looking. One queue for each cluster and job queue.",
+        "what changes is found by looking. One for each pair of queue and cluster; {queue} and "
+        "{cluster} stand for their names.",
     )
 
     http_host: str = Field(

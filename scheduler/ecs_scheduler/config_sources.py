@@ -16,8 +16,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
 from ecs_queue.job import Fallback
-from ecs_scheduler.config import Config, PolicySettings, Settings, without_password
+from ecs_scheduler.config import Config, Settings, without_password
 from ecs_scheduler.errors import ConfigurationError
+from ecs_scheduler.policy_settings import PolicySettings
 
 PREFIX = "ECS_SCHEDULER_"
 DEFAULT_FILE = "ecs-scheduler.toml"

@@ -1,10 +1,42 @@
--- ARGV: 5 owner, 6 cluster, 7 lease in ms. Answers the fencing number while the owner leads, or nil.
+-- ARGV: 5 owner, 6 cluster, 7 lease in ms, 8 '1' to spread. Answers the fencing number while the
+-- owner leads, or nil.
+--
+-- To spread means that all who want to lead are candidates for as long as a lease, and that the lead
+-- belongs to the one among them whom rendezvous hashing picks: a leader makes room for him. When one
+-- comes or goes, only what he wins or held moves.
 --
 -- One owner leads at a time. Taking over ends the claims of whoever led before, so that every script
 -- that names them refuses; a new fencing number tells a leader that it was none for a while.
 local owner, leader_key, lease_ms = ARGV[5], PREFIX .. 'leader:' .. ARGV[6], tonumber(ARGV[7])
 local leader = call('HMGET', leader_key, 'owner', 'until', 'fence')
 local alive = leader[1] and tonumber(leader[2]) > NOW and has_lease(leader[1])
+
+local function weight(name)
+  local hash = 7
+  for i = 1, #name do
+    hash = (hash + string.byte(name, i)) * 48271 % 2147483647
+  end
+  return hash
+end
+
+local candidates_key, best = PREFIX .. 'candidates:' .. ARGV[6], owner
+if ARGV[8] == '1' then
+  for _, other in ipairs(call('ZRANGEBYSCORE', candidates_key, '(' .. NOW_TEXT, '+inf')) do
+    local ours, its = weight(best .. leader_key), weight(other .. leader_key)
+    if its > ours or its == ours and other > best then
+      best = other
+    end
+  end
+  call('ZREMRANGEBYSCORE', candidates_key, '-inf', NOW_TEXT)
+  call('ZADD', candidates_key, int(NOW + lease_ms), owner)
+end
+if best ~= owner and (not alive or leader[1] == owner) then
+  if leader[1] == owner then
+    call('HDEL', leader_key, 'owner', 'until')
+    give_back(owner)
+  end
+  return false
+end
 if alive and leader[1] ~= owner then
   return false
 end

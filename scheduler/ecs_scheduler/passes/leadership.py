@@ -37,9 +37,13 @@ class Leadership:
 
     async def campaign(self) -> None:
         """Take the lead if it is free, or keep it; due several times within a lease."""
-        around = self._around
-        lease_ms = round(around.config.lease_s * 1000)
-        fence = await around.queue.lead(around.owner, around.config.cluster_name, lease_ms=lease_ms)
+        around, config = self._around, self._around.config
+        fence = await around.queue.lead(
+            around.owner,
+            config.cluster_name,
+            lease_ms=round(config.lease_s * 1000),
+            spread=len(config.serve) > 1,
+        )
         if fence == self._fence:
             return
         if self._fence is not None:
