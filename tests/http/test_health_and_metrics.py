@@ -39,6 +39,7 @@ async def test_ready_when_redis_answers_and_the_model_is_fresh(site: Any) -> Non
             "model_age_s": 2.5,
             "instances": 5,
             "policies": {"version": "", "error": ""},
+            "avoided": {},
         },
     )
 
