@@ -6,13 +6,14 @@ that a whole-service run cannot judge are listed in ELSEWHERE with the place tha
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ecs_queue.states import AlreadyEnded, Cancellation, JobState
+from ecs_scheduler.fuzz.jobs import GANG_WITHIN_S
 
 if TYPE_CHECKING:
     from ecs_queue.job import JobId
@@ -25,6 +26,12 @@ SENT_WITHIN_S = 60.0
 
 STRAYS_STOPPED_WITHIN_S = 150.0
 """From when ECS shows a task that came too late, until it is told to stop."""
+
+
+GANG_HEALED_WITHIN_S = GANG_WITHIN_S + 280.0
+"""Faults may keep every replica from its work for minutes: frozen, or with Redis away; and a launch
+of unknown outcome is certain only after a minute.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +158,29 @@ def jobs_end_as_their_tasks_did(evidence: Evidence) -> Iterator[str]:
             yield f"{planned.job.id} is {record.state}, not {shown}: {record.reason}"
 
 
+def gangs_run_whole(evidence: Evidence) -> Iterator[str]:
+    """No task of a gang runs on for longer than the bound while a member has not been started."""
+    gangs: defaultdict[str, dict[JobId, list[TaskRecord]]] = defaultdict(dict)
+    for job_id, record in evidence.records.items():
+        if record.job.gang is not None:
+            gangs[record.job.gang.id][job_id] = evidence.tasks_of(record)
+    for members in gangs.values():
+        for job_id, tasks in members.items():
+            for task in tasks:
+                until = task.created_at + GANG_HEALED_WITHIN_S
+                if task.stopped_at is not None and task.stopped_at <= until:
+                    continue
+                for other, theirs in members.items():
+                    if not any(_accompanies(each, task, until) for each in theirs):
+                        yield f"{job_id}: {task.arn} ran on while {other} was not started"
+
+
+def _accompanies(other: TaskRecord, task: TaskRecord, until: float) -> bool:
+    """Whether it ran beside the task, or had done its work before."""
+    done = other.exit_codes == (0,) or other.stopped_at is None
+    return other.created_at <= until and (done or (other.stopped_at or 0) > task.created_at)
+
+
 def nothing_is_left_behind(evidence: Evidence) -> Iterator[str]:
     """Once all is over the ledger, the claims and the promises of room are empty."""
     for what, number in evidence.left_behind.items():
@@ -183,6 +213,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     tokens_are_used_once,
     only_failures_use_attempts,
     jobs_end_as_their_tasks_did,
+    gangs_run_whole,
     nothing_is_left_behind,
     the_service_never_crashes,
     ecs_was_never_overcommitted,

@@ -17,6 +17,10 @@ SERVERLESS_FAMILY = "fuzz-serverless"
 LONG_S, LONGEST_S = 90.0, 400.0
 """Some tasks outlive every lease, every bound on certainty, and the search for strays."""
 
+GANG_WITHIN_S = 20
+GANG_TASKS_S = (5.0, 60.0, 600.0)
+"""The longest are there to be seen running if the others of their gang are not."""
+
 TASK_DEFINITIONS: tuple[dict[str, Any], ...] = (
     {
         "family": FAMILY,
@@ -56,6 +60,25 @@ def draw_jobs(rng: Random, count: int, within_s: float) -> tuple[PlannedJob, ...
         for _ in range(min(rng.choice((1, 1, 3, 12)), count - len(drawn))):
             drawn.append(_planned(rng, f"j{len(drawn):03d}", body, (at_s, exit_code)))
     return tuple(sorted(drawn, key=lambda each: (each.submitted_at_s, each.job.id)))
+
+
+def draw_gangs(rng: Random, within_s: float) -> tuple[PlannedJob, ...]:
+    """Up to two gangs, whose members come one by one; each member has a command of its own."""
+    drawn: list[PlannedJob] = []
+    for number in range(rng.choice((0, 1, 1, 2))):
+        at_s, seconds = rng.uniform(0, within_s), rng.choice(GANG_TASKS_S)
+        size = rng.randint(2, 4)
+        for index in range(size):
+            command = ["sh", "-c", f"sleep {seconds + index:.2f}"]
+            body: dict[str, Any] = {
+                "task_definition": FAMILY,
+                "overrides": {"containerOverrides": [{"name": "main", "command": command}]},
+                "priority": rng.choice((0, 10)),
+                "gang": {"id": f"g{number}", "size": size, "within_s": GANG_WITHIN_S},
+            }
+            job = Job.model_validate({"id": f"g{number}-{index}", **body})
+            drawn.append(PlannedJob(job, at_s + rng.uniform(0, 5), None, exit_code=0, attempts=1))
+    return tuple(drawn)
 
 
 def _body(rng: Random) -> tuple[dict[str, Any], int]:

@@ -10,7 +10,7 @@ from random import Random
 from typing import Literal
 
 from ecs_scheduler.fuzz.ecs_faults import EcsFaults
-from ecs_scheduler.fuzz.jobs import QUEUES, PlannedJob, draw_jobs
+from ecs_scheduler.fuzz.jobs import QUEUES, PlannedJob, draw_gangs, draw_jobs
 from ecs_scheduler.fuzz.redis_faults import RedisFaults
 from ecs_simulator import InstanceGroup
 from ecs_simulator.faults import Fault, FaultOptions
@@ -114,7 +114,8 @@ def draw(seed: int, minutes: float, replicas: int | None = None, jobs: int = 100
                 key=lambda each: each.at_s,
             )
         ),
-        jobs=tuple(replace(each, queue=more.choice(QUEUES[:services])) for each in planned),
+        jobs=tuple(replace(each, queue=more.choice(QUEUES[:services])) for each in planned)
+        + draw_gangs(Random(f"{seed}:gangs"), minutes * 60 * 0.7),
         events=_events(more) if more.random() < 0.6 else None,
         requeue_draining_after_s=more.choice((None, 0.0, 15.0)),
         services=services,

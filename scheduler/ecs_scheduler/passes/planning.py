@@ -179,16 +179,17 @@ def _start_task_launches(placed: Iterable[Slot]) -> list[Launch]:
     return [launch for unit in in_order for launch in unit]
 
 
-def affordable(launches: Sequence[Launch], calls: int, most: int) -> int:
+def affordable(launches: Sequence[Launch], calls: int, most: int, impatient: str = "") -> int:
     """How many of these, from the first on, can be made with so many calls.
 
     The calls of a gang are made at once. Where there are too few for the gang that comes next,
-    those that there are stay unspent, so that they add up; `most` is what they can add up to.
+    those that there are stay unspent, so that they add up; `most` is what they can add up to. Gang
+    `impatient` has waited long enough for that, and its calls may wait for their tokens.
     """
     made = 0
     for gang, unit in groupby(launches, lambda launch: launch.gang):
         wanted = len(list(unit))
-        if gang and min(wanted, most) > calls:
+        if gang and gang != impatient and min(wanted, most) > calls:
             break
         fit = wanted if gang else min(wanted, calls)
         made, calls = made + fit, max(0, calls - fit)

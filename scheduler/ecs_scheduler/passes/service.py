@@ -48,7 +48,7 @@ from ecs_scheduler.sharing.fairness import Rules
 from ecs_scheduler.sharing.usage import ShareUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 
     from ecs_placement.plan import Reservation
     from ecs_placement.request import TaskRequest
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from ecs_scheduler.clock import Clock
     from ecs_scheduler.config import Config
     from ecs_scheduler.ecs.client import Ecs
+    from ecs_scheduler.launching.launch import Launch
     from ecs_scheduler.metrics import Metrics
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -80,6 +81,9 @@ CHOICE_PER_CALL = 40
 takes, so that its ten instances can be picked from many and calls go out full.
 """
 
+
+SAVE_UP_S = 5.0
+"""How long calls are saved up for the gang whose turn it is."""
 
 STEPS_END_S = 2.0
 RESIGN_S = 3.0
@@ -137,6 +141,7 @@ class Service:
         self._passes = 0
         self._last_pass_s = 0.0
         self._progress = False
+        self._saving_for = "", 0.0
         metrics.watch_ecs_calls(ecs.calls)
         metrics.watch_events(self._listener.counts)
 
@@ -326,19 +331,29 @@ class Service:
     def _act(self, decided: Decided) -> int:
         """Start what the budget allows; the number of launches started."""
         config, clock = self._around.config, self._around.clock
-        capacity = self._launcher.capacity
         waiting = self._window.waiting_jobs()
         launches = [
             *decided.launches,
             *fallback_launches(waiting, self._deciding.fallback_of, clock.now_ms()),
         ]
-        made = affordable(launches, capacity, self._launcher.most_at_once)
+        made = self._affordable(launches, clock.monotonic_s())
         for launch in launches[:made]:
             for held in self._window.remove(slot.job_id for slot in launch.slots):
                 self._usage.starts(held)
                 self.explainer.forecast.launched(held.lane, held.job_id, clock.monotonic_s())
             self._launcher.start(launch)
         postpone(launches[made:], config.modify_rate_per_s)
+        return made
+
+    def _affordable(self, launches: Sequence[Launch], now: float) -> int:
+        """A gang in front is waited for, but not for ever: others draw on the same budget."""
+        gang, since = self._saving_for
+        impatient = gang if now - since >= SAVE_UP_S else ""
+        capacity, most = self._launcher.capacity, self._launcher.most_at_once
+        made = affordable(launches, capacity, most, impatient)
+        stopped_at = launches[made].gang if made < len(launches) else ""
+        if stopped_at != gang or impatient:
+            self._saving_for = stopped_at, now
         return made
 
     async def _refresh(self) -> None:
