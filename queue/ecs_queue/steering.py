@@ -86,6 +86,11 @@ def reprioritise(job_ids: Sequence[JobId], priority: int) -> Command[tuple[Steer
     return Command("reprioritise", (priority, *job_ids), _reader(job_ids))
 
 
+def age(job_ids: Sequence[JobId], step_ms: int, points: int, most: int) -> Command[int]:
+    """Raise the priority of whoever has waited for full steps; how many were moved up."""
+    return Command("age", (step_ms, points, most, *job_ids), int)
+
+
 def pause(reason: str) -> Command[int]:
     """Stop launching from the whole queue; answers how many claims went back to it."""
     return Command("pause", (line(reason) or "suspended",), int)
@@ -137,6 +142,16 @@ class Steering:
     async def reprioritise(self, job_ids: Sequence[JobId], priority: int) -> tuple[Steered, ...]:
         """Give these jobs another priority; a running one keeps it for its retries."""
         return await self._all(reprioritise(each, priority) for each in _batches(job_ids))
+
+    async def age(
+        self, held: Sequence[JobId], *, step_ms: int, points: int, most: int = 500
+    ) -> int:
+        """Give jobs `points` of priority for each `step_ms` that they have been RUNNABLE.
+
+        Those that wait in the queue are found there, about `most` at a time; `held` are claimed
+        ones, which go back to it. How many were moved up.
+        """
+        return await self._run(age(held, step_ms, points, most))
 
     async def pause(self, reason: str = "suspended on request") -> int:
         """Suspend the whole queue: jobs come in, none is launched. How many claims went back."""

@@ -112,3 +112,16 @@ async def test_a_cancellation_that_cannot_be_carried_out(story: "Story") -> None
     assert await story.state("a") == JobState.PENDING
     await story.queue.cancel([A])
     assert await story.state("a") == JobState.CANCELLED
+
+
+async def test_an_array_that_cannot_be_cancelled(story: "Story") -> None:
+    """It still stands in the queue, and hands its children out once it is put right."""
+    await story.queue.submit([Job(id=A, task_definition="t", array_size=3)])
+    await story.redis.hset(KEY, "F", "garbage")
+    with pytest.raises(QueueError):
+        await story.queue.cancel([A])
+    await story.redis.hdel(KEY, "F")
+    assert not (await story.queue.job(A)).cancel_requested
+    assert (await story.claim()).keys() == {"a:0", "a:1", "a:2"}
+    await story.queue.cancel([A])
+    assert await story.state("a") == JobState.CANCELLED

@@ -203,3 +203,45 @@ async def test_a_large_selection_is_complete(story: "Story") -> None:
     assert set(found) == {job.id for job in jobs}
     await story.queue.steering.reprioritise(found, 9)
     assert [each.priority for each in (await story.claim(count=2500)).values()] == [9] * 2500
+
+
+async def test_an_array_is_steered_with_its_children(story: "Story") -> None:
+    """Also those that were handed out: suspended, moved and resumed with it."""
+    await story.queue.submit([Job(id=A, task_definition="t", array_size=3)])
+    await story.submit("b", priority=5)
+    steering = story.queue.steering
+    assert list(await story.claim(count=3)) == ["b", "a:0", "a:1"]
+    assert await steering.suspend([A]) == (Suspended(A),)
+    assert await story.queue.held(ALICE) == {"b"}
+    await story.queue.hand_back(ALICE)
+    assert list(await story.claim()) == ["b"]
+    await steering.resume([A])
+    await steering.reprioritise([A], 9)
+    assert list(await story.claim()) == ["a:0", "a:1", "a:2", "b"]
+    await story.queue.cancel([A])
+    assert await story.state("a") is JobState.CANCELLED
+    assert await story.queue.held(ALICE) == {"b"}
+
+
+async def test_waiting_is_worth_priority(story: "Story") -> None:
+    """A hundred points an hour up to 1000, wherever a job waits; a priority given by hand counts
+    from there.
+    """
+    await story.submit("a", "held")
+    hour = {"step_ms": 3_600_000, "points": 100}
+    age = story.queue.steering.age
+    await story.claim(count=2)
+    await story.submit("later", priority=150)
+    story.clock.advance(3_599_999)
+    assert await age([A, JobId("held")], **hour) == 0
+    story.clock.advance(3_600_001)
+    await story.queue.reclaim_expired()
+    await story.submit("new", priority=190)
+    await age([], **hour)
+    assert list(await story.claim()) == ["later", "a", "held", "new"]
+    assert [(await story.queue.job(JobId(each))).priority for each in ("later", "a")] == [350, 200]
+    story.clock.advance(100 * 3_600_000)
+    await age([A, JobId("held")], **hour)
+    assert (await story.queue.job(A)).priority == 1000
+    await story.queue.steering.reprioritise([A], 3)
+    assert (await story.queue.job(A)).priority == 3

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from ecs_queue.job import JobId
@@ -126,3 +127,59 @@ def test_a_backlog_larger_than_the_window_hides_no_share(world: Run) -> None:
         assert record.starting_at_ms - record.submitted_at_ms <= 150_000
 
     world(story, fleet=ONE, window=20)
+
+
+def test_a_share_launches_at_its_own_rate(world: Run) -> None:
+    """One task in two seconds; the other share's go out at once."""
+
+    async def story(w: Any) -> None:
+        await w.until_ready()
+        await w.submit(
+            *(sleep(f"a{i}", 60, share="a") for i in range(5)),
+            *(sleep(f"b{i}", 60, share="b") for i in range(5)),
+        )
+        a = sorted([(await w.until(f"a{i}", JobState.RUNNING)).starting_at_ms for i in range(5)])
+        b = sorted([(await w.until(f"b{i}", JobState.RUNNING)).starting_at_ms for i in range(5)])
+        assert b[-1] - b[0] <= 1000
+        assert 6000 <= a[-1] - a[0] <= 12_000
+        assert all(later - earlier >= 1000 for earlier, later in pairwise(a))
+
+    world(story, shares={"a": ShareSettings(max_launches_per_s=0.5)})
+
+
+def test_jobs_without_room_use_up_no_quota(world: Run) -> None:
+    """Two that fit nowhere stand in front; the share may run two, and its small ones do."""
+
+    async def story(w: Any) -> None:
+        big = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "5"]}]}
+        await w.submit(sleep("busy", 30, share="b"))
+        await w.until("busy", JobState.RUNNING)
+        await w.submit(*({"id": f"big{i}", "share": "a", "overrides": big} for i in range(2)))
+        await w.until_noted("big1")
+        await w.submit(*(sleep(f"a{i}", 3, share="a") for i in range(4)))
+        small = [await w.until(f"a{i}") for i in range(4)]
+        assert (await w.queue.job(JobId("busy"))).state is JobState.RUNNING
+        spans = sorted((each.starting_at_ms, each.ended_at_ms) for each in small)
+        assert spans[2][0] >= spans[0][1], "never more than two at once"
+        assert (await w.until("big0")).state is JobState.SUCCEEDED
+
+    world(story, fleet=ONE, shares={"a": ShareSettings(max_running=2)})
+
+
+def test_nobody_waits_for_ever(world: Run) -> None:
+    """Jobs of higher priority never cease to come; one that waits rises above them."""
+
+    async def story(w: Any) -> None:
+        whole = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "5"]}]}
+        flood = [{"id": f"f{i}", "priority": 250, "overrides": whole} for i in range(60)]
+        await w.submit(*flood[:4], {"id": "low", "overrides": whole})
+        for newcomer in flood[4:]:
+            await w.submit(newcomer)
+            await asyncio.sleep(5)
+            low = await w.queue.job(JobId("low"))
+            if low.state is not JobState.RUNNABLE:
+                break
+        assert low.priority >= 300
+        assert low.starting_at_ms - low.submitted_at_ms >= 60_000
+
+    world(story, fleet=ONE, age_after_s=30.0)

@@ -320,3 +320,20 @@ local function begin_to_follow(parent, leader)
   call('DEL', lost)
   wake(parent)
 end
+
+local function is_open(state)
+  return state and state ~= 'SUCCEEDED' and state ~= 'FAILED' and state ~= 'CANCELLED'
+end
+
+-- Does the same to each id from this argument on, and to the children of arrays; answers the words
+-- that it comes to for the ids.
+local function steer(first, act)
+  local answer = {}
+  for i = first, #ARGV do
+    answer[#answer + 1] = act(ARGV[i])
+    for _, index in ipairs(call('SMEMBERS', alive_key(ARGV[i]))) do
+      act(ARGV[i] .. ':' .. index)
+    end
+  end
+  return answer
+end

@@ -44,13 +44,17 @@ local function cancel_array(id, state)
   if state ~= 'RUNNABLE' and state ~= 'PENDING' and state ~= 'RUNNING' then
     return state
   end
-  take_out(id)
+  local children, states = call('SMEMBERS', alive_key(id)), {}
+  for i, index in ipairs(children) do
+    states[i] = call('HGET', job_key(id .. ':' .. index), 's')
+  end
+  ended_children(id)  -- what cannot be read ends the script before the first write
   call('HSETNX', job_key(id), 'c', REASON)
   end_rest(id, state, 'CANCELLED', REASON)
-  for _, index in ipairs(call('SMEMBERS', alive_key(id))) do
-    local child = id .. ':' .. index
-    cancel_one(child, call('HGET', job_key(child), 's'))
+  for i, index in ipairs(children) do
+    cancel_one(id .. ':' .. index, states[i])
   end
+  take_out(id)  -- last, as above
   return call('SCARD', alive_key(id)) == 0 and 'CANCELLED' or 'REQUESTED'
 end
 

@@ -14,6 +14,7 @@
 --   N I S F C Q M E of the parent of an array, P J of a child: see arrays.lua
 --   T share (tenant), if not default
 --   p progress: ms, space, text
+--   O priority at first, if it rose by waiting
 --   G gang, B why its gang calls it back: see gangs.lua
 --   v suspended: ms before which a resumed job is not due
 -- Short names and a separate document keep the hash in its compact encoding. Who holds a job says

@@ -1,12 +1,15 @@
--- ARGV: 5 priority, then ids.
+-- ARGV: 5 priority, then ids. What is said of an array holds for its children under way too.
 -- Answers one word each: NONE, MOVED (also where it had that priority), or the terminal state.
-local answer = {}
-for i = 6, #ARGV do
-  local word = call('HGET', job_key(ARGV[i]), 's') or 'NONE'
-  if word ~= 'NONE' and word ~= 'SUCCEEDED' and word ~= 'FAILED' and word ~= 'CANCELLED' then
-    word = 'MOVED'
-    move_to(ARGV[i], tonumber(ARGV[5]), '')
+local priority = tonumber(ARGV[5])
+
+local function move(id)
+  local state = call('HGET', job_key(id), 's')
+  if not is_open(state) then
+    return state or 'NONE'
   end
-  answer[#answer + 1] = word
+  move_to(id, priority, '')
+  call('HDEL', job_key(id), 'O')
+  return 'MOVED'
 end
-return answer
+
+return steer(6, move)

@@ -19,15 +19,15 @@ from ecs_scheduler.passes.planning import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
-    from ecs_placement.plan import Reservation, Reserving
+    from ecs_placement.plan import Plan, Reservation, Reserving
     from ecs_placement.request import RequestId, TaskRequest
     from ecs_queue.job import Fallback
     from ecs_scheduler.config import Config
     from ecs_scheduler.passes.around import Around
     from ecs_scheduler.passes.window import Held, Window
-    from ecs_scheduler.policies.book import NamedPolicy
+    from ecs_scheduler.policies.book import Chosen, NamedPolicy
     from ecs_scheduler.policies.live import LivePolicies
 
 
@@ -40,10 +40,19 @@ class Under:
 
 
 class Deciding:
-    """Asks placement about the jobs of the window."""
+    """Asks placement about the jobs of the window; `in_quotas` takes out what shares may not start
+    at this time.
+    """
 
-    def __init__(self, around: Around, window: Window, policies: LivePolicies) -> None:
+    def __init__(
+        self,
+        around: Around,
+        window: Window,
+        policies: LivePolicies,
+        in_quotas: Callable[[Plan, float], Plan],
+    ) -> None:
         self._around = around
+        self._in_quotas = in_quotas
         self._window = window
         self._policies = policies
 
@@ -73,7 +82,7 @@ class Deciding:
         )
         held_back = (self._window[JobId(each)] for each in grouped.left)
         wait_for_budget(held_back, self._around.config.modify_rate_per_s)
-        decided = decide(grouped.plan, self._window, snapshot, now)
+        decided = decide(self._in_quotas(grouped.plan, now), self._window, snapshot, now)
         return decided, plan.reservations if requests else kept.reservations
 
     def fallback_of(self, held: Held) -> Fallback | None:
@@ -86,12 +95,17 @@ class Deciding:
         return held.gang or held.signature, held.policy
 
     def _divided(self, requests: Sequence[TaskRequest]) -> list[Under]:
-        """The requests by policy; jobs whose policy's windows are closed are told so."""
+        """The requests by policy; jobs whose policy's windows are closed are told so. A gang has
+        that of one of its members.
+        """
+        of_gangs: dict[str, Chosen] = {}
         under: defaultdict[str, list[TaskRequest]] = defaultdict(list)
         policies: dict[str, NamedPolicy] = {}
         for request in requests:
             held = self._window[JobId(request.id)]
-            chosen = self._policies.choose(held.claim.job)
+            chosen = of_gangs.get(held.gang) or self._policies.choose(held.claim.job)
+            if held.gang:
+                of_gangs[held.gang] = chosen
             held.policy, held.policy_note = chosen.policy.label, chosen.why_not
             policies[chosen.policy.name] = chosen.policy
             under[chosen.policy.name].append(request)

@@ -35,6 +35,9 @@ EXPIRED_AT_ONCE = 500
 EXPIRE_EVERY_S = 1.0
 """How late a deadline or the end of a bounded wait may be noticed; no launch begins in between."""
 
+AGE_EVERY_S = 60.0
+AGED_AT_ONCE = 500
+
 FIRST_NOTE_AFTER_S = 2.0
 """Most jobs start sooner than this and never need a reason."""
 
@@ -59,6 +62,7 @@ class Intake:
         self._rotated_at = float("-inf")
         self._expired_at = float("-inf")
         self._shares_seen_at = float("-inf")
+        self._aged_at = float("-inf")
         config = around.config
         rules = config.fair_share.rules(config.shares, config.families)
         self._fair_parts = FairParts(rules, config.window)
@@ -71,6 +75,7 @@ class Intake:
             around.metrics.dead_letters(admission.dead)
             log.warning("documents went to the dead letters", documents=admission.dead)
         await self._expire()
+        await self._age()
         await self._check_claims()
         await self._make_room_for_shares()
         await self._rotate()
@@ -115,6 +120,18 @@ class Intake:
             return
         if await self._around.queue.expire(most=EXPIRED_AT_ONCE) < EXPIRED_AT_ONCE:
             self._expired_at = now
+
+    async def _age(self) -> None:
+        """Priority for waiting, to those in the queue and to those here."""
+        config, clock = self._around.config, self._around.clock
+        if not config.age_after_s or clock.monotonic_s() - self._aged_at < AGE_EVERY_S:
+            return
+        self._aged_at = clock.monotonic_s()
+        step_ms, now_ms = round(config.age_after_s * 1000), clock.now_ms()
+        due = self._window.waiting_since(now_ms - step_ms)[:AGED_AT_ONCE]
+        await self._around.queue.steering.age(
+            [held.job_id for held in due], step_ms=step_ms, points=config.age_points
+        )
 
     async def _check_claims(self) -> None:
         """Jobs that were cancelled while they waited here are no longer among our claims; and what

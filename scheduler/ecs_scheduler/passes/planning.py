@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ecs_placement.explain import sentence
-from ecs_placement.plan import Reject, Start, Wait
+from ecs_placement.plan import Plan, Reject, Start, Wait
 from ecs_placement.request import RequestId, TaskRequest
 from ecs_queue.job import Fallback, JobId
 from ecs_queue.states import InstanceArn
@@ -25,7 +25,6 @@ from ecs_scheduler.sharing.usage import demand_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from ecs_placement.plan import Plan
     from ecs_placement.snapshot import Snapshot
     from ecs_queue.job import Job
     from ecs_scheduler.config import Config
@@ -100,12 +99,37 @@ def _units(members: Sequence[Held]) -> list[Waiting[tuple[Held, ...]]]:
             gangs[held.gang].append(held)
     for held in members:
         if not held.gang:
-            units.append(Waiting((held,), demand_of(held), held.definition.family))
+            family = held.definition.family
+            units.append(Waiting((held,), demand_of(held), family, lacks_room=_lacks_room(held)))
         elif gang := gangs.pop(held.gang, None):
             cpu, memory, gpus = (sum(each) for each in zip(*map(demand_of, gang), strict=True))
             families = Counter(each.definition.family for each in gang)
-            units.append(Waiting(tuple(gang), (cpu, memory, gpus), tasks_by_family=families))
+            lacks_room = any(map(_lacks_room, gang))
+            units.append(Waiting(tuple(gang), (cpu, memory, gpus), "", families, lacks_room))
     return units
+
+
+def _lacks_room(held: Held) -> bool:
+    """At the last look."""
+    return held.kind not in ("", API_BUDGET, SHARE, WINDOW)
+
+
+def within_quotas(plan: Plan, window: Window, cluster: Cluster, rules: Rules) -> Plan:
+    """The plan less what its starts exceed a quota by: jobs that had no room were not counted when
+    the order was made, and may have some by now.
+    """
+    placed = [window[JobId(each.request_id)] for each in plan.decisions if isinstance(each, Start)]
+    shares: defaultdict[str, list[Held]] = defaultdict(list)
+    for held in sorted(placed, key=_place):
+        held.kind = ""
+        shares[held.claim.job.share].append(held)
+    ranked = rank({share: _units(members) for share, members in shares.items()}, cluster, rules)
+    beyond = {held.job_id: reason for unit, reason in ranked.held_back for held in unit}
+    for job_id, reason in beyond.items():
+        held = window[job_id]
+        held.kind, held.reason, held.rejected_since = SHARE, reason, None
+    kept = (each for each in plan.decisions if JobId(each.request_id) not in beyond)
+    return Plan(tuple(kept))
 
 
 def search_s(requests: int, config: Config) -> float:

@@ -38,19 +38,20 @@ from ecs_scheduler.passes.planning import (
     fallback_launches,
     keeping_away,
     postpone,
+    within_quotas,
 )
 from ecs_scheduler.passes.recurring import Recurring
 from ecs_scheduler.passes.reserving import reserving
 from ecs_scheduler.passes.status import ServiceStatus
 from ecs_scheduler.passes.window import Window
 from ecs_scheduler.policies.live import LivePolicies
-from ecs_scheduler.sharing.fairness import Rules
+from ecs_scheduler.sharing.fairness import Cluster, Rules
 from ecs_scheduler.sharing.usage import ShareUsage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 
-    from ecs_placement.plan import Reservation
+    from ecs_placement.plan import Plan, Reservation
     from ecs_placement.request import TaskRequest
     from ecs_queue.client import Queue
     from ecs_scheduler.clock import Clock
@@ -109,13 +110,13 @@ class Service:
         )
         self.policies = LivePolicies.of(config)
         self._window = Window(config.window)
-        self._deciding = Deciding(around, self._window, self.policies)
+        self._deciding = Deciding(around, self._window, self.policies, self._in_quotas)
         self._intake = Intake(around, self._window, lambda: self._launcher.jobs_in_flight)
         self._sweep = Sweep(around)
         self._tracker = Tracker(around)
         self._launcher = Launcher(around, self._tracker)
-        self._usage = ShareUsage(around, config.fair_share.share_decay_seconds)
         self._rules = config.fair_share.rules(config.shares, config.families)
+        self._usage = ShareUsage(around, config.fair_share.share_decay_seconds, self._rules)
         self._ruled = self._rules != Rules() or config.fair_share.share_decay_seconds > 0
         self._competing = self._ruled
         self._strays = Strays(around)
@@ -324,9 +325,18 @@ class Service:
         """In the order of the queue; or in fair order, where shares compete or rules bound them."""
         if not self._competing:
             return self._window.requests(most_per_lane)
+        return fair_order(self._window.by_share(most_per_lane), self._cluster(now), self._rules)
+
+    def _in_quotas(self, plan: Plan, now: float) -> Plan:
+        if not self._ruled:
+            return plan
+        return within_quotas(plan, self._window, self._cluster(now), self._rules)
+
+    def _cluster(self, now: float) -> Cluster:
+        """As fairness sees it."""
         _, total = self._around.model.utilisation(now)
-        cluster = self._usage.cluster((total["CPU"], total["MEMORY"], total["GPU"]), now)
-        return fair_order(self._window.by_share(most_per_lane), cluster, self._rules)
+        amounts = (total["CPU"], total["MEMORY"], total["GPU"])
+        return self._usage.cluster(amounts, now, self._window.held_by_share())
 
     def _act(self, decided: Decided) -> int:
         """Start what the budget allows; the number of launches started."""

@@ -200,6 +200,15 @@ class Window:
         """The jobs that placement found no room for."""
         return [held for held in self._held.values() if held.kind]
 
+    def waiting_since(self, ms: int) -> list[Held]:
+        """Jobs that were RUNNABLE by then and could rise, those that have waited longest first."""
+        since = [
+            held
+            for held in self._held.values()
+            if held.claim.runnable_at_ms <= ms and held.claim.priority < FIRST_OF_ALL - 1
+        ]
+        return sorted(since, key=lambda held: (held.claim.runnable_at_ms, held.rank))
+
     def waits(self, lane: Lane, kind: str, reason: str) -> None:
         """The whole lane waits for the same reason."""
         for _, _, job_id in self._lanes.get(lane, ()):

@@ -29,11 +29,14 @@ NOTHING: Demand = (0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class ShareRule:
-    """A share's weight (more is more), and what it may use at once; None is no bound."""
+    """A share's weight (more is more), what it may use at once, and how many tasks it may launch a
+    second; None is no bound.
+    """
 
     weight: float = 1.0
     max_running: int | None = None
     max_used: tuple[int | None, int | None, int | None] = (None, None, None)
+    max_launches_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,11 @@ class Rules:
 _PLAIN = ShareRule()
 
 
+def burst_of(rate_per_s: float) -> float:
+    """How many tasks a share with this rate may launch at once: those of a second, one at least."""
+    return max(1.0, rate_per_s)
+
+
 @dataclass(frozen=True, slots=True)
 class Used:
     """What one share uses now, and `history`: its decayed dominant share of the time before."""
@@ -69,13 +77,16 @@ class Used:
 @dataclass(frozen=True, slots=True)
 class Waiting(Generic[T]):
     """A job that waits; `job` is handed back. A gang waits as one: all of it is allowed or nothing,
-    and `tasks_by_family` says of how many tasks it is, instead of `family`.
+    and `tasks_by_family` says of how many tasks it is, instead of `family`. One that `lacks_room`
+    may be launched if there is some by now, but is not counted before: a job that fits nowhere
+    uses up nobody's quota.
     """
 
     job: T
     demand: Demand
     family: str = ""
     tasks_by_family: Mapping[str, int] | None = None
+    lacks_room: bool = False
 
     @property
     def tasks(self) -> int:
@@ -95,6 +106,8 @@ class Cluster:
     total: Demand
     used: Mapping[str, Used]
     families: Mapping[str, int] = field(default_factory=dict)
+    launches: Mapping[str, float] = field(default_factory=dict)
+    """Launches left to shares that have a rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +197,11 @@ class _Lane(Generic[T]):
     rule: ShareRule
     jobs: Iterator[Waiting[T]]
     running: int
+    launches: float | None
     cpu: int
     memory: int
     gpus: int
+    counted: list[int]
     history: float
     active: bool
     bounded: bool
@@ -201,6 +216,7 @@ class _Filling:
         self._parts = tuple(1 / amount if amount else 0.0 for amount in cluster.total)
         self._used = cluster.used
         self._families = dict(cluster.families)
+        self._launches = cluster.launches
         active = sum(each.running > 0 for each in cluster.used.values())
         kept = rules.reservation**active if rules.reservation and active else 0.0
         self._lent = [amount * (1 - kept) for amount in cluster.total] if kept else None
@@ -238,13 +254,16 @@ class _Filling:
     def lane(self, name: str, jobs: Sequence[Waiting[T]]) -> _Lane[T]:
         """The share as it stands before anything is added."""
         rule, used = self._rules.of(name), self._used.get(name, Used())
-        bounded = rule.max_running is not None or any(each is not None for each in rule.max_used)
+        bounds = (rule.max_running, rule.max_launches_per_s, *rule.max_used)
+        bounded = any(each is not None for each in bounds)
         lane = _Lane(
             name,
             rule,
             iter(jobs),
             used.running,
+            self._launches.get(name),
             *used.amount,
+            counted=list(used.amount),
             history=used.history,
             active=used.running > 0,
             bounded=bounded or self._lent is not None or bool(self._rules.families),
@@ -256,6 +275,9 @@ class _Filling:
         """Why the job may not be launched whatever room there is; empty if it may."""
         if not lane.bounded:
             return ""
+        return self._too_many_tasks(lane, job) or self._too_much(lane, job)
+
+    def _too_many_tasks(self, lane: _Lane[T], job: Waiting[T]) -> str:
         for family, tasks in job.families.items() if self._rules.families else ():
             most = self._rules.families.get(family)
             running = self._families.get(family, 0)
@@ -264,8 +286,15 @@ class _Filling:
         rule, tasks = lane.rule, job.tasks
         if rule.max_running is not None and lane.running + tasks > rule.max_running:
             return _too_many(f"share {lane.name}", lane.running, tasks, rule.max_running)
-        used = (lane.cpu, lane.memory, lane.gpus)
-        for name, now, more, bound in zip(NAMES, used, job.demand, rule.max_used, strict=True):
+        rate = rule.max_launches_per_s
+        if rate and lane.launches is not None and lane.launches < min(tasks, burst_of(rate)):
+            return f"share {lane.name} launches {rate:g} tasks a second, the most allowed"
+        return ""
+
+    def _too_much(self, lane: _Lane[T], job: Waiting[T]) -> str:
+        for name, now, more, bound in zip(
+            NAMES, lane.counted, job.demand, lane.rule.max_used, strict=True
+        ):
             if bound is not None and more and now + more > bound:
                 return f"share {lane.name} uses {now} of the {bound} {name} it may; {more} more"
         if self._lent is not None and lane.active:
@@ -277,16 +306,24 @@ class _Filling:
     def take(self, lane: _Lane[T], job: Waiting[T]) -> None:
         """Count the job as running."""
         cpu, memory, gpus = job.demand
-        lane.running += 1 if job.tasks_by_family is None else job.tasks
         lane.cpu += cpu
         lane.memory += memory
         lane.gpus += gpus
-        if lane.bounded:
-            for family, tasks in job.families.items() if self._rules.families else ():
-                self._families[family] = self._families.get(family, 0) + tasks
-            for i, more in enumerate(job.demand):
-                self._all[i] += more
+        if lane.bounded and not job.lacks_room:
+            self._count(lane, job)
         self._measure(lane)
+
+    def _count(self, lane: _Lane[T], job: Waiting[T]) -> None:
+        """Against the quotas."""
+        tasks = job.tasks
+        lane.running += tasks
+        if lane.launches is not None:
+            lane.launches -= tasks
+        for family, number in job.families.items() if self._rules.families else ():
+            self._families[family] = self._families.get(family, 0) + number
+        for i, more in enumerate(job.demand):
+            lane.counted[i] += more
+            self._all[i] += more
 
     def _measure(self, lane: _Lane[T]) -> None:
         cpu, memory, gpus = self._parts

@@ -18,11 +18,12 @@ class ShareSettings(BaseModel):
     max_cpu_units: int | None = Field(default=None, ge=0)
     max_memory_mib: int | None = Field(default=None, ge=0)
     max_gpus: int | None = Field(default=None, ge=0)
+    max_launches_per_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
     def rule(self) -> ShareRule:
         """The same as fairness's own value."""
         used = (self.max_cpu_units, self.max_memory_mib, self.max_gpus)
-        return ShareRule(self.weight, self.max_running, used)
+        return ShareRule(self.weight, self.max_running, used, self.max_launches_per_s)
 
 
 class FamilySettings(BaseModel):

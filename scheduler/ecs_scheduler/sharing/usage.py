@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 from ecs_queue.errors import UnknownJob
 from ecs_scheduler.errors import JobUnusable, SchedulerError
 from ecs_scheduler.sharing.fairness import NOTHING, Cluster, Demand, Used
+from ecs_scheduler.sharing.rates import LaunchRates
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from ecs_queue.job import Job, JobId
     from ecs_scheduler.ecs.task_definitions import TaskDefinition
     from ecs_scheduler.passes.around import Around
     from ecs_scheduler.passes.window import Held
+    from ecs_scheduler.sharing.fairness import Rules
 
 LOOKED_UP_AT_ONCE = 200
 
@@ -36,9 +38,10 @@ class _Task:
 class ShareUsage:
     """Live tasks by share; `decay_s` 0 keeps no memory of what has ended."""
 
-    def __init__(self, around: Around, decay_s: float) -> None:
+    def __init__(self, around: Around, decay_s: float, rules: Rules) -> None:
         self._around = around
         self._decay_s = decay_s
+        self._rates = LaunchRates(rules)
         self._tasks: dict[JobId, _Task] = {}
         self._history: dict[str, float] = {}
         self._measured_at: float | None = None
@@ -47,6 +50,7 @@ class ShareUsage:
         """This job is being launched."""
         share = held.claim.job.share
         self._tasks[held.job_id] = _Task(share, held.definition.family, demand_of(held))
+        self._rates.spend(share)
 
     def keep_only(self, alive: Collection[JobId]) -> None:
         """Forget what has ended."""
@@ -74,8 +78,10 @@ class ShareUsage:
             return _Task(job.share, definition.family, NOTHING)
         return _Task(job.share, definition.family, (shape.cpu_units, shape.memory_mib, shape.gpus))
 
-    def cluster(self, total: Demand, now: float) -> Cluster:
-        """The cluster as fairness sees it; also counts the time since the last call."""
+    def cluster(self, total: Demand, now: float, waiting: Iterable[str] = ()) -> Cluster:
+        """The cluster as fairness sees it, with the launches left to the shares that wait; also
+        counts the time since the last call.
+        """
         running = Counter(task.share for task in self._tasks.values())
         families = Counter(task.family for task in self._tasks.values())
         amounts = dict.fromkeys(running, NOTHING)
@@ -89,7 +95,7 @@ class ShareUsage:
             name: Used(running[name], amounts.get(name, NOTHING), self._history.get(name, 0.0))
             for name in names
         }
-        return Cluster(total, used, families)
+        return Cluster(total, used, families, self._rates.allowed(waiting, now))
 
     def _remember(self, amounts: dict[str, Demand], total: Demand, now: float) -> None:
         if self._decay_s <= 0:
