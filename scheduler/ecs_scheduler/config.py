@@ -215,11 +215,8 @@ class Settings(BaseModel):
         default=3600.0,
         ge=0,
         le=30 * 86_400,
-        allow_inf_nan=False,
-        description="A job's priority rises by age_points for each full time so long that it has "
-        "been RUNNABLE, up to 1000, so that nobody waits for ever. 0: priorities stay as they are.",
+        description="So long RUNNABLE raises a job's priority by 100, again and again; 0: never.",
     )
-    age_points: int = Field(default=100, ge=1, le=1000, description="See age_after_s.")
     unplaceable_after_s: Seconds = Field(
         default=900.0,
         description="A job that no registered instance could hold, even empty, is FAILED "

@@ -36,6 +36,7 @@ EXPIRE_EVERY_S = 1.0
 """How late a deadline or the end of a bounded wait may be noticed; no launch begins in between."""
 
 AGE_EVERY_S = 60.0
+AGE_POINTS = 100
 AGED_AT_ONCE = 500
 
 FIRST_NOTE_AFTER_S = 2.0
@@ -130,7 +131,7 @@ class Intake:
         step_ms, now_ms = round(config.age_after_s * 1000), clock.now_ms()
         due = self._window.waiting_since(now_ms - step_ms)[:AGED_AT_ONCE]
         await self._around.queue.steering.age(
-            [held.job_id for held in due], step_ms=step_ms, points=config.age_points
+            [held.job_id for held in due], step_ms=step_ms, points=AGE_POINTS
         )
 
     async def _check_claims(self) -> None:
