@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from ecs_placement.explain import sentence
     from ecs_placement.explanation import why
     from ecs_placement.policy import DEFAULT_POLICY, Policy
+    from ecs_placement.preemption import preempt
 
-__all__ = ["DEFAULT_POLICY", "Policy", "Violation", "pack", "place", "sentence", "why"]
+__all__ = ["DEFAULT_POLICY", "Policy", "Violation", "pack", "place", "preempt", "sentence", "why"]
 
 _HOME = {
     "DEFAULT_POLICY": "policy",
@@ -19,6 +20,7 @@ _HOME = {
     "Violation": "check",
     "pack": "arrays",
     "place": "batch",
+    "preempt": "preemption",
     "sentence": "explain",
     "why": "explanation",
 }
