@@ -28,6 +28,8 @@ from numpy.typing import NDArray
 
 from ecs_placement.arrays import pack
 from ecs_placement.batch import place
+from ecs_placement.explanation import after
+from ecs_placement.feasible import Constraints, Shortages
 from ecs_placement.plan import Start
 from ecs_placement.request import RequestId, Shape, TaskRequest
 from ecs_placement.snapshot import Instance, InstanceId, Snapshot
@@ -86,6 +88,37 @@ def full_queue(repeats: int) -> Row:
         "value": round(float(np.quantile(times, 0.99)), 3),
         "unit": "s",
         "note": f"{repeats} passes, median {np.median(times):.3f} s",
+    }
+
+
+def reasons(instances: int, requests: int, shapes: int) -> Row:
+    """What the tallies of all that waits cost, computed once more, beside the whole pass."""
+    snapshot, asked = cluster(instances), batch(requests, shapes, zoned=True)
+    start = time.process_time()
+    plan = place(asked, snapshot)
+    whole = time.process_time() - start
+    left = after(plan, asked, snapshot)
+    waiting = {
+        id(request.shape): request.shape
+        for request, decision in zip(asked, plan.decisions, strict=True)
+        if not isinstance(decision, Start)
+    }
+    constraints = Constraints(left)
+    for shape in waiting.values():
+        constraints.eligible(shape)  # packing has made these masks
+    start = time.process_time()
+    short = Shortages(np.ascontiguousarray(left.free.T))
+    for shape in waiting.values():
+        if constraints.could(shape):
+            constraints.why_waiting(shape, short.of(shape))
+        else:
+            constraints.why_never(shape)
+    taken = time.process_time() - start
+    return {
+        "name": f"reasons, {instances:,} x {requests:,}, {shapes:,} shapes, share of the pass",
+        "value": round(100 * taken / whole, 1),
+        "unit": "%",
+        "note": f"{len(waiting):,} shapes wait, {taken * 1e3:.1f} ms",
     }
 
 
@@ -231,11 +264,13 @@ def run(quick: bool = False) -> list[Row]:
     """All figures; `quick` shrinks the sizes to a smoke test of a few seconds."""
     if quick:
         rows = throughput(200, 2_000, 20) + arrays(100, 1_000, 20)
-        return [*rows, memory(100, 1_000, 20), urgent(5), *fenzo(200)]
+        rows += [memory(100, 1_000, 20), reasons(100, 2_000, 20)]
+        return [*rows, urgent(5), *fenzo(200)]
     rows = throughput(1_000, 10_000, 20) + throughput(10_000, 100_000, 20)
     rows += throughput(10_000, 100_000, 1_000) + throughput(1_000, 10_000, 10_000)
     rows += arrays(10_000, 100_000, 20) + arrays(10_000, 100_000, 1_000)
     rows += [memory(10_000, 100_000, 20), memory(10_000, 100_000, 1_000)]
+    rows += [reasons(5_000, 50_000, 40), reasons(5_000, 50_000, 1_000)]
     return [*rows, *gaps(), urgent(200), full_queue(20), *fenzo(10_000)]
 
 

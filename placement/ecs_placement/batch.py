@@ -14,7 +14,7 @@ from ecs_placement.backfilling import backfill, reserve
 from ecs_placement.choosing import barred, chooser
 from ecs_placement.contest import Field, contest
 from ecs_placement.errors import InvalidPolicy
-from ecs_placement.feasible import Constraints
+from ecs_placement.feasible import Constraints, Shortages
 from ecs_placement.gangs import Gangs
 from ecs_placement.grouping import Group, Team, by_priority, grouped, over_scalars
 from ecs_placement.placing import Placed, Work, place_group, put, take_all_back
@@ -183,7 +183,7 @@ class _Unplaced:
     def __init__(self, policy: Policy, work: Work, gangs: Gangs, kept: Reservations) -> None:
         self._policy = policy
         self._kept = kept
-        self._free = kept.free()
+        self._short = Shortages(kept.free())
         self._work = work
         self._gangs = gangs.waiting
         self._known: dict[Shape, tuple[type[Wait] | type[Reject], tuple[Tally, ...]]] = {}
@@ -211,9 +211,9 @@ class _Unplaced:
 
     def _explain(self, shape: Shape) -> tuple[type[Wait] | type[Reject], tuple[Tally, ...]]:
         constraints = self._work.constraints
-        if self._work.largest.size and not constraints.ever(shape).any():
+        if self._work.largest.size and not constraints.could(shape):
             return Reject, constraints.why_never(shape)
-        reasons = constraints.why_waiting(shape, self._free)
+        reasons = constraints.why_waiting(shape, self._short.of(shape))
         reasons += barred(self._policy, shape, constraints)
         withheld = self._kept.withheld(shape)
         return Wait, (*reasons, Tally(Reason.RESERVED, withheld)) if withheld else reasons

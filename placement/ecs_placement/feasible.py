@@ -4,7 +4,9 @@ the others may not.
 Masks of attributes and ports are computed once per distinct requirement and kept for the batch.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +25,10 @@ Port = tuple[str, int]
 
 RESOURCE_REASONS = (Reason.CPU, Reason.MEMORY, Reason.GPU, Reason.ENI)
 """The reason for each dimension, in the order of DIMENSIONS."""
+
+
+FEW = 8
+"""How often something is computed afresh before it is worth preparing for many more."""
 
 
 def causes(scalars: Sequence[str]) -> list[tuple[Reason, str]]:
@@ -66,6 +72,9 @@ class Constraints:
         self._queries: dict[str, Bools] = {}
         self._port_taken: dict[Port, Bools] = {}
         self.barriers: list[Barrier] = []
+        self._rooms: dict[object, Ints] = {}
+        self._counted: dict[object, Tally] = {}
+        self._asked = 0
 
     def attributes(self, shape: Shape) -> Bools | None:
         """bool[n]: rows that have every required attribute; None when none is required."""
@@ -181,52 +190,127 @@ class Constraints:
         mask[barred] = False
         return mask
 
+    @cached_property
+    def _largest(self) -> Ints:
+        """int64[d, n]: what an empty row has. Where more is free than registered, free counts."""
+        return np.ascontiguousarray(np.maximum(self._snapshot.total, self._snapshot.free).T)
+
+    @cached_property
+    def _kinds(self) -> tuple[Ints, Ints]:
+        """The distinct columns of `_largest`, int64[d, k], and the kind of each row."""
+        rows = np.ascontiguousarray(self._largest.T)
+        one = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).reshape(-1)
+        _, first, kind = np.unique(one, return_index=True, return_inverse=True)
+        return self._largest[:, first], kind.reshape(-1)
+
     def ever(self, shape: Shape) -> Bools:
         """bool[n]: rows that could take the shape if they were empty, whatever their
-        availability.
-
-        A port in use never excludes: what holds it may end. Where more is free than registered,
-        free counts.
+        availability. A port in use never excludes: what holds it may end.
         """
-        largest = np.maximum(self._snapshot.total, self._snapshot.free)
-        mask: Bools = np.all(largest >= np.array(shape.demand), axis=1)
+        mask = _enough(shape, self._largest)
         for allowed in (self.attributes(shape), self.member_of(shape, ever=True)):
             if allowed is not None:
                 mask = mask & allowed
         return mask
 
-    def why_waiting(self, shape: Shape, free: Ints) -> tuple[Tally, ...]:
-        """Tallies of what keeps each row from taking the shape; `free` is int64[d, n]."""
-        tallies = _shortages(shape, free)
-        tallies += [
+    def could(self, shape: Shape) -> bool:
+        """Whether any row could ever take the shape; after a few times only kinds of rows are
+        looked at, of which there are few.
+        """
+        self._asked += 1
+        if self._asked <= FEW or not len(self._snapshot):
+            return bool(self.ever(shape).any())
+        key = (shape.required_attributes, shape.member_of)
+        if key not in self._rooms:
+            largest, kind = self._kinds
+            mask = np.ones(kind.size, dtype=np.bool_)
+            for allowed in (self.attributes(shape), self.member_of(shape, ever=True)):
+                if allowed is not None:
+                    mask = mask & allowed
+            self._rooms[key] = largest[:, np.unique(kind[mask])]
+        return bool(_enough(shape, self._rooms[key]).any())
+
+    def why_waiting(self, shape: Shape, short: list[Tally]) -> tuple[Tally, ...]:
+        """Tallies of what keeps each row from taking the shape; `short` are those of resources."""
+        tallies = [
+            *short,
             _failing(Reason.PORTS, self.ports_free(shape)),
-            _failing(Reason.ATTRIBUTE, self.attributes(shape)),
-            _failing(Reason.MEMBER_OF, self.member_of(shape)),
+            self._failing(Reason.ATTRIBUTE, shape),
+            self._failing(Reason.MEMBER_OF, shape),
             _failing(Reason.DISTINCT, self.apart(shape)),
+            *self._unavailable,
         ]
-        for availability, reason in UNAVAILABLE:
-            tallies.append(Tally(reason, self._unavailable(availability)))
         return tuple(tally for tally in tallies if tally.instances)
+
+    def _failing(self, reason: Reason, shape: Shape) -> Tally:
+        """Attributes and expressions, counted once for all shapes that ask for the same."""
+        watched = reason is Reason.MEMBER_OF and any(
+            parse(x).watches_groups for x in shape.member_of
+        )
+        key = shape.required_attributes if reason is Reason.ATTRIBUTE else shape.member_of
+        if watched or key not in self._counted:
+            by_attribute = reason is Reason.ATTRIBUTE
+            allowed = self.attributes(shape) if by_attribute else self.member_of(shape)
+            self._counted[key] = _failing(reason, allowed)
+        return self._counted[key]
 
     def why_never(self, shape: Shape) -> tuple[Tally, ...]:
         """Tallies of what keeps each row from taking the shape even when empty."""
-        largest = np.maximum(self._snapshot.total, self._snapshot.free).T
-        tallies = _shortages(shape, largest)
+        tallies = shortages(shape, self._largest)
         tallies.append(_failing(Reason.ATTRIBUTE, self.attributes(shape)))
         tallies.append(_failing(Reason.MEMBER_OF, self.member_of(shape, ever=True)))
         return tuple(tally for tally in tallies if tally.instances)
 
-    def _unavailable(self, availability: Availability) -> int:
+    @cached_property
+    def _unavailable(self) -> tuple[Tally, ...]:
         if self._snapshot.placeable.all():
-            return 0
-        return sum(i.availability is availability for i in self._snapshot.instances)
+            return ()
+        states = Counter(instance.availability for instance in self._snapshot.instances)
+        return tuple(Tally(reason, states[state]) for state, reason in UNAVAILABLE)
+
+
+class Shortages:
+    """What shapes lack in one room, int64[d, n] that does not change meanwhile: after a few times
+    each column is sorted, and then looked up.
+    """
+
+    def __init__(self, free: Ints) -> None:
+        self._free = free
+        self._sorted: dict[int, Ints] = {}
+        self._asked = 0
+
+    def of(self, shape: Shape) -> list[Tally]:
+        """The tally of each resource of which some rows have too little."""
+        self._asked += 1
+        if self._asked <= FEW:
+            return shortages(shape, self._free)
+        tallies = []
+        columns = zip(shape.demand, causes(shape.over), strict=True)
+        for column, (asked, (reason, name)) in enumerate(columns):
+            if asked > 0:
+                if column not in self._sorted:
+                    self._sorted[column] = np.sort(self._free[column])
+                room = self._sorted[column]
+                short = int(np.searchsorted(room, asked))
+                if short:
+                    tallies.append(Tally(reason, short, int(asked - room[short - 1]), name))
+        return tallies
+
+
+def _enough(shape: Shape, room: Ints) -> Bools:
+    mask = np.ones(room.shape[1], dtype=np.bool_)
+    for asked, column in zip(shape.demand, room, strict=True):
+        if asked > 0:
+            mask &= column >= asked
+    return mask
 
 
 def _failing(reason: Reason, allowed: Bools | None) -> Tally:
     return Tally(reason, 0 if allowed is None else int(np.count_nonzero(~allowed)))
 
 
-def _shortages(shape: Shape, free: Ints) -> list[Tally]:
+def shortages(shape: Shape, free: Ints) -> list[Tally]:
+    """The tally of each resource of which some rows have too little; `free` is int64[d, n]."""
     tallies = []
     for asked, (reason, name), room in zip(shape.demand, causes(shape.over), free, strict=True):
         short = room[room < asked] if asked > 0 else room[:0]

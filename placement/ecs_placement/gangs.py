@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ecs_placement.feasible import shortages
 from ecs_placement.grouping import Team, watches_groups
 from ecs_placement.placing import Work, place_group, take_back
 from ecs_placement.plan import GangWait, Tally
@@ -45,7 +46,9 @@ class Gangs:
         if fit == gang.size:
             return
         reasons = {
-            group.shape: self._work.constraints.why_waiting(group.shape, self._work.room.free)
+            group.shape: self._work.constraints.why_waiting(
+                group.shape, shortages(group.shape, self._work.room.free)
+            )
             for group, filled in taken
             if filled.placed < group.members.size
         }
