@@ -37,7 +37,7 @@ def test_an_example_of_the_page_prints_what_it_shows(
         if words[0] == "cat":
             Path(words[1]).write_text(expected)
             continue
-        processes = ["--processes", "1"] if words[1] == "simulate" else []
+        processes = ["--processes", "1"] if words[1] in ("simulate", "tune") else []
         assert main([*words[1:], *processes]) == 0
         printed = capsys.readouterr().out
         for line in expected.splitlines():

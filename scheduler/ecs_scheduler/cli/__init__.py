@@ -70,6 +70,7 @@ COMMANDS = {
     "demo": ("ecs_scheduler.demo:demo", "Try everything: Valkey, a simulated ECS and a workload."),
     "fuzz": ("ecs_scheduler.fuzz:fuzz", "Try to break the scheduler: faults, in virtual time."),
     "simulate": ("ecs_scheduler.simulate:simulate", "Compare placement policies on a workload."),
+    "tune": ("ecs_scheduler.simulate_tuning:tune", "Search the weights of a policy."),
     "trace": ("ecs_scheduler.trace:trace", "Turn recorded workloads into jobs."),
 }
 

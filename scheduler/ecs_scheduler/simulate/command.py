@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from ecs_scheduler.cli.failures import FAILED, OK, InvalidInput
+from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.compare import Comparison
 from ecs_scheduler.simulate.policies import parse_policy
 from ecs_scheduler.simulate.prices import Prices, load_prices
@@ -31,12 +32,9 @@ DEFAULT_POLICIES = ("default", "ecs:binpack(memory)", "ecs:spread", "ecs:random"
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class SimulateFlags:
-    """What to compare, on what."""
+class WorkloadFlags:
+    """What to play, and what it costs."""
 
-    policy: tuple[str, ...] = DEFAULT_POLICIES
-    """A policy file, default, or ECS's own: ecs:binpack(memory), ecs:spread, ecs:random. Repeat it;
-    the others are compared with the first."""
     trace: Path | None = None
     """Jobs of this trace file; see `ecs-scheduler trace`. Without it, jobs are made up."""
     fleet: Path | None = None
@@ -55,34 +53,69 @@ class SimulateFlags:
     """An instance is paid for until it has been empty for so many seconds."""
     prices: Path | None = None
     """TOML table [per_hour] of instance types and prices."""
+    processes: Annotated[int | None, Parameter(validator=Number(gte=1, lte=1024))] = None
+    """Processes to use; all cores unless given."""
+
+    @property
+    def wanted(self) -> Wanted:
+        """The workload as a value."""
+        return Wanted(self.trace, self.fleet, self.mix, self.jobs, self.instances, self.hours)
+
+    def study(self, policies: tuple[tuple[str, PolicyBook], ...]) -> Study:
+        """These policies on this workload. Raises InvalidInput."""
+        return Study(
+            policies=policies,
+            wanted=self.wanted,
+            seeds=tuple(range(1, self.seeds + 1)),
+            prices=load_prices(self.prices) if self.prices is not None else Prices(),
+            idle_s=self.idle_s,
+            processes=self.processes or cores(),
+        )
+
+    def described(self) -> str:
+        """The workload in words; also the first check of its files, before anything is played."""
+        wanted = self.wanted
+        workload = prepare(wanted, 1)
+        instances = sum(group.count for group in workload.fleet)
+        source = f"trace {wanted.trace.name}" if wanted.trace else f"made up like {wanted.mix}"
+        end_s = workload.submissions[-1].at_s
+        return (
+            f"{len(workload.submissions):,} jobs ({source}) submitted over {end_s / 3600:.2f} h "
+            f"on {instances:,} instances"
+        )
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SimulateFlags:
+    """What to compare, and where to write it."""
+
+    policy: tuple[str, ...] = DEFAULT_POLICIES
+    """A policy file, default, or ECS's own: ecs:binpack(memory), ecs:spread, ecs:random. Repeat it;
+    the others are compared with the first."""
     report: Path | None = None
     """Write the report here, one HTML file that needs no network."""
     json: Path | None = None
     """Write all figures here as JSON."""
-    processes: Annotated[int | None, Parameter(validator=Number(gte=1, lte=1024))] = None
-    """Processes to use; all cores unless given."""
 
 
-def simulate(*, flags: SimulateFlags = SimulateFlags()) -> int:
+DEFAULT_WORKLOAD = WorkloadFlags()
+
+
+def simulate(
+    *, workload: WorkloadFlags = DEFAULT_WORKLOAD, flags: SimulateFlags = SimulateFlags()
+) -> int:
     """Compare placement policies on a workload, with the real scheduler in virtual time.
 
     Nothing is sent to AWS or to your Redis. The same flags give the same figures. Exit code 1 if
     jobs did not end in the simulated time.
     """
     policies = tuple((text, parse_policy(text)) for text in dict.fromkeys(flags.policy))
-    wanted = Wanted(flags.trace, flags.fleet, flags.mix, flags.jobs, flags.instances, flags.hours)
-    _writable(flags.report, "--report")
-    _writable(flags.json, "--json")
-    study = Study(
-        policies=policies,
-        wanted=wanted,
-        seeds=tuple(range(1, flags.seeds + 1)),
-        prices=load_prices(flags.prices) if flags.prices is not None else Prices(),
-        idle_s=flags.idle_s,
-        processes=flags.processes or cores(),
-    )
-    reported = Reported(_described(wanted), _command(), flags.idle_s)
-    with _progress(len(policies) * flags.seeds) as tell:
+    writable(flags.report, "--report")
+    writable(flags.json, "--json")
+    study = workload.study(policies)
+    reported = Reported(workload.described(), command_line(), workload.idle_s)
+    with _progress() as tell:
         comparison, _ = run(study, tell)
     if flags.report is not None:
         flags.report.write_text(html(comparison, reported), encoding="utf-8")
@@ -101,30 +134,19 @@ def _say(comparison: Comparison, flags: SimulateFlags) -> None:
         console.print(f"report: {flags.report}")
 
 
-def _described(wanted: Wanted) -> str:
-    """The workload in words; also the first check of its files, before anything is played."""
-    workload = prepare(wanted, 1)
-    instances = sum(group.count for group in workload.fleet)
-    source = f"trace {wanted.trace.name}" if wanted.trace else f"made up like {wanted.mix}"
-    end_s = workload.submissions[-1].at_s
-    return (
-        f"{len(workload.submissions):,} jobs ({source}) submitted over {end_s / 3600:.2f} h on "
-        f"{instances:,} instances"
-    )
-
-
-def _command() -> str:
+def command_line() -> str:
+    """How this was asked for."""
     return shlex.join(["ecs-scheduler", *sys.argv[1:]])
 
 
-def _writable(path: Path | None, flag: str) -> None:
-    """Before an hour of work rather than after it."""
+def writable(path: Path | None, flag: str) -> None:
+    """Refuse a file in no folder before an hour of work rather than after it."""
     if path is not None and not path.parent.is_dir():
         raise InvalidInput(f"{flag}: the folder {path.parent} does not exist")
 
 
 @contextmanager
-def _progress(runs: int) -> Iterator[Tell]:
+def _progress() -> Iterator[Tell]:
     """A bar for all jobs of all runs, on stderr; nothing where that is no terminal."""
     console = Console(stderr=True)
     bar = Progress(
@@ -146,5 +168,4 @@ def _progress(runs: int) -> Iterator[Tell]:
             if told.ended >= told.total:
                 bar.remove_task(rows.pop(key))
 
-        del runs
         yield tell

@@ -168,20 +168,21 @@ def _against(
         better += int((change < -noticed).sum())
         worse += int((change > noticed).sum())
         total += len(change)
-    differences = [
-        {
-            key: value - _values(before)[key]
-            for key, value in _values(after).items()
-            if key in _values(before)
-        }
-        for before, after in zip(first, runs, strict=True)
-    ]
     losers = [*_losers("share", first, runs, jobs), *_losers("shape", first, runs, jobs)]
     losers.sort(key=lambda each: each.before_s - each.after_s)
     lost = [each for each in losers if each.after_s - each.before_s > NOTICED_S]
     return Against(
-        better, worse, total - better - worse, tuple(lost[:MOST_LOSERS]), _intervals(differences)
+        better, worse, total - better - worse, tuple(lost[:MOST_LOSERS]), differences(first, runs)
     )
+
+
+def differences(first: Sequence[Measures], runs: Sequence[Measures]) -> dict[str, Interval]:
+    """How much each metric differs from `first`, seed by seed."""
+    rows = []
+    for before, after in zip(first, runs, strict=True):
+        known = _values(before)
+        rows.append({key: new - known[key] for key, new in _values(after).items() if key in known})
+    return _intervals(rows)
 
 
 def _losers(

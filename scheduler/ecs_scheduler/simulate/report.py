@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
@@ -30,9 +30,13 @@ class Told:
 
 def html(comparison: Comparison, told: Told) -> str:
     """The whole page."""
+    return page("Placement policies compared", _body(comparison, told))
+
+
+def page(title: str, body: Iterable[str]) -> str:
+    """A whole page with its style, and nothing from elsewhere."""
     template = files("ecs_scheduler.simulate").joinpath("page.html").read_text("utf-8")
-    body = "\n".join(_body(comparison, told))
-    return template.format(title="Placement policies compared", body=body)
+    return template.format(title=title, body="\n".join(body))
 
 
 def _body(comparison: Comparison, told: Told) -> Iterator[str]:

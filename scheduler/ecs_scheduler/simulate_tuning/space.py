@@ -1,0 +1,118 @@
+"""What a search may choose, and the policy file that a choice comes to. No I/O."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, cast, get_args
+
+from ecs_scheduler.policies.book import PolicyBook
+from ecs_scheduler.policies.reading import book_of
+
+NAME = "tuned"
+TERMS = ("best_fit", "consolidate", "open_cost", "keep_room", "leave_gpus", "spread")
+"""Score terms that may take part; `spread` is over instances."""
+
+WEIGHTS = ("cpu", "memory", "gpu")
+USUAL_WEIGHTS = {"cpu": 1.0, "memory": 1.0, "gpu": 4.0}
+LEAST_WEIGHT, MOST_WEIGHT = 0.1, 10.0
+MOST_TERM = 3.0
+NEGLIGIBLE = 0.05
+"""A term that weighs less is left out: it would only make the policy harder to read."""
+
+Objective = Literal["fill", "open"]
+Gear = Literal["auto", "fast"]
+
+
+class Trial(Protocol):
+    """The part of Optuna's Trial that a choice is drawn from."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """A number between the two."""
+
+    def suggest_categorical(self, name: str, choices: tuple[str, ...]) -> str:
+        """One of these."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One point of the search space: weights of the dimensions and of the score's terms."""
+
+    weights: Mapping[str, float]
+    terms: Mapping[str, float]
+    objective: Objective
+    gear: Gear
+
+    @classmethod
+    def drawn(cls, trial: Trial) -> "Choice":
+        """What the sampler suggests next."""
+        return cls(
+            {
+                name: round(
+                    trial.suggest_float(f"weight_{name}", LEAST_WEIGHT, MOST_WEIGHT, log=True), 3
+                )
+                for name in WEIGHTS
+            },
+            {name: round(trial.suggest_float(f"term_{name}", 0.0, MOST_TERM), 3) for name in TERMS},
+            cast("Objective", trial.suggest_categorical("objective", get_args(Objective))),
+            cast("Gear", trial.suggest_categorical("gear", get_args(Gear))),
+        )
+
+    @property
+    def parameters(self) -> dict[str, float | str]:
+        """The choice as the sampler names it."""
+        return {
+            **{f"weight_{name}": value for name, value in self.weights.items()},
+            **{f"term_{name}": value for name, value in self.terms.items()},
+            "objective": self.objective,
+            "gear": self.gear,
+        }
+
+    def parts(self) -> Iterator[tuple[str, "Choice"]]:
+        """Each part that makes it differ from the default, with the same choice without it."""
+        if self.objective == "open":
+            yield "objective = open", replace(self, objective="fill")
+        if self.gear == "auto":
+            yield "the thorough gear", replace(self, gear="fast")
+        for name, value in self._used().items():
+            others = {each: 0.0 if each == name else weight for each, weight in self.terms.items()}
+            if any(weight >= NEGLIGIBLE for weight in others.values()):
+                yield f"score term {name} ({value:g})", replace(self, terms=others)
+        if self.weights != USUAL_WEIGHTS:
+            yield "weights of the dimensions", replace(self, weights=dict(USUAL_WEIGHTS))
+
+    def _used(self) -> dict[str, float]:
+        return {name: value for name, value in self.terms.items() if value >= NEGLIGIBLE}
+
+    def text(self, about: str) -> str:
+        """The policy file."""
+        weights = ", ".join(f"{name} = {value:g}" for name, value in self.weights.items())
+        used = self._used() or {"best_fit": 1.0}
+        terms = ", ".join(f"{_written(name)} = {value:g}" for name, value in used.items())
+        lines = (
+            f"[policies.{NAME}]",
+            f'about = """\n{about}\n"""',
+            f"weights = {{ {weights} }}",
+            f'objective = "{self.objective}"',
+            f"score = {{ {terms} }}",
+            f'gear = "{self.gear}"',
+            "",
+            "[use]",
+            f'default = "{NAME}"',
+        )
+        return "\n".join(lines) + "\n"
+
+    def book(self) -> PolicyBook:
+        """The policies of that file."""
+        return book_of(self.text("A trial of a search."), "a trial")
+
+
+DEFAULT_CHOICE = Choice(
+    dict(USUAL_WEIGHTS),
+    {name: 1.0 if name == "best_fit" else 0.0 for name in TERMS},
+    "fill",
+    "auto",
+)
+"""The default policy as a point of the space: where every search begins."""
+
+
+def _written(term: str) -> str:
+    return '"spread(instanceId)"' if term == "spread" else term

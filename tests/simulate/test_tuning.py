@@ -1,0 +1,132 @@
+"""`ecs-scheduler tune`: the space, the choice, and a search that goes on where it was stopped."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecs_placement.policy import DEFAULT_POLICY
+from ecs_queue.embedded import EmbeddedValkey
+from ecs_scheduler.cli import main
+from ecs_scheduler.policies.reading import read_book
+from ecs_scheduler.simulate.prices import Prices
+from ecs_scheduler.simulate.study import Study
+from ecs_scheduler.simulate.workload import Wanted
+from ecs_scheduler.simulate_tuning.choosing import front
+from ecs_scheduler.simulate_tuning.search import Search, Tried, open_study, search, tries
+from ecs_scheduler.simulate_tuning.space import DEFAULT_CHOICE, Choice
+
+TINY = Study((), Wanted(jobs=12, instances=3), (1,), Prices(), 20.0, processes=1)
+
+
+def searched(storage: str, trials: int) -> list[Tried]:
+    told: list[Tried] = []
+    search(Search(TINY, "s", storage, trials, sampler_seed=1), told.append)
+    return told
+
+
+def figures(cost: float, wait: float, packed: float) -> dict[str, float]:
+    return {"cost": cost, "wait_mean_s": wait, "cpu_packed": packed}
+
+
+def test_the_default_choice_is_the_default_policy() -> None:
+    """A search begins at what holds when nothing is said."""
+    assert DEFAULT_CHOICE.book().named("tuned").placement == DEFAULT_POLICY
+
+
+def test_a_part_is_the_same_choice_without_it() -> None:
+    """Parts are what makes a choice differ; the last score term cannot be taken away."""
+    plain = Choice(DEFAULT_CHOICE.weights, DEFAULT_CHOICE.terms, "fill", "fast")
+    assert list(plain.parts()) == []
+    rich = Choice(
+        {"cpu": 2.0, "memory": 1.0, "gpu": 1.0},
+        {"best_fit": 1.0, "warm": 0.0} | {"consolidate": 0.5},
+        "open",
+        "auto",
+    )
+    parts = dict(rich.parts())
+    assert list(parts) == [
+        "objective = open",
+        "the thorough gear",
+        "score term best_fit (1)",
+        "score term consolidate (0.5)",
+        "weights of the dimensions",
+    ]
+    assert parts["score term consolidate (0.5)"].terms["consolidate"] == 0.0
+    assert parts["objective = open"].objective == "fill"
+
+
+def test_the_front_holds_what_nothing_beats_in_every_respect() -> None:
+    """The second is beaten by the first; the third is dearer and quicker; the fourth is a twin."""
+    tried: list[Any] = [
+        (DEFAULT_CHOICE, figures(1.0, 10.0, 50.0)),
+        (DEFAULT_CHOICE, figures(2.0, 11.0, 50.0)),
+        (DEFAULT_CHOICE, figures(3.0, 5.0, 40.0)),
+        (DEFAULT_CHOICE, figures(1.0, 10.0, 50.0)),
+    ]
+    assert [each[1]["cost"] for each in front(tried)] == [1.0, 3.0]
+
+
+def test_a_search_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    """Two trials, then one more in the same storage: three, numbered on, the default first."""
+    storage = f"sqlite:///{tmp_path / 'tune.db'}"
+    first = searched(storage, 2)
+    more = searched(storage, 1)
+    assert [each.number for each in (*first, *more)] == [0, 1, 2]
+    assert first[0].choice == DEFAULT_CHOICE
+    kept = tries(open_study(Search(TINY, "s", storage, 0, sampler_seed=1)))
+    assert [choice for choice, _ in kept] == [each.choice for each in (*first, *more)]
+
+
+def test_equal_seeds_try_equal_policies_with_equal_figures(tmp_path: Path) -> None:
+    """With one process and from the start, a search is reproducible."""
+    one, other = (searched(f"sqlite:///{tmp_path / name}", 2) for name in ("a.db", "b.db"))
+    assert [each.choice for each in one] == [each.choice for each in other]
+    assert [each.figures.metrics for each in one] == [each.figures.metrics for each in other]
+
+
+def test_many_machines_join_one_search_through_redis() -> None:
+    """Two searches of one name on one Redis see each other's trials."""
+    with EmbeddedValkey() as server:
+        searched(server.url, 1)
+        searched(server.url, 1)
+        assert len(tries(open_study(Search(TINY, "s", server.url, 0, sampler_seed=1)))) == 2
+
+
+def test_the_command_writes_a_policy_file_that_can_be_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is valid, the report stands alone, and the parts are told."""
+    monkeypatch.chdir(tmp_path)
+    flags = ["--jobs", "12", "--instances", "3", "--seeds", "1", "--processes", "1"]
+    assert main(["tune", *flags, "--trials", "2", "--report", "r.html"]) == 0
+    out = capsys.readouterr().out
+    assert "instance-hours" in out
+    assert "policy: tuned.toml" in out
+    assert read_book(Path("tuned.toml")).named("tuned").about.startswith("Found by tuning on 12")
+    page = Path("r.html").read_text("utf-8")
+    assert "http" not in page
+    assert "<svg" in page
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--storage", "postgres://x"], "--storage postgres://x: expected sqlite:///FILE"),
+        (["--storage", "sqlite:////no/such/folder/t.db"], "--storage sqlite:////no/such/folder"),
+        (["--out", "no/folder/t.toml"], "--out: the folder no/folder does not exist"),
+        (["--trace", "nowhere.jsonl"], "--trace: nowhere.jsonl"),
+        (["--trials", "-1"], "--trials"),
+    ],
+)
+def test_mistakes_are_told_before_the_search(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    message: str,
+) -> None:
+    """The message names the flag; the exit code is that of usage."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["tune", *flags]) == 2
+    assert message in capsys.readouterr().err
