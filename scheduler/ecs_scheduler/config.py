@@ -267,6 +267,17 @@ class Settings(BaseModel):
         "capacity_provider_strategy. "
         "A job's own fallback comes first.",
     )
+    max_provisioning: int = Field(
+        default=100,
+        ge=0,
+        description="Fallback tasks that may wait in PROVISIONING at once; ECS allows a cluster "
+        "a few hundred.",
+    )
+    provisioning_timeout_s: Seconds = Field(
+        default=600.0,
+        description="A fallback task that found no place in this time is stopped, and its job "
+        "is placed anew.",
+    )
     shares: dict[str, ShareSettings] = Field(
         default={},
         description="By share: weight (more is more), max_running, max_cpu_units, max_memory_mib, "

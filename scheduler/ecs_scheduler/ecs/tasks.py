@@ -114,9 +114,9 @@ INFRASTRUCTURE_STOP_CODES = frozenset(
 
 PLACE_GONE_CODES = frozenset({"SpotInterruption", "TerminationNotice"})
 
-INTERRUPTED = "ecs-scheduler: its instance goes away"
-"""How the reason of our StopTask begins when nothing is wrong with the task. ECS keeps it, so that
-whichever scheduler sees the end knows.
+INTERRUPTED = "ecs-scheduler: to run elsewhere"
+"""How the reason of our StopTask begins when nothing is wrong with the task, but with where it is.
+ECS keeps it, so that whichever scheduler sees the end knows.
 """
 
 INFRASTRUCTURE_REASONS = re.compile(
@@ -131,7 +131,7 @@ tasks error messages").
 
 
 def was_interrupted(task: Task) -> bool:
-    """Whether it stopped only since its instance went away, or is about to: any other will do."""
+    """Whether it stopped only since its place went away, or is about to: any other will do."""
     return task.stop_code in PLACE_GONE_CODES or (
         task.stop_code == "UserInitiated" and task.stopped_reason.startswith(INTERRUPTED)
     )

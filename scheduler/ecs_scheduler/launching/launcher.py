@@ -89,6 +89,7 @@ class Launcher:
         self._tracker = tracker
         self._running: dict[asyncio.Task[None], tuple[LaunchToken, frozenset[JobId]]] = {}
         self._unpaid: set[LaunchToken] = set()
+        self._falling_back: dict[LaunchToken, int] = {}
         self.introduction = Introduction(around.queue, around.config.worker_url)
         self._connections = asyncio.Semaphore(MOST_IN_FLIGHT)
         self.record = LaunchRecord()
@@ -109,6 +110,11 @@ class Launcher:
         return max(1, min(budget.modify.burst - budget.STOP_RESERVE, MOST_IN_FLIGHT))
 
     @property
+    def falling_back(self) -> int:
+        """Jobs of RunTask calls that have not ended."""
+        return sum(self._falling_back.values())
+
+    @property
     def in_flight(self) -> frozenset[LaunchToken]:
         """Tokens of calls that have not ended; the reconciler leaves them alone."""
         return frozenset(token for token, _ in self._running.values())
@@ -123,6 +129,8 @@ class Launcher:
         token = LaunchToken(self._around.queue.new_token())
         self._promise(launch)
         self._unpaid.add(token)
+        if launch.target is not None:
+            self._falling_back[token] = len(launch.slots)
         task = asyncio.create_task(self._in_turn(launch, token), name=f"launch {token}")
         self._running[task] = token, frozenset(slot.job_id for slot in launch.slots)
         task.add_done_callback(self._ended)
@@ -146,6 +154,7 @@ class Launcher:
     def _ended(self, task: asyncio.Task[None]) -> None:
         token, _ = self._running.pop(task)
         self._unpaid.discard(token)
+        self._falling_back.pop(token, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error(
                 "launch broke off; the reconciler will settle it", token=token, exc_info=error

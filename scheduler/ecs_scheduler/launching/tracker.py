@@ -22,7 +22,7 @@ from ecs_queue.states import (
     TaskFailed,
     Verdict,
 )
-from ecs_scheduler.ecs.tasks import verdict, was_interrupted
+from ecs_scheduler.ecs.tasks import INTERRUPTED, verdict, was_interrupted
 from ecs_scheduler.errors import EcsCallError
 from ecs_scheduler.launching.holdings import Holdings
 from ecs_scheduler.launching.retries import jitter_of, next_step
@@ -75,6 +75,11 @@ class _Followed:
     instance_arn: InstanceArn | None = None
     phase: tuple[str, str] = ("", "")
     phase_since: float = 0.0
+
+    @property
+    def unplaced(self) -> bool:
+        """Whether it waits in PROVISIONING, or was not seen yet and may."""
+        return self.instance_arn is None and self.phase[0] in ("", "PROVISIONING")
 
     def lingers(self, now: float) -> float:
         """How heavily it weighs on its instance that this task does not get on."""
@@ -174,6 +179,18 @@ class Tracker:
             followed = self._followed.get(arn) if arn is not None else None
             if arn is not None and followed is not None:
                 await self._stop(arn, followed, f"job {followed.job_id}: {cancellation.reason}")
+
+    @property
+    def provisioning(self) -> int:
+        """Tasks for which ECS has not found a place yet."""
+        return sum(each.unplaced for each in self._followed.values())
+
+    async def give_up_provisioning(self, after_s: float) -> None:
+        """StopTask for what ECS found no place for in this time: its job is placed anew."""
+        now, reason = self._around.clock.monotonic_s(), f"{INTERRUPTED} (no place in {after_s:g} s)"
+        for arn, followed in tuple(self._followed.items()):
+            if followed.unplaced and followed.phase_since and now - followed.phase_since >= after_s:
+                await self._stop(arn, followed, reason)
 
     async def stop_on(self, instance: InstanceArn, reason: str) -> None:
         """StopTask for each task that runs there; again when nothing came of it."""

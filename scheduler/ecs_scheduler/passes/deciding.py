@@ -85,6 +85,11 @@ class Deciding:
         decided = decide(self._in_quotas(grouped.plan, now), self._window, snapshot, now)
         return decided, plan.reservations if requests else kept.reservations
 
+    def unfit(self, held: Held) -> bool:
+        """Whether two looks at the cluster saw no instance that could ever hold the job."""
+        now, since = self._around.clock.monotonic_s(), held.rejected_since
+        return since is not None and now - since >= self._around.config.sweep_interval_s
+
     def fallback_of(self, held: Held) -> Fallback | None:
         """RunTask for a job that has none of its own: its policy's, else the service's."""
         policy = self._policies.choose(held.claim.job).policy

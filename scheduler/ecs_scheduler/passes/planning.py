@@ -253,10 +253,13 @@ def wait_for_budget(jobs: Iterable[Held], rate_per_s: float) -> None:
 
 
 def fallback_launches(
-    waiting: Iterable[Held], default_of: Callable[[Held], Fallback | None], now_ms: int
+    waiting: Iterable[Held],
+    default_of: Callable[[Held], Fallback | None],
+    now_ms: int,
+    unfit: Callable[[Held], bool] = lambda _: False,
 ) -> list[Launch]:
-    """RunTask for jobs that waited as long as their fallback allows; up to ten of a signature in
-    a call.
+    """RunTask for jobs that waited as long as their fallback allows, or at once for those that are
+    `unfit`: no registered instance could ever hold them. Up to ten of a signature in a call.
     """
     groups: defaultdict[tuple[LaunchSignature, Fallback], list[Held]] = defaultdict(list)
     for held in waiting:
@@ -265,13 +268,26 @@ def fallback_launches(
         if held.shape.scalars:
             continue  # ECS would run it where nobody counts what it holds
         fallback = _fallback_of(held.claim.job, default_of(held))
-        if fallback and now_ms - held.claim.runnable_at_ms >= fallback.after_s * 1000:
+        if fallback is None:
+            continue
+        if unfit(held) or now_ms - held.claim.runnable_at_ms >= fallback.after_s * 1000:
             groups[held.signature, fallback].append(held)
     return [
         _run_task_launch(signature, fallback, members[start : start + MAX_TASKS_PER_CALL])
         for (signature, fallback), members in groups.items()
         for start in range(0, len(members), MAX_TASKS_PER_CALL)
     ]
+
+
+def within(launches: Iterable[Launch], tasks: int) -> list[Launch]:
+    """The first of the launches, as many as start so many tasks together."""
+    kept = []
+    for launch in launches:
+        slots = launch.slots[: max(0, tasks)]
+        tasks -= len(slots)
+        if slots:
+            kept.append(replace(launch, slots=slots))
+    return kept
 
 
 def _fallback_of(job: Job, default: Fallback | None) -> Fallback | None:

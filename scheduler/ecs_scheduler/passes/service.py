@@ -38,6 +38,7 @@ from ecs_scheduler.passes.planning import (
     fallback_launches,
     keeping_away,
     postpone,
+    within,
     within_quotas,
 )
 from ecs_scheduler.passes.recurring import Recurring
@@ -344,7 +345,12 @@ class Service:
         waiting = self._window.waiting_jobs()
         launches = [
             *decided.launches,
-            *fallback_launches(waiting, self._deciding.fallback_of, clock.now_ms()),
+            *within(
+                fallback_launches(
+                    waiting, self._deciding.fallback_of, clock.now_ms(), self._deciding.unfit
+                ),
+                config.max_provisioning - self._launcher.falling_back - self._tracker.provisioning,
+            ),
         ]
         made = self._affordable(launches, clock.monotonic_s())
         for launch in launches[:made]:
@@ -371,7 +377,9 @@ class Service:
             await self._sweep.changed()
 
     async def _track(self) -> None:
+        config = self._around.config
         await self._tracker.stop_cancelled()
+        await self._tracker.give_up_provisioning(config.provisioning_timeout_s)
         await self._tracker.look()
 
     async def _observe(self) -> None:

@@ -1,0 +1,78 @@
+"""RunTask by rule: at once for what no instance could hold, so many at a time, and not for ever."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ecs_queue.states import JobState
+from ecs_simulator import AutoScalingGroup, InstanceGroup
+
+Run = Callable[..., None]
+ONE = (InstanceGroup(count=1, instance_type="m5.xlarge"),)
+FARGATE = {
+    "family": "serverless",
+    "networkMode": "awsvpc",
+    "requiresCompatibilities": ["EC2", "FARGATE"],
+    "cpu": "8192",
+    "memory": "16384",
+    "containerDefinitions": [{"name": "main", "image": "busybox", "command": ["sleep", "3"]}],
+}
+NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-a"]}}
+
+
+def provide_nothing(w: Any) -> None:
+    """A capacity provider whose instances take an hour to come."""
+    template = InstanceGroup(count=1, instance_type="m5.xlarge")
+    w.sim.add_auto_scaling_group(
+        AutoScalingGroup(name="g", template=template, max_size=5, launch_s=3600)
+    )
+    provider: dict[str, Any] = {
+        "autoScalingGroupArn": "arn:aws:autoscaling:x:autoScalingGroupName/g"
+    }
+    provider |= {"managedScaling": {"status": "ENABLED"}}
+    w.sim.call("CreateCapacityProvider", {"name": "cp", "autoScalingGroupProvider": provider})
+    w.sim.call(
+        "PutClusterCapacityProviders",
+        {"cluster": "default", "capacityProviders": ["cp"], "defaultCapacityProviderStrategy": []},
+    )
+
+
+def test_what_no_instance_could_hold_falls_back_at_once(world: Run) -> None:
+    """Eight vCPUs on instances of four: no reason to wait the hour that the fallback says."""
+
+    async def story(w: Any) -> None:
+        w.sim.call("RegisterTaskDefinition", FARGATE)
+        fallback = {"after_s": 3600, "launch_type": "FARGATE"}
+        job = {"task_definition": "serverless", "network_configuration": NETWORK}
+        await w.submit({"id": "a", "fallback": fallback, **job})
+        record = await w.until("a", timeout_s=120)
+        assert (record.state, record.launches) == (JobState.SUCCEEDED, 1)
+        assert w.sim.statistics.calls["RunTask"] == 1
+
+    world(story, fleet=ONE, pass_interval_s=1.0)
+
+
+def test_provisioning_is_bounded_and_ends_where_room_appears(world: Run) -> None:
+    """The instance is full, and the capacity provider brings nothing. Three of eight jobs may wait
+    in PROVISIONING; after a minute they are stopped, on the infrastructure's bill, and run on the
+    instance that came meanwhile.
+    """
+
+    async def story(w: Any) -> None:
+        provide_nothing(w)
+        full = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "300"]}]}
+        short = {"containerOverrides": [{"name": "main", "command": ["sleep", "5"]}]}
+        await w.submit({"id": "full", "overrides": full})
+        await w.until("full", JobState.RUNNING)
+        out = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
+        await w.submit(*({"id": f"j{n}", "overrides": short, "fallback": out} for n in range(8)))
+        await asyncio.sleep(40)
+        provisioning = [t for t in w.sim.tasks() if t.last_status == "PROVISIONING"]
+        assert len(provisioning) == 3
+        w.sim.add_instances("default", ONE)
+        records = [await w.until(f"j{n}") for n in range(8)]
+        assert {record.state for record in records} == {JobState.SUCCEEDED}
+        assert sum(record.infrastructure_failures for record in records) == 3
+        assert all(record.instance_arn for record in records)
+
+    world(story, fleet=ONE, max_provisioning=3, provisioning_timeout_s=60.0, pass_interval_s=1.0)
