@@ -33,6 +33,17 @@ def test_a_pass_sees_the_head_of_every_lane(held: Hold) -> None:
     assert sorted(each.id for each in requests) == ["big-0", "big-1", "small"]
 
 
+def test_jobs_that_all_differ_are_shown_only_as_far_as_calls_go(held: Hold) -> None:
+    """Each takes a call of its own, so the third and later ones are not worth placing; equal jobs
+    share calls, and all of them are shown.
+    """
+    differ = window(*(held(f"d{n}", order=n, tags={"n": str(n)}) for n in range(9)))
+    equal = window(*(held(f"e{n}", order=n) for n in range(9)))
+    assert [each.id for each in differ.requests(9, signatures=2)] == ["d0", "d1"]
+    assert len(equal.requests(9, signatures=2)) == 9
+    assert ids(differ.by_share(9, signatures=2)["default"]) == ["d0", "d1"]
+
+
 def test_lanes_are_in_order_of_priority_then_submission(held: Hold) -> None:
     """Priority 5 first; then 1 before 2."""
     filled = window(held("b", order=2), held("a", order=1), held("c", order=3, priority=5))

@@ -83,6 +83,8 @@ CHOICE_PER_CALL = 40
 takes, so that its ten instances can be picked from many and calls go out full.
 """
 
+SIGNATURES_PER_CALL = 2
+"""Different signatures of each lane shown for each call: jobs that all differ take a call each."""
 
 SAVE_UP_S = 5.0
 """How long calls are saved up for the gang whose turn it is."""
@@ -315,18 +317,19 @@ class Service:
 
     def _decide(self, now: float) -> Decided:
         """Ask placement about the jobs of each shape that could be launched now, and some more."""
-        requests = self._requests(self._launcher.capacity * CHOICE_PER_CALL, now)
+        requests = self._requests(self._launcher.capacity, now)
         requests = keeping_away(requests, self._window, self._around.model.refused())
         config, now_ms = self._around.config, self._around.clock.now_ms()
         kept = reserving(requests, self._window, self._kept, config, now_ms)
         decided, self._kept = self._deciding.decide(requests, self._launcher.capacity, now, kept)
         return decided
 
-    def _requests(self, most_per_lane: int, now: float) -> list[TaskRequest]:
+    def _requests(self, calls: int, now: float) -> list[TaskRequest]:
         """In the order of the queue; or in fair order, where shares compete or rules bound them."""
+        choice = (calls * CHOICE_PER_CALL, calls * SIGNATURES_PER_CALL)
         if not self._competing:
-            return self._window.requests(most_per_lane)
-        return fair_order(self._window.by_share(most_per_lane), self._cluster(now), self._rules)
+            return self._window.requests(*choice)
+        return fair_order(self._window.by_share(*choice), self._cluster(now), self._rules)
 
     def _in_quotas(self, plan: Plan, now: float) -> Plan:
         if not self._ruled:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from ecs_placement.request import Gang, GangId, RequestId, Shape, TaskRequest
@@ -67,6 +67,11 @@ class Held:
     turn: int = 0
     policy: str = ""
     policy_note: str = ""
+    signature_key: int = field(init=False)
+    """Equal for equal signatures, and almost always only for them."""
+
+    def __post_init__(self) -> None:
+        self.signature_key = hash(self.signature)
 
     @property
     def job_id(self) -> JobId:
@@ -141,18 +146,32 @@ class Window:
         """Drop whatever is not among these: it was cancelled, or its claim was lost."""
         self.remove([job_id for job_id in self._held if job_id not in job_ids])
 
-    def requests(self, most_per_lane: int) -> list[TaskRequest]:
-        """The first jobs of each lane, as placement takes them, and every gang that is all here."""
+    def requests(self, most_per_lane: int, signatures: int | None = None) -> list[TaskRequest]:
+        """The first jobs of each lane, as placement takes them, and every gang that is all here.
+
+        Of jobs that all differ, each takes a call of its own: no more than `signatures` different
+        ones of a lane are worth looking at.
+        """
         requests = [
             TaskRequest(id=RequestId(job_id), shape=lane.shape, priority=-negated, order=order)
             for lane, jobs in self._lanes.items()
             if not lane.gang
-            for negated, order, job_id in jobs[:most_per_lane]
+            for negated, order, job_id in self._first(jobs, most_per_lane, signatures)
         ]
         for members in self._whole_gangs():
             negated, order, _ = min(held.rank for held in members)
             requests += requests_of(members, -negated, order)
         return requests
+
+    def _first(
+        self, jobs: list[tuple[int, int, JobId]], most: int, signatures: int | None
+    ) -> Iterator[tuple[int, int, JobId]]:
+        seen: set[int] = set()
+        for place in jobs[:most]:
+            seen.add(self._held[place[2]].signature_key)
+            if signatures is not None and len(seen) > signatures:
+                return
+            yield place
 
     def _whole_gangs(self) -> Iterator[list[Held]]:
         """A gang of which some were cancelled or given back meanwhile is on its way out."""
@@ -161,13 +180,13 @@ class Window:
             if len(members) == members[0].claim.together:
                 yield members
 
-    def by_share(self, most_per_lane: int) -> dict[str, list[Held]]:
-        """The first jobs of each lane and whole gangs, by share and in the share's own order."""
+    def by_share(self, most_per_lane: int, signatures: int | None = None) -> dict[str, list[Held]]:
+        """The same jobs by share, and in the share's own order."""
         shares: defaultdict[str, list[Held]] = defaultdict(list)
         for lane, jobs in self._lanes.items():
             if not lane.gang:
-                first = (self._held[job_id] for _, _, job_id in jobs[:most_per_lane])
-                shares[lane.share].extend(first)
+                first = self._first(jobs, most_per_lane, signatures)
+                shares[lane.share].extend(self._held[job_id] for _, _, job_id in first)
         for gang in self._whole_gangs():
             shares[gang[0].lane.share].extend(gang)
         for members in shares.values():
