@@ -13,9 +13,11 @@ PAGE = (Path(__file__).parents[2] / "docs" / "jobs.md").read_text(encoding="utf-
 
 
 def test_the_example_is_a_job() -> None:
-    """The document at the top can be submitted as it stands."""
-    (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    """The document at the top, and every other one, can be submitted as it stands."""
+    example, *others = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
     assert parse_job(example).retry.attempts == 3
+    for each in others:
+        parse_job(each, default_id="made-up")
 
 
 def test_every_field_is_in_the_table() -> None:
