@@ -70,10 +70,9 @@ LISTEN_INTERVAL_S = 0.02
 """Hardly a pause: receiving waits by itself where there is nothing."""
 
 REFRESH_INTERVAL_S = 0.5
-INTERRUPTIONS_INTERVAL_S = 1.0
+INTERRUPTIONS_INTERVAL_S = RECURRING_INTERVAL_S = 1.0
 RECONCILE_INTERVAL_S = 2.0
 OBSERVE_INTERVAL_S = 1.0
-RECURRING_INTERVAL_S = 1.0
 RELOAD_INTERVAL_S = 60.0
 STANDBY_STEPS = ("lead", "observe")
 """What a scheduler does that does not lead; the rest waits until it does."""
