@@ -226,3 +226,16 @@ def test_a_snapshot_taken_over_piecemeal_is_the_one_taken_afresh() -> None:
     afresh.promise(I1, JOB, SHAPE)
     assert cluster.snapshot(1.0).free.tolist() == afresh.snapshot(1.0).free.tolist()
     assert cluster.snapshot(1.0).instances == afresh.snapshot(1.0).instances
+
+
+def test_a_promise_that_nobody_settles_runs_out() -> None:
+    """Another scheduler may have settled the launch, and tells us nothing: once ECS must show what
+    was launched, an answer that does not is the truth.
+    """
+    cluster = model()
+    cluster.promise(I1, JOB, SHAPE, certain_at=90.0)
+    taken = free(cluster)
+    cluster.observe([instance(version=2)], asked_at=89.0)
+    assert (cluster.promised, free(cluster)) == (1, taken)
+    cluster.observe([instance(version=2)], asked_at=90.0)
+    assert (cluster.promised, free(cluster)) == (0, (1000, 2000, 2, 2))
