@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -23,7 +24,7 @@ from ecs_scheduler.ecs.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from ecs_scheduler.ecs.container_instances import ContainerInstance
     from ecs_scheduler.ecs.event_queue import EventQueue
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from ecs_scheduler.passes.around import Around
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+LISTEN_INTERVAL_S = 0.02
+"""Hardly a pause: receiving waits by itself where there is nothing."""
 
 WAIT_S = 10
 READERS = 8
@@ -53,6 +57,11 @@ class Listener:
         self._on_notice = on_notice
         self._versions: OrderedDict[str, int] = OrderedDict()
         self.counts: Counter[tuple[str, str]] = Counter()
+
+    def steps(self) -> Iterator[tuple[str, float, Callable[[], Awaitable[None]]]]:
+        """What the service repeats, with the pause in seconds; nothing without events."""
+        if (queue := self._around.ecs.events) is not None:
+            yield "events", LISTEN_INTERVAL_S, partial(self.listen, queue)
 
     async def listen(self, queue: EventQueue) -> None:
         """Wait for the next messages; where many wait, read on until they are through."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -50,7 +49,7 @@ from ecs_scheduler.sharing.fairness import Cluster, Rules
 from ecs_scheduler.sharing.usage import ShareUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from ecs_placement.plan import Plan, Reservation
     from ecs_placement.request import TaskRequest
@@ -65,9 +64,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 BUSY_INTERVAL_S = 0.02
 """Pause between passes while launches are under way and the budget has room for more."""
-
-LISTEN_INTERVAL_S = 0.02
-"""Hardly a pause: receiving waits by itself where there is nothing."""
 
 REFRESH_INTERVAL_S = 0.5
 INTERRUPTIONS_INTERVAL_S = RECURRING_INTERVAL_S = 1.0
@@ -180,14 +176,10 @@ class Service:
                 ("strays", RECONCILE_INTERVAL_S, self._strays.look),
                 ("recurring", RECURRING_INTERVAL_S, self._recurring.look),
                 ("observe", OBSERVE_INTERVAL_S, self._observe),
-                *self._listening(),
+                *self._listener.steps(),
             ):
                 running.append(loops.create_task(self._repeat(name, interval_s, step), name=name))
             loops.create_task(self._stop_together(running), name="stop together")
-
-    def _listening(self) -> Iterator[tuple[str, float, Callable[[], Awaitable[None]]]]:
-        if (queue := self._around.ecs.events) is not None:
-            yield "events", LISTEN_INTERVAL_S, partial(self._listener.listen, queue)
 
     def stop(self) -> None:
         """Take on nothing more, hand the claims back, let running calls end."""
