@@ -5,22 +5,22 @@ policy whose requests come first.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ecs_placement.batch import place
 from ecs_placement.check import Violation, check
+from ecs_placement.explanation import after
 from ecs_placement.plan import (
     NOTHING_RESERVED,
     Decision,
     Plan,
     Reservation,
     Reserving,
-    Start,
 )
 from ecs_placement.policy import Policy
 from ecs_placement.request import GangId, RequestId, TaskRequest
-from ecs_placement.snapshot import Availability, Instance, Snapshot
+from ecs_placement.snapshot import Availability, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def place_parts(
         plan = place(requests, snapshot, part.policy, budget_s=budget_s, reserving=own)
         decided.update((each.request_id, each) for each in plan.decisions)
         kept += plan.reservations
-        snapshot = after(plan, requests, snapshot)
+        snapshot = left_by(plan, requests, snapshot)
     decisions = (decided[request.id] for part in parts for request in part.requests)
     return Plan(tuple(decisions), tuple(kept))
 
@@ -71,7 +71,7 @@ def check_parts(
         )
         own = _own(reserving, requests)
         found += check(turn, requests, snapshot, parts[number].policy, reserving=own)
-        snapshot = after(turn, requests, snapshot)
+        snapshot = left_by(turn, requests, snapshot)
     return tuple(found)
 
 
@@ -109,35 +109,12 @@ def _turns(parts: Sequence[Part], reserving: Reserving) -> list[tuple[int, list[
     return [(number, requests) for (_, number), requests in sorted(turns.items(), key=place_of)]
 
 
-def after(plan: Plan, requests: Sequence[TaskRequest], snapshot: Snapshot) -> Snapshot:
+def left_by(plan: Plan, requests: Sequence[TaskRequest], snapshot: Snapshot) -> Snapshot:
     """The snapshot once everything that the plan starts runs there, without the instances where
     it keeps room.
     """
-    by_id = {request.id: request.shape for request in requests}
-    changed: dict[str, Instance] = {}
-    for decision in plan.decisions:
-        if not isinstance(decision, Start):
-            continue
-        shape = by_id[decision.request_id]
-        row = snapshot.row_of[decision.instance_id]
-        before = changed.get(decision.instance_id, snapshot.instances[row])
-        free = [left - asked for left, asked in zip(before.free, shape.demand, strict=True)]
-        groups: Mapping[str, int] = before.facts.tasks_by_group
-        if shape.group is not None:
-            groups = {**groups, shape.group: groups.get(shape.group, 0) + 1}
-        facts = replace(
-            before.facts, running_tasks=before.facts.running_tasks + 1, tasks_by_group=groups
-        )
-        changed[decision.instance_id] = replace(
-            before,
-            free=(free[0], free[1], free[2], free[3]),
-            ports_tcp_used=before.ports_tcp_used | shape.ports_tcp,
-            ports_udp_used=before.ports_udp_used | shape.ports_udp,
-            facts=facts,
-        )
-    for each in plan.reservations:
-        if each.instance_id is not None:
-            row = snapshot.row_of[each.instance_id]
-            before = changed.get(each.instance_id, snapshot.instances[row])
-            changed[each.instance_id] = replace(before, availability=Availability.AVOIDED)
-    return snapshot.updated(changed.values()) if changed else snapshot
+    snapshot = after(plan, requests, snapshot)
+    rows = [snapshot.row_of[r.instance_id] for r in plan.reservations if r.instance_id is not None]
+    return snapshot.updated(
+        replace(snapshot.instances[row], availability=Availability.AVOIDED) for row in rows
+    )

@@ -296,6 +296,10 @@ class Settings(BaseModel):
         min_length=1,
         description="TOML file of named policies; [policy] is not used then. Read again on SIGHUP.",
     )
+    decision_log: str | None = Field(
+        default=None, min_length=1, description="Directory to keep decisions in, for `replay`."
+    )
+    decision_log_mib: int = Field(default=256, ge=1, description="Most MiB of decisions kept.")
     policy: PolicySettings = Field(
         default=PolicySettings(), description="Weights of the dimensions in the best-fit score."
     )

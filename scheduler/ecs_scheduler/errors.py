@@ -3,6 +3,7 @@
 SchedulerError
 ├── ConfigurationError      a setting is missing or wrong: names it and where it came from
 ├── InvalidPolicyFile       a policy file is wrong: names file, line and field
+├── DecisionLogUnreadable   a decision is not in the log, or the log is none
 ├── AwsUnreachable          no answer from AWS (network, endpoint, time-out)
 ├── AwsRefused              AWS answers, but not to us (credentials, permissions, region)
 ├── ClusterNotFound         the configured cluster does not exist
@@ -29,6 +30,10 @@ class ConfigurationError(SchedulerError):
 
 class InvalidPolicyFile(SchedulerError):
     """A policy file cannot be read or does not make sense."""
+
+
+class DecisionLogUnreadable(SchedulerError):
+    """A decision is not in the log, or a file of the log cannot be read."""
 
 
 class AwsUnreachable(SchedulerError):

@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from ecs_placement.plan import NOTHING_RESERVED
 from ecs_placement.policy import TERM_NAMES
+from ecs_placement.request import RequestId, Shape, TaskRequest
+from ecs_placement.several import place_parts
+from ecs_placement.snapshot import Instance, InstanceId, Snapshot
 from ecs_scheduler.cli import main
+from ecs_scheduler.decisions.coding import Asked
+from ecs_scheduler.decisions.log import DecisionLog
+from ecs_scheduler.policies.book import NamedPolicy
 from ecs_scheduler.policies.document import PolicyTable
 from ecs_scheduler.policies.reading import policy_schema, read_book
 
@@ -16,14 +23,34 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "policies.md").read_text(encoding="utf-8")
 GALLERY = sorted((ROOT / "docs" / "policies").glob("*.toml"))
 EXAMPLES = re.findall(
-    r"```sh\n(ecs-scheduler policy [^\n]+)\n```\n\n```\n(.*?)```", PAGE, re.DOTALL
+    r"```sh\n(ecs-scheduler (?:policy|decisions|replay) [^\n]+)\n```\n\n```\n(.*?)```",
+    PAGE,
+    re.DOTALL,
 )
+
+
+def logged(directory: Path) -> None:
+    """A log of one decision: four tasks on two instances in two zones."""
+    room = (4096, 16384, 0, 3)
+    rows = [
+        Instance(InstanceId(f"i-{zone}"), room, room, attributes={"ecs.availability-zone": zone})
+        for zone in ("us-east-1a", "us-east-1b")
+    ]
+    shape = Shape(1024, 2048, group="etl")
+    requests = tuple(TaskRequest(RequestId(f"etl-{n}"), shape, order=n) for n in range(4))
+    asked = (Asked(NamedPolicy("default").label, requests),)
+    snapshot = Snapshot.of(rows)
+    plan = place_parts([asked[0].part], snapshot)
+    log = DecisionLog(directory, "demo", 2**20)
+    log.record(snapshot, asked, NOTHING_RESERVED, plan, at_ms=1_795_694_400_000)
+    log.close()
 
 
 @pytest.fixture
 def beside_the_docs(bare: Path) -> Path:
     (bare / "docs").symlink_to(ROOT / "docs")
     broken = PAGE.partition("nearest valid name; the exit code")[2]
+    logged(bare / "decisions")
     (bare / "broken.toml").write_text(re.findall(r"```toml\n(.*?)```", broken, re.DOTALL)[0])
     return bare
 

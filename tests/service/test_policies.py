@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ecs_queue.states import JobState
+from ecs_scheduler.decisions.log import find, log_files, read_file
+from ecs_scheduler.decisions.replaying import replay
 from ecs_simulator import InstanceGroup
 
 Run = Callable[..., None]
@@ -124,3 +126,22 @@ def test_a_policy_s_fallback_is_used_where_the_job_has_none(world: Run, tmp_path
         assert placed["out"].api == "RunTask"
 
     world(story, fleet=(InstanceGroup(count=1, instance_type="m5.xlarge"),), policy_file=str(file))
+
+
+def test_each_placement_names_a_decision_that_can_be_replayed(world: Run, tmp_path: Path) -> None:
+    """Every logged decision of a running service comes out bit for bit again."""
+
+    async def story(w: Any) -> None:
+        await w.submit(*(sleep(f"j{i}", 20) for i in range(30)))
+        for i in range(30):
+            await w.until(f"j{i}")
+        details = [each.detail for each in w.service.status().latest]
+        named = {detail.rpartition(", decision ")[2] for detail in details}
+        assert named
+        for decision_id in named:
+            assert replay(find(tmp_path, decision_id)).exact
+
+    world(story, decision_log=str(tmp_path))
+    decisions = [each for path in log_files(tmp_path) for each in read_file(path)]
+    assert len(decisions) >= 2
+    assert all(replay(each).exact for each in decisions)

@@ -66,6 +66,8 @@ COMMANDS = {
     "events": ("ecs_scheduler.cli.journal:events", "Show the latest transitions of jobs."),
     "schema": ("ecs_scheduler.cli.schema:schema", "Print the JSON Schema of a job document."),
     "policy": ("ecs_scheduler.cli.policy:policy", "Placement policies: validate, show, compare."),
+    "decisions": ("ecs_scheduler.cli.decisions:decisions", "List what the decision log keeps."),
+    "replay": ("ecs_scheduler.cli.decisions:replay_decision", "Decide a logged decision again."),
     "health": ("ecs_scheduler.cli.health:health", "Ask a running scheduler whether it lives."),
     "demo": ("ecs_scheduler.demo:demo", "Try everything: Valkey, a simulated ECS and a workload."),
     "fuzz": ("ecs_scheduler.fuzz:fuzz", "Try to break the scheduler: faults, in virtual time."),

@@ -136,6 +136,7 @@ def _flat(content: Mapping[str, Any]) -> dict[str, str]:
         f"weights.{dimension}": f"{weight:g}"
         for dimension, weight in zip(dimensions, placement["weights"], strict=True)
     }
+    flat |= {f"scalars.{name}": f"{weight:g}" for name, weight in placement["scalar_weights"]}
     flat |= {f"score.{_label(term, 'name')}": f"{term['weight']:g}" for term in placement["terms"]}
     flat |= {f"limits.{each['field']}": str(each["most"]) for each in placement["limits"]}
     chain = ", ".join(_label(each, "type") for each in placement["strategies"])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecs_placement.several import Part, check_parts, place_parts
+from ecs_placement.plan import Start
+from ecs_placement.several import check_parts, place_parts
 from ecs_queue.job import JobId
+from ecs_scheduler.decisions.coding import Asked
+from ecs_scheduler.decisions.log import DecisionLog
 from ecs_scheduler.launching.grouping import regrouped
 from ecs_scheduler.passes.planning import (
     WINDOW,
@@ -23,20 +27,13 @@ if TYPE_CHECKING:
 
     from ecs_placement.plan import Plan, Reservation, Reserving
     from ecs_placement.request import RequestId, TaskRequest
+    from ecs_placement.snapshot import Snapshot
     from ecs_queue.job import Fallback
     from ecs_scheduler.config import Config
     from ecs_scheduler.passes.around import Around
     from ecs_scheduler.passes.window import Held, Window
     from ecs_scheduler.policies.book import Chosen, NamedPolicy
     from ecs_scheduler.policies.live import LivePolicies
-
-
-@dataclass(frozen=True, slots=True)
-class Under:
-    """Requests under one policy, in the form in which placement takes them."""
-
-    policy: NamedPolicy
-    part: Part
 
 
 class Deciding:
@@ -55,6 +52,7 @@ class Deciding:
         self._in_quotas = in_quotas
         self._window = window
         self._policies = policies
+        self._log = _log_of(around)
 
     def decide(
         self, requests: Sequence[TaskRequest], capacity: int, now: float, kept: Reserving
@@ -63,16 +61,15 @@ class Deciding:
         `capacity` calls can be made.
         """
         snapshot = self._around.model.snapshot(now)
-        divided = self._divided(requests)
-        parts = [each.part for each in divided]
+        asked = self._divided(requests)
+        parts = [each.part for each in asked]
         plan = place_parts(parts, snapshot, kept)
+        self._record(snapshot, asked, kept, plan)
         if self._around.config.log_level == "debug" and (
             violations := check_parts(plan, parts, snapshot, kept)
         ):
             raise AssertionError(f"placement broke its own rules: {violations}")
-        placement = {
-            request.id: each.part.policy for each in divided for request in each.part.requests
-        }
+        placement = {request.id: part.policy for part in parts for request in part.requests}
         grouped = regrouped(
             plan,
             [request for part in parts for request in part.requests],
@@ -90,6 +87,22 @@ class Deciding:
         now, since = self._around.clock.monotonic_s(), held.rejected_since
         return since is not None and now - since >= self._around.config.sweep_interval_s
 
+    def close(self) -> None:
+        """The service ends: so does the decision log."""
+        if self._log is not None:
+            self._log.close()
+
+    def _record(
+        self, snapshot: Snapshot, asked: tuple[Asked, ...], kept: Reserving, plan: Plan
+    ) -> None:
+        """Write the decision down, and its id on every job that it starts."""
+        if self._log is None:
+            return
+        decision = self._log.record(snapshot, asked, kept, plan, self._around.clock.now_ms())
+        for each in plan.decisions:
+            if isinstance(each, Start):
+                self._window[JobId(each.request_id)].decision = decision
+
     def fallback_of(self, held: Held) -> Fallback | None:
         """RunTask for a job that has none of its own: its policy's, else the service's."""
         policy = self._policies.choose(held.claim.job).policy
@@ -99,7 +112,7 @@ class Deciding:
         held = self._window[JobId(request_id)]
         return held.gang or held.signature, held.policy
 
-    def _divided(self, requests: Sequence[TaskRequest]) -> list[Under]:
+    def _divided(self, requests: Sequence[TaskRequest]) -> tuple[Asked, ...]:
         """The requests by policy; jobs whose policy's windows are closed are told so. A gang has
         that of one of its members.
         """
@@ -119,17 +132,17 @@ class Deciding:
         for name, members in under.items():
             policy = policies[name]
             if policy.windows.open_at(now_ms):
-                divided.append(Under(policy, self._part(policy, members)))
+                divided.append(self._asked(policy, members))
             else:
                 self._closed(policy, members, now_ms)
-        return divided
+        return tuple(divided)
 
-    def _part(self, policy: NamedPolicy, requests: Sequence[TaskRequest]) -> Part:
+    def _asked(self, policy: NamedPolicy, requests: Sequence[TaskRequest]) -> Asked:
         narrowed = requests
         if policy.filters or policy.wants_images:
             narrowed = [self._narrowed(policy, request) for request in requests]
         budget_s = search_budget_s(policy, len(requests), self._around.config)
-        return Part(policy.placement, tuple(narrowed), budget_s)
+        return Asked(policy.label, tuple(narrowed), policy.placement, policy.filters, budget_s)
 
     def _narrowed(self, policy: NamedPolicy, request: TaskRequest) -> TaskRequest:
         """The request within the policy's filters, with what it runs where the policy asks."""
@@ -150,6 +163,14 @@ class Deciding:
             self._window.waits(lane, WINDOW, reason)
             for held in self._window.lane(lane):
                 held.rejected_since = None
+
+
+def _log_of(around: Around) -> DecisionLog | None:
+    config = around.config
+    if config.decision_log is None:
+        return None
+    most_bytes = config.decision_log_mib * 2**20
+    return DecisionLog(Path(config.decision_log), around.owner, most_bytes)
 
 
 def search_budget_s(policy: NamedPolicy, requests: int, config: Config) -> float:

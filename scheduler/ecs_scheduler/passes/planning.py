@@ -167,7 +167,8 @@ def decide(plan: Plan, window: Window, snapshot: Snapshot, now: float) -> Decide
 
 
 def _policy_of(held: Held) -> str:
-    return f", by policy {held.policy}{_note_of(held)}" if held.policy else ""
+    decision = f", decision {held.decision}" if held.decision else ""
+    return f", by policy {held.policy}{_note_of(held)}{decision}" if held.policy else ""
 
 
 def _note_of(held: Held) -> str:

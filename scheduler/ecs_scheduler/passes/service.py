@@ -157,6 +157,7 @@ class Service:
         except BaseException:
             self._launcher.abandon()
             raise
+        self._deciding.close()
         await self._resign()
         await self._launcher.drain(max(1.0, config.drain_timeout_s - STEPS_END_S - RESIGN_S))
 

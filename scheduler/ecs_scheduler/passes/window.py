@@ -52,7 +52,7 @@ class Held:
     sentence was last written to the queue. `rejected_since` is set while no registered instance
     could ever hold the job. `turn` is its place in the fair order of several shares. `policy`
     is the name and version of the policy it was last placed under, and `policy_note` why it is not
-    the one that was asked for.
+    the one that was asked for; `decision` is the id of the logged decision that starts it.
     """
 
     claim: Claim
@@ -67,6 +67,7 @@ class Held:
     turn: int = 0
     policy: str = ""
     policy_note: str = ""
+    decision: str = ""
     signature_key: int = field(init=False)
     """Equal for equal signatures, and almost always only for them."""
 

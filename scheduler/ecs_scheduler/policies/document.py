@@ -100,6 +100,9 @@ class PolicyTable(Table):
 
     about: str = Field(default="", description="The situation that it is for.")
     weights: WeightsTable = WeightsTable()
+    scalars: dict[str, Weight] = Field(
+        default={}, description="Weights of user-defined resources by name; 1 unless given."
+    )
     objective: Objective = Field(
         default="fill",
         description="fill: the score decides alone. open: an empty instance is opened only when "
@@ -155,6 +158,7 @@ class PolicyTable(Table):
         return Policy(
             weights=(weights.cpu, weights.memory, weights.gpu, weights.eni),
             strategies=tuple(_strategy(text) for text in self.chain),
+            scalar_weights=tuple(self.scalars.items()),
             seed=self.seed,
             terms=() if alone else terms,  # said or not, it is the same policy
             objective=self.objective,
