@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ecs_placement.names import unknown
@@ -33,6 +34,7 @@ class Span:
         return late or ((day - 1) % 7 in self.days and minute < self.end)
 
 
+@lru_cache(maxsize=1024)
 def parse_span(text: str) -> Span:
     """A window as it is written; raises ValueError that says what was expected."""
     found = _FORM.fullmatch(text.strip())
@@ -69,6 +71,7 @@ def _minutes(text: str) -> int:
     return hours * 60 + minutes
 
 
+@lru_cache(maxsize=64)
 def zone(name: str) -> tzinfo:
     """The time zone of this name; raises ValueError."""
     if name == "UTC":
@@ -90,24 +93,17 @@ class Windows:
 
     def open_at(self, now_ms: int) -> bool:
         """Whether jobs may start now."""
-        return not self.texts or self._holds(self._local(now_ms))
+        return not self.texts or self.holds(self._local(now_ms))
 
     def opens_at_ms(self, now_ms: int) -> int | None:
         """The next time they may, to the minute; now if they may now, None if never."""
-        moment = self._local(now_ms)
-        if self.open_at(now_ms):
-            return now_ms
-        moment = moment.astimezone(UTC).replace(second=0, microsecond=0)
-        for _ in range(8 * _DAY_MINUTES):
-            moment += timedelta(minutes=1)
-            if self._holds(moment.astimezone(zone(self.timezone))):
-                return round(moment.timestamp() * 1000)
-        return None
+        return now_ms if self.open_at(now_ms) else _opens_after(self, now_ms // 60_000)
 
     def _local(self, now_ms: int) -> datetime:
         return datetime.fromtimestamp(now_ms / 1000, zone(self.timezone))
 
-    def _holds(self, moment: datetime) -> bool:
+    def holds(self, moment: datetime) -> bool:
+        """Whether a moment of the windows' own time zone is inside."""
         day, minute = moment.weekday(), moment.hour * 60 + moment.minute
         return any(parse_span(text).holds(day, minute) for text in self.texts)
 
@@ -116,3 +112,14 @@ class Windows:
 
 
 ALWAYS = Windows()
+
+
+@lru_cache(maxsize=1024)
+def _opens_after(windows: Windows, minute: int) -> int | None:
+    """The first minute after this one, counted since 1970, that is inside."""
+    moment = datetime.fromtimestamp(minute * 60, UTC)
+    for _ in range(8 * _DAY_MINUTES):
+        moment += timedelta(minutes=1)
+        if windows.holds(moment.astimezone(zone(windows.timezone))):
+            return round(moment.timestamp() * 1000)
+    return None
