@@ -130,7 +130,7 @@ def test_a_policy_s_fallback_is_used_where_the_job_has_none(world: Run, tmp_path
 
 def test_each_placement_names_a_decision_that_can_be_replayed(world: Run, tmp_path: Path) -> None:
     """Every logged decision of a running service comes out bit for bit again."""
-    named = set()
+    named: set[str] = set()
 
     async def story(w: Any) -> None:
         await w.submit(*(sleep(f"j{i}", 2) for i in range(6)))
