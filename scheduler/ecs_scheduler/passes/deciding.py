@@ -21,6 +21,7 @@ from ecs_scheduler.passes.planning import (
     search_s,
     wait_for_budget,
 )
+from ecs_scheduler.passes.reserving import reserving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -53,17 +54,17 @@ class Deciding:
         self._window = window
         self._policies = policies
         self._log = _log_of(around)
+        self._kept: tuple[Reservation, ...] = ()
 
-    def decide(
-        self, requests: Sequence[TaskRequest], capacity: int, now: float, kept: Reserving
-    ) -> tuple[Decided, tuple[Reservation, ...]]:
-        """Place the requests whose policy lets them start now, `kept` as `place` takes it;
-        `capacity` calls can be made.
-        """
-        snapshot = self._around.model.snapshot(now)
+    def decide(self, requests: Sequence[TaskRequest], capacity: int, now: float) -> Decided:
+        """Place the requests whose policy lets them start now; `capacity` calls can be made."""
+        around = self._around
+        snapshot, now_ms = around.model.snapshot(now), around.clock.now_ms()
+        kept = reserving(requests, self._window, self._kept, around.config, now_ms)
         asked = self._divided(requests)
         parts = [each.part for each in asked]
         plan = place_parts(parts, snapshot, kept)
+        self._kept = plan.reservations if requests else kept.reservations
         self._record(snapshot, asked, kept, plan)
         if self._around.config.log_level == "debug" and (
             violations := check_parts(plan, parts, snapshot, kept)
@@ -79,8 +80,7 @@ class Deciding:
         )
         held_back = (self._window[JobId(each)] for each in grouped.left)
         wait_for_budget(held_back, self._around.config.modify_rate_per_s)
-        decided = decide(self._in_quotas(grouped.plan, now), self._window, snapshot, now)
-        return decided, plan.reservations if requests else kept.reservations
+        return decide(self._in_quotas(grouped.plan, now), self._window, snapshot, now)
 
     def unfit(self, held: Held) -> bool:
         """Whether two looks at the cluster saw no instance that could ever hold the job."""

@@ -41,7 +41,6 @@ from ecs_scheduler.passes.planning import (
     within_quotas,
 )
 from ecs_scheduler.passes.recurring import Recurring
-from ecs_scheduler.passes.reserving import reserving
 from ecs_scheduler.passes.status import ServiceStatus
 from ecs_scheduler.passes.window import Window
 from ecs_scheduler.policies.live import LivePolicies
@@ -51,7 +50,7 @@ from ecs_scheduler.sharing.usage import ShareUsage
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-    from ecs_placement.plan import Plan, Reservation
+    from ecs_placement.plan import Plan
     from ecs_placement.request import TaskRequest
     from ecs_queue.client import Queue
     from ecs_scheduler.clock import Clock
@@ -136,7 +135,6 @@ class Service:
         self._stopping = asyncio.Event()
         self._counts: Mapping[JobState, int] = {}
         self._dead_letters = 0
-        self._kept: tuple[Reservation, ...] = ()
         self._passes = 0
         self._last_pass_s = 0.0
         self._progress = False
@@ -311,10 +309,7 @@ class Service:
         """Ask placement about the jobs of each shape that could be launched now, and some more."""
         requests = self._requests(self._launcher.capacity, now)
         requests = keeping_away(requests, self._window, self._around.model.refused())
-        config, now_ms = self._around.config, self._around.clock.now_ms()
-        kept = reserving(requests, self._window, self._kept, config, now_ms)
-        decided, self._kept = self._deciding.decide(requests, self._launcher.capacity, now, kept)
-        return decided
+        return self._deciding.decide(requests, self._launcher.capacity, now)
 
     def _requests(self, calls: int, now: float) -> list[TaskRequest]:
         """In the order of the queue; or in fair order, where shares compete or rules bound them."""
