@@ -9,6 +9,7 @@ from ecs_simulator import FaultOptions, Undocumented, faults_from, load_fleet
 from ecs_simulator.operations import OPERATIONS
 
 from .test_moto import ROWS
+from .test_moto_refusals import ROWS as MORE_ROWS
 
 HERE = Path(__file__).parent
 TEXT = (HERE.parents[1] / "docs" / "simulator.md").read_text("utf-8")
@@ -41,9 +42,9 @@ def test_every_test_named_exists() -> None:
 
 
 def test_every_story_told_to_moto_is_listed() -> None:
-    """Rows of test_moto.py are rows of the table, marked."""
+    """Rows of test_moto.py and test_moto_refusals.py are rows of the table, marked."""
     marked = " ".join(row[2] for row in BEHAVIOURS if row[2].startswith("✦"))
-    assert {row[0].__name__ for row in ROWS} <= set(re.findall(r"`(\w+)`", marked))
+    assert {row[0].__name__ for row in (*ROWS, *MORE_ROWS)} <= set(re.findall(r"`(\w+)`", marked))
 
 
 def test_every_undocumented_switch_is_listed() -> None:

@@ -4,103 +4,19 @@ moto is an independent reading of AWS's wire shapes; each difference here is a r
 docs/simulator.md.
 """
 
-import itertools
-import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
-from ecs_simulator import InstanceGroup, Options, SimulatedEcs
-
-from .conftest import SESSION, Calls, ManualClock, Refusal, boto3_calls, serve_in_thread
-
-MOTO_SIZED = InstanceGroup(cpu_units=4096, memory_mib=7482)
-NUMBERS = itertools.count()
-
-
-@dataclass
-class Side:
-    """One server, and a cluster of its own for each story."""
-
-    send: Calls
-    register: Callable[[str], str]
-    cluster: str = field(default_factory=lambda: f"c{next(NUMBERS)}")
-
-    def call(self, operation: str, **request: Any) -> Any:
-        """The answer, or the exception's name."""
-        try:
-            return self.send(operation, request)
-        except Refusal as refusal:
-            return refusal.code
-
-    def add(self, count: int = 1) -> list[str]:
-        self.call("CreateCluster", clusterName=self.cluster)
-        return [self.register(self.cluster) for _ in range(count)]
-
-    def define(self, mode: str | None = None, **container: Any) -> str:
-        base = {"name": "main", "image": "busybox", "cpu": 1000, "memory": 100}
-        more = {"networkMode": mode} if mode else {}
-        answer = self.call(
-            "RegisterTaskDefinition",
-            family=self.cluster,
-            containerDefinitions=[{**base, **container}],
-            **more,
-        )
-        return str(answer["taskDefinition"]["taskDefinitionArn"])
-
-    def start(self, instances: list[str], **more: Any) -> Any:
-        return self.call(
-            "StartTask",
-            cluster=self.cluster,
-            taskDefinition=self.cluster,
-            containerInstances=instances,
-            **more,
-        )
-
-    def run(self, **more: Any) -> Any:
-        return self.call("RunTask", cluster=self.cluster, taskDefinition=self.cluster, **more)
-
-    def cpu(self, instance: str) -> int:
-        answer = self.call(
-            "DescribeContainerInstances", cluster=self.cluster, containerInstances=[instance]
-        )
-        resources = answer["containerInstances"][0]["remainingResources"]
-        return int(next(item["integerValue"] for item in resources if item["name"] == "CPU"))
+from .moto_sides import Row, Side, Story, both_sides
 
 
 @pytest.fixture(scope="module")
 def sides() -> Iterator[dict[str, Callable[[], Side]]]:
     """Makes a Side of either server."""
-    with ExitStack() as stack:
-        ecs = SimulatedEcs(Options(throttled=False), ManualClock())
-        ours, _ = boto3_calls(serve_in_thread(ecs, stack), stack)
-        server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-        server.start()
-        stack.callback(server.stop)
-        endpoint = "http://{}:{}".format(*server.get_host_and_port())
-        theirs, _ = boto3_calls(endpoint, stack)
-        ec2 = SESSION.client("ec2", endpoint_url=endpoint)
-        stack.callback(ec2.close)
-
-        def register_ours(cluster: str) -> str:
-            return str(ecs.add_instances(cluster, (MOTO_SIZED,))[0])
-
-        def register_theirs(cluster: str) -> str:
-            reservation = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)
-            identity = reservation["Instances"][0]["InstanceId"]
-            document = json.dumps({"instanceId": identity})  # all that moto reads of it
-            request = {"cluster": cluster, "instanceIdentityDocument": document}
-            answer = theirs("RegisterContainerInstance", request)
-            return str(answer["containerInstance"]["containerInstanceArn"])
-
-        yield {
-            "ours": lambda: Side(ours, register_ours),
-            "moto": lambda: Side(theirs, register_theirs),
-        }
+    with both_sides() as made:
+        yield made
 
 
 def over_capacity(side: Side) -> Any:
@@ -262,8 +178,7 @@ def bad_state(side: Side) -> Any:
     )
 
 
-# Story, our answer, moto's answer.
-ROWS: list[tuple[Callable[[Side], Any], Any, Any]] = [
+ROWS: list[Row] = [
     (over_capacity, (4, ["RESOURCE:CPU"], 96), (5, [], -904)),
     (eleven_instances, "InvalidParameterException", 11),
     (unknown_instance, "MISSING", "500"),
@@ -292,7 +207,7 @@ ROWS: list[tuple[Callable[[Side], Any], Any, Any]] = [
     ("story", "ours", "theirs"), [pytest.param(*row, id=row[0].__name__) for row in ROWS]
 )
 def test_our_answer_and_motos(
-    sides: dict[str, Callable[[], Side]], story: Callable[[Side], Any], ours: Any, theirs: Any
+    sides: dict[str, Callable[[], Side]], story: Story, ours: Any, theirs: Any
 ) -> None:
     """Both servers answer as the table in docs/simulator.md says."""
     assert story(sides["ours"]()) == ours
