@@ -73,6 +73,7 @@ COMMANDS = {
     "fuzz": ("ecs_scheduler.fuzz:fuzz", "Try to break the scheduler: faults, in virtual time."),
     "simulate": ("ecs_scheduler.simulate:simulate", "Compare placement policies on a workload."),
     "tune": ("ecs_scheduler.simulate_tuning:tune", "Search the weights of a policy."),
+    "record": ("ecs_scheduler.cli.record:record", "Record what a live cluster does."),
     "trace": ("ecs_scheduler.trace:trace", "Turn recorded workloads into jobs."),
 }
 

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ecs_scheduler.cli.failures import FAILED, OK, InvalidInput
 from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.compare import Comparison
+from ecs_scheduler.simulate.history import span_s
 from ecs_scheduler.simulate.policies import parse_policy
 from ecs_scheduler.simulate.prices import Prices, load_prices
 from ecs_scheduler.simulate.report import Told as Reported
@@ -39,6 +40,10 @@ class WorkloadFlags:
     """Jobs of this trace file; see `ecs-scheduler trace`. Without it, jobs are made up."""
     fleet: Path | None = None
     """Instances of this fleet file (JSON lines or TOML)."""
+    history: Path | None = None
+    """Jobs and instances of this folder instead, which `ecs-scheduler record` wrote."""
+    last: str | None = None
+    """Only the last days or hours of the history, such as 7d or 12h."""
     mix: Literal["small", "openb"] = "small"
     """What to make up jobs and instances from."""
     jobs: Count = 2000
@@ -59,7 +64,18 @@ class WorkloadFlags:
     @property
     def wanted(self) -> Wanted:
         """The workload as a value."""
-        return Wanted(self.trace, self.fleet, self.mix, self.jobs, self.instances, self.hours)
+        if self.history is not None and self.trace is not None:
+            raise InvalidInput("give --trace or --history, not both")
+        return Wanted(
+            self.trace,
+            self.fleet,
+            self.mix,
+            self.jobs,
+            self.instances,
+            self.hours,
+            self.history,
+            None if self.last is None else span_s(self.last),
+        )
 
     def study(self, policies: tuple[tuple[str, PolicyBook], ...]) -> Study:
         """These policies on this workload. Raises InvalidInput."""
@@ -78,6 +94,7 @@ class WorkloadFlags:
         workload = prepare(wanted, 1)
         instances = sum(group.count for group in workload.fleet)
         source = f"trace {wanted.trace.name}" if wanted.trace else f"made up like {wanted.mix}"
+        source = f"history of {wanted.history}" if wanted.history else source
         end_s = workload.submissions[-1].at_s
         return (
             f"{len(workload.submissions):,} jobs ({source}) submitted over {end_s / 3600:.2f} h "

@@ -15,6 +15,7 @@ from random import Random
 from ecs_queue.document import parse_job
 from ecs_queue.errors import InvalidJob
 from ecs_scheduler.cli.failures import InvalidInput
+from ecs_scheduler.simulate import history
 from ecs_simulator.errors import SimulatorError
 from ecs_simulator.fleet import Fleet, load_fleet
 from ecs_simulator.workloads.arrivals import Arrival, read_trace
@@ -38,6 +39,8 @@ class Wanted:
     jobs: int = 2000
     instances: int = 100
     hours: float | None = None
+    history: Path | None = None
+    last_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,9 @@ def prepare(wanted: Wanted, seed: int) -> Workload:
     """The workload of one seed. Raises InvalidInput, whose message names the flag."""
     flag = ""
     try:
-        if wanted.trace is not None:
+        if wanted.history is not None:
+            arrivals = _varied(history.arrivals(wanted.history, wanted.last_s), seed)
+        elif wanted.trace is not None:
             flag = "--trace: "
             arrivals = _varied(read_trace(wanted.trace), seed)
         else:
@@ -72,6 +77,8 @@ def prepare(wanted: Wanted, seed: int) -> Workload:
         flag = "--fleet: " if wanted.fleet is not None else ""
         if wanted.fleet is not None:
             fleet = load_fleet(wanted.fleet)
+        elif wanted.history is not None:
+            fleet = load_fleet(history.fleet_file(wanted.history))
         else:
             fleet = scaled_fleet(MIXES[wanted.mix].machines, wanted.instances)
     except SimulatorError as error:
