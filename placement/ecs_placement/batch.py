@@ -80,21 +80,20 @@ def place(
     cost = largest * relative_prices(policy.prices, snapshot, largest) if searched else largest
     field = Field(snapshot, constraints, room, cost)
     for members in by_priority(units, requests):
-        idle = field.idle()
+        idle = field.idle() if searched else None
         packed = _place_units(members, work, gangs, kept)
-        if searched:
+        if idle is not None:
             share = sum(group.members.size for group, _ in packed) / len(requests)
             if _packed_better(packed, work, _Effort(field, idle, share * budget_s, policy.seed)):
                 gangs.retry(unit for unit in members if isinstance(unit, Team) and not unit.reserve)
         backfill(packed, work, kept)
     unplaced = _Unplaced(policy, work, gangs, kept)
     decisions: list[Decision] = []
-    ids = [instance.id for instance in snapshot.instances]
     for request, row, score in zip(
         requests, placed.rows.tolist(), placed.scores.tolist(), strict=True
     ):
         if row >= 0:
-            decisions.append(Start(request.id, ids[row], score))
+            decisions.append(Start(request.id, snapshot.instances[row].id, score))
         else:
             decisions.append(unplaced.decide(request))
     return Plan(tuple(decisions), tuple(kept.made.values()))
