@@ -35,7 +35,7 @@ def default_budget_s(problem: Problem) -> float:
         return 4.0
     if tasks <= 50_000:
         return 1.0 if tasks < 1_000 else 2.0
-    return tasks * (0.6e-5 if problem.counts.size <= _FEW_SHAPES else 2.5e-5)
+    return tasks * (0.7e-5 if problem.counts.size <= _FEW_SHAPES else 3.6e-5)
 
 
 def _patterns_pay(problem: Problem) -> bool:

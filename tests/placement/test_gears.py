@@ -153,6 +153,34 @@ def test_it_starts_more_of_a_batch_that_fills_the_cluster_exactly(instance: Buil
     assert len(started(thorough)) > 0.95 * len(asked)
 
 
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        {"required_attributes": frozenset({("zone", "a")})},
+        {"member_of": ("attribute:zone == a",)},
+        {"ports_tcp": frozenset({80})},
+        {"group": "apart", "distinct_instance": True},
+    ],
+    ids=["attribute", "expression", "port", "distinct"],
+)
+def test_it_never_places_more_by_breaking_a_constraint(
+    instance: Build, constraint: Constrained
+) -> None:
+    """Half of the tasks are bound, and would all fit if they were not; others fill the rest."""
+    asked, snapshot = planted(instance)
+    bound = [
+        replace(request, shape=replace(request.shape, **constraint)) if number % 2 else request  # type: ignore[arg-type]
+        for number, request in enumerate(asked)
+    ]
+    zoned = [
+        replace(row, attributes={"zone": "abbb"[number % 4]})
+        for number, row in enumerate(snapshot.instances)
+    ]
+    plan = place(bound, Snapshot.of(zoned), budget_s=0.1)
+    assert check(plan, bound, Snapshot.of(zoned)) == ()
+    assert len(started(plan)) > len(started(place(bound, Snapshot.of(zoned))))
+
+
 def test_it_leaves_more_instances_empty(instance: Build, task: Ask) -> None:
     """One of each size fills 8 vCPU and 8 GiB exactly, six times; best fit opens a seventh."""
     snapshot = Snapshot.of(instance(f"i{n:02}", (8192, 8192, 0, 3)) for n in range(12))
