@@ -16,6 +16,7 @@ from ecs_queue.connection import explained, require_bytes
 from ecs_queue.job import Job, JobId
 from ecs_queue.letters import DeadLetter, Replay
 from ecs_queue.pipelining import Pipelining
+from ecs_queue.rewinding import Rewinding
 from ecs_queue.script import DEFAULT_SETTINGS, Command, Envelope, QueueSettings, sources
 from ecs_queue.states import (
     DEFAULT_QUEUE,
@@ -82,6 +83,7 @@ class Queue:
         self._pipelining = Pipelining(redis)
         self.new_token = new_token
         self._steering = Steering(self.run)
+        self.rewinding = Rewinding(self.run)
         self._unanswered_claims: dict[OwnerId, str] = {}
 
     @property

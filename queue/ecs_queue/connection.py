@@ -17,6 +17,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as NoConnection
 from redis.retry import Retry
 
+from ecs_queue import sentinels
 from ecs_queue.errors import InvalidRedisUrl, QueueError, QueueUnreachable
 
 _RETRIES = 3
@@ -24,7 +25,7 @@ _ANSWER_S = 5.0
 _CONNECT_S = 3.0
 _MAX_CONNECTIONS = 16
 _SETTING = "check REDIS_URL / --redis-url"
-_FORMS = "redis://host:6379/0, rediss://host:6379/0 or unix:///path/to/socket"
+_FORMS = f"redis://host:6379/0, rediss://host:6379/0, unix:///path/to/socket or {sentinels.FORM}"
 _CREDENTIALS = ("NOAUTH", "WRONGPASS", "Authentication required", "invalid username-password")
 _REFUSALS = (
     "BUSY",
@@ -53,6 +54,12 @@ class _PackedByHiredis:
         return packed
 
 
+_OPTIONS: dict[str, Any] = {
+    "socket_timeout": _ANSWER_S,
+    "socket_connect_timeout": _CONNECT_S,
+    "protocol": 2,
+}
+
 Pool = TypeVar("Pool", redis.BlockingConnectionPool, redis.asyncio.BlockingConnectionPool)
 
 
@@ -60,9 +67,12 @@ def connect(url: str) -> redis.asyncio.Redis:
     """A client for `client.Queue`; nothing is sent before its first command.
 
     Raises:
-        InvalidRedisUrl: the URL is not redis://, rediss:// or unix://, or names an unknown option.
+        InvalidRedisUrl: the URL is not redis://, rediss://, unix:// or sentinel://, or names an
+            unknown option.
     """
     retry = AsyncRetry(ExponentialWithJitterBackoff(cap=1, base=0.05), _RETRIES)
+    if url.startswith(f"{sentinels.SCHEME}://"):
+        return _sentinels(url).client(retry=retry, **_OPTIONS)
     pool = _pool(redis.asyncio.BlockingConnectionPool, url, retry)
     plain = pool.connection_class
     pool.connection_class = type(f"Packed{plain.__name__}", (_PackedByHiredis, plain), {})
@@ -72,6 +82,8 @@ def connect(url: str) -> redis.asyncio.Redis:
 def connect_sync(url: str) -> redis.Redis:
     """A client for `sync.SyncQueue`; otherwise as `connect`."""
     retry = Retry(ExponentialWithJitterBackoff(cap=1, base=0.05), _RETRIES)
+    if url.startswith(f"{sentinels.SCHEME}://"):
+        return _sentinels(url).sync_client(retry=retry, **_OPTIONS)
     return redis.Redis.from_pool(_pool(redis.BlockingConnectionPool, url, retry))
 
 
@@ -109,6 +121,13 @@ def explained(client: Any, error: Exception) -> QueueError:
     if str(error).startswith(_REFUSALS) or type(error) is not ResponseError:
         return QueueUnreachable(f"Redis at {server} refuses ({error}); {_SETTING}")
     return QueueError(f"Redis at {server} could not run a script of the queue: {error}")
+
+
+def _sentinels(url: str) -> sentinels.Sentinels:
+    try:
+        return sentinels.Sentinels.of(url)
+    except ValueError as error:
+        raise InvalidRedisUrl(f"{redacted(url)} is no Redis URL: {error}; {_SETTING}") from error
 
 
 def _pool(kind: type[Pool], url: str, retry: object) -> Pool:
@@ -152,6 +171,8 @@ def _server(client: Any) -> str:
     pool = getattr(client, "connection_pool", None)
     if pool is None:
         return "the cluster"
+    if (service := getattr(pool, "service_name", None)) is not None:
+        return f"the primary of {service}"
     kwargs = pool.connection_kwargs
     if kwargs.get("path"):
         database = f", database {kwargs['db']}," if kwargs.get("db") else ""

@@ -17,7 +17,7 @@ from ecs_scheduler.sharing.settings import FairSharePolicy, FamilySettings, Shar
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379"
 
-REDIS_SCHEMES = ("redis", "rediss", "unix")
+REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel")
 QUEUE = r"[A-Za-z0-9_.-]{1,64}"
 CLUSTER = r"(arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{12}:cluster/)?[A-Za-z0-9_-]{1,255}"
 PAIR = f"^{QUEUE}@{CLUSTER}$"

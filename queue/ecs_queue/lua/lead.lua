@@ -7,8 +7,10 @@
 --
 -- One owner leads at a time. Taking over ends the claims of whoever led before, so that every script
 -- that names them refuses; a new fencing number tells a leader that it was none for a while.
+-- Another server process than at the last call (a restart, a fail-over) may have lost writes: then all
+-- claims end, and `rewound` says since when, until the leader has compared the queue with ECS.
 local owner, leader_key, lease_ms = ARGV[5], PREFIX .. 'leader:' .. ARGV[6], tonumber(ARGV[7])
-local leader = call('HMGET', leader_key, 'owner', 'until', 'fence')
+local leader = call('HMGET', leader_key, 'owner', 'until', 'fence', 'server')
 local alive = leader[1] and tonumber(leader[2]) > NOW and has_lease(leader[1])
 
 local function weight(name)
@@ -40,8 +42,13 @@ end
 if alive and leader[1] ~= owner then
   return false
 end
-local fence = leader[3]
-if not alive then
+local readable, info = pcall(call, 'INFO', 'server')
+local server = readable and string.match(info, 'run_id:(%x+)') or leader[4]
+local fence, restarted = leader[3], leader[4] and leader[4] ~= server
+if restarted then
+  call('SET', PREFIX .. 'rewound', NOW_TEXT)
+end
+if not alive or restarted then
   if leader[1] then
     give_back(leader[1])
   end
@@ -50,5 +57,8 @@ if not alive then
 end
 local until_ms = int(NOW + lease_ms)
 call('HSET', leader_key, 'owner', owner, 'until', until_ms)
+if server then
+  call('HSET', leader_key, 'server', server)
+end
 call('ZADD', OWNERS, until_ms, owner)
 return tonumber(fence)

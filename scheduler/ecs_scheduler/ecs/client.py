@@ -228,6 +228,10 @@ class Ecs:
         """
         return await self._list_tasks(purpose, startedBy=token)
 
+    async def list_running_tasks(self) -> list[TaskArn]:
+        """Every task of the cluster that is to run."""
+        return await self._list_tasks("reconcile", desiredStatus="RUNNING")
+
     async def list_stopped_tasks(
         self, *, instance: InstanceArn | None = None, family: str | None = None
     ) -> list[TaskArn]:

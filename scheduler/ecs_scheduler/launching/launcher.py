@@ -91,6 +91,7 @@ class Launcher:
         self._unpaid: set[LaunchToken] = set()
         self._falling_back: dict[LaunchToken, int] = {}
         self.introduction = Introduction(around.queue, around.config.worker_url)
+        self.identity = ""
         self._connections = asyncio.Semaphore(MOST_IN_FLIGHT)
         self.record = LaunchRecord()
 
@@ -126,7 +127,7 @@ class Launcher:
 
     def start(self, launch: Launch) -> None:
         """Promise the room and launch in the background, as soon as there is a token for it."""
-        token = LaunchToken(self._around.queue.new_token())
+        token = LaunchToken(self.identity + self._around.queue.new_token()[len(self.identity) :])
         self._promise(launch)
         self._unpaid.add(token)
         if launch.target is not None:

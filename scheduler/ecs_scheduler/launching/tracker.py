@@ -62,6 +62,8 @@ BLAMED_STOP_CODES = ("TaskFailedToStart", "InfrastructureHealth")
 """Endings that may be the instance's fault: no room on its disk, no way to the registry, ..."""
 
 STOP_REASON_CHARACTERS = 255
+REMEMBERED_S = 300.0
+"""How long a task is remembered after it ended, should Redis forget that it ever began."""
 
 
 @dataclass(slots=True)
@@ -96,6 +98,7 @@ class Tracker:
     def __init__(self, around: Around) -> None:
         self._around = around
         self._followed: dict[TaskArn, _Followed] = {}
+        self._past: dict[TaskArn, tuple[JobId, float]] = {}
         self.holdings = Holdings(around)
         self._loaded = False
 
@@ -124,9 +127,22 @@ class Tracker:
 
     def forget_all(self) -> None:
         """Another scheduler follows them now."""
-        self._followed.clear()
+        for arn in tuple(self._followed):
+            self._forget(arn)
         self._loaded = False
         self.holdings.forget_all()
+
+    def _forget(self, arn: TaskArn) -> None:
+        followed = self._followed.pop(arn, None)
+        if followed is not None:
+            self._past[arn] = followed.job_id, self._around.clock.monotonic_s()
+
+    def remembered(self) -> dict[TaskArn, JobId]:
+        """The tasks that are followed, or were not long ago."""
+        since = self._around.clock.monotonic_s() - REMEMBERED_S
+        self._past = {arn: past for arn, past in self._past.items() if past[1] >= since}
+        past = {arn: job_id for arn, (job_id, _) in self._past.items()}
+        return past | {arn: each.job_id for arn, each in self._followed.items()}
 
     async def load(self) -> None:
         """Take over the live tasks that the queue knows, after a start or from another
@@ -299,7 +315,7 @@ class Tracker:
         except UnknownJob:
             log.warning("a task ended that no job knows", task=arn)
             state = JobState.FAILED
-        self._followed.pop(arn, None)
+        self._forget(arn)
         self.holdings.ended(arn)
         if followed is not None and followed.instance_arn is not None:
             self._around.model.released(followed.instance_arn, arn)

@@ -24,6 +24,7 @@ from ecs_scheduler.explaining.explainer import Explainer, Sight
 from ecs_scheduler.launching.interruptions import Interruptions
 from ecs_scheduler.launching.launcher import Launcher
 from ecs_scheduler.launching.reconciler import Reconciler
+from ecs_scheduler.launching.rewind import Rewind
 from ecs_scheduler.launching.strays import Strays
 from ecs_scheduler.launching.tracker import Tracker
 from ecs_scheduler.passes.around import Around
@@ -117,6 +118,7 @@ class Service:
         self._ruled = self._rules != Rules() or config.fair_share.share_decay_seconds > 0
         self._competing = self._ruled
         self._strays = Strays(around)
+        self._rewind = Rewind(around, self._launcher, self._tracker)
         self._interruptions = Interruptions(around, self._tracker)
         self._listener = Listener(around, self._tracker, self._interruptions.notice)
         self._recurring = Recurring(around)
@@ -170,6 +172,7 @@ class Service:
                 ("refresh", REFRESH_INTERVAL_S, self._refresh),
                 ("track", config.track_interval_s, self._track),
                 ("interruptions", INTERRUPTIONS_INTERVAL_S, self._interruptions.look),
+                ("rewind", RECONCILE_INTERVAL_S, self._rewind.look),
                 ("reload", RELOAD_INTERVAL_S, self._tracker.load),
                 ("reconcile", RECONCILE_INTERVAL_S, self._reconciler.look),
                 ("strays", RECONCILE_INTERVAL_S, self._strays.look),
@@ -276,6 +279,7 @@ class Service:
         self._window.clear()
         self._around.model.complete_at = None
         self._launcher.introduction.forget()
+        self._rewind.allowed = False
         if not leading:
             self._tracker.forget_all()
 
@@ -284,7 +288,7 @@ class Service:
         clock = self._around.clock
         started_at = clock.monotonic_s()
         await self._intake.gather()
-        if self._around.model.complete_at is None:
+        if self._around.model.complete_at is None or not self._rewind.allowed:
             return
         await self._look_at_usage()
         decided = self._decide(clock.monotonic_s())

@@ -1,0 +1,90 @@
+"""After Redis restarted or failed over: nothing is launched until queue and ECS agree again.
+
+What we remember having launched goes back into the books. What runs and is in nobody's books (its
+scheduler is gone too) is stopped, since its job waits in the queue and will be launched again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ecs_queue.rewinding import Remembered
+
+if TYPE_CHECKING:
+    from ecs_queue.states import TaskArn
+    from ecs_scheduler.ecs.tasks import Task
+    from ecs_scheduler.launching.launcher import Launcher
+    from ecs_scheduler.launching.tracker import Tracker
+    from ecs_scheduler.passes.around import Around
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+DESCRIBED_AT_ONCE = 100
+IDENTITY_CHARACTERS = 12
+"""Of a launch token's 32: enough to tell queues apart, and the rest is random enough."""
+
+
+class Rewind:
+    """Whether launching is `allowed`: it is once no mark stands, or it was dealt with."""
+
+    def __init__(self, around: Around, launcher: Launcher, tracker: Tracker) -> None:
+        self._around = around
+        self._launcher = launcher
+        self._tracker = tracker
+        self._orphans: set[TaskArn] = set()
+        self._told_of = 0
+        self.allowed = False
+
+    async def look(self) -> None:
+        """Due as soon as we lead, and every few seconds while a mark stands."""
+        if self.allowed:
+            return
+        around = self._around
+        fresh = around.queue.new_token()[:IDENTITY_CHARACTERS]
+        self._launcher.identity = await around.queue.rewinding.identity(fresh)
+        mark = await around.queue.rewinding.mark()
+        if mark is None:
+            self.allowed = True
+            return
+        if mark.at_ms != self._told_of:
+            self._told_of = mark.at_ms
+            log.warning("redis restarted or failed over; comparing with ECS", ago_ms=mark.age_ms)
+        remembered = [Remembered(job, arn) for arn, job in self._tracker.remembered().items()]
+        await around.queue.rewinding.restore(remembered)
+        await self._tracker.load()
+        certain = mark.age_ms >= around.config.certain_after_s * 1000
+        if self._launcher.in_flight or not certain:
+            return  # ECS must show every launch from before, and ours must have ended
+        if not await self._stop_orphans():
+            await around.queue.rewinding.compared(mark)
+            self.allowed = True
+            log.info("queue and ECS agree")
+
+    async def _stop_orphans(self) -> int:
+        """Stop what runs of this queue without its knowledge; how many have not stopped yet."""
+        ecs, queue = self._around.ecs, self._around.queue
+        pending = {each.token for each in await queue.pending_launches(limit=10_000)}
+        arns = sorted({*await ecs.list_running_tasks(), *self._orphans})
+        known = await queue.known_tasks(arns)
+        unknown = [arn for arn in arns if arn not in known]
+        tasks: list[Task] = []
+        for start in range(0, len(unknown), DESCRIBED_AT_ONCE):
+            found, _ = await ecs.describe_tasks(
+                unknown[start : start + DESCRIBED_AT_ONCE], "reconcile"
+            )
+            tasks += found
+        ours = [
+            task
+            for task in tasks
+            if task.started_by.startswith(self._launcher.identity)
+            and task.started_by not in pending
+            and task.last_status != "STOPPED"
+        ]
+        self._orphans = {task.arn for task in ours}
+        for task in ours:
+            if task.desired_status != "STOPPED":
+                log.warning("the queue lost this launch; stopping its task", task=task.arn)
+                await ecs.stop_task(task.arn, "its launch was lost with Redis's last writes")
+        return len(ours)

@@ -1,0 +1,166 @@
+"""Stories of servers that restart or fail over: what is lost, and that it is noticed."""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+from tests.queue.conftest import Story
+from tests.queue.test_cluster import ask, free_ports
+
+from ecs_queue.client import Queue
+from ecs_queue.connection import connect, connect_sync
+from ecs_queue.embedded import EmbeddedValkey, server_binary
+from ecs_queue.errors import InvalidRedisUrl, QueueUnreachable, UnknownJob
+from ecs_queue.job import Job, JobId
+from ecs_queue.rewinding import Remembered
+from ecs_queue.states import JobState, OwnerId, Succeeded, TaskArn
+
+ALICE = OwnerId("alice")
+A = JobId("a")
+LEASE_MS = 60_000
+
+
+def job(job_id: str) -> Job:
+    return Job(id=JobId(job_id), task_definition="t")
+
+
+async def test_a_restart_is_noticed(tmp_path: Path) -> None:
+    """Everything is loaded again; all the same the leader must compare before it goes on."""
+    with EmbeddedValkey(data_dir=tmp_path) as server:
+        queue = Queue(connect(server.url))
+        await queue.submit([job("a")])
+        fence = await queue.lead(ALICE, "c", lease_ms=LEASE_MS)
+        assert await queue.lead(ALICE, "c", lease_ms=LEASE_MS) == fence
+        assert await queue.rewinding.mark() is None
+        word = await queue.rewinding.identity("word")
+        await queue.aclose()
+    with EmbeddedValkey(data_dir=tmp_path) as server:
+        queue = Queue(connect(server.url))
+        later = await queue.lead(ALICE, "c", lease_ms=LEASE_MS)
+        assert (fence, later) == (1, 2)
+        mark = await queue.rewinding.mark()
+        assert mark is not None
+        assert await queue.lead(ALICE, "c", lease_ms=LEASE_MS) == 2
+        await queue.rewinding.compared(mark)
+        assert await queue.rewinding.mark() is None
+        assert await queue.rewinding.identity("other") == word
+        assert (await queue.job(A)).state is JobState.RUNNABLE
+        await queue.aclose()
+
+
+async def test_a_launch_that_the_queue_forgot_is_entered_again(story: Story) -> None:
+    """It ends as it would have; and what the queue knows better is left alone."""
+    await story.submit("a", "b")
+    await story.queue.cancel([JobId("b")])
+    task = TaskArn("forgotten")
+    tasks = [Remembered(A, task), Remembered(JobId("b"), TaskArn("x"))]
+    assert await story.queue.rewinding.restore(tasks) == 1
+    assert await story.claim() == {}
+    record = await story.queue.job(A)
+    assert (record.state, record.launches, record.task_arn) == (JobState.STARTING, 1, task)
+    assert await story.queue.finish(task, Succeeded()) is JobState.SUCCEEDED
+    assert await story.queue.rewinding.restore(tasks) == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["sentinel://", "sentinel://host", "sentinel://host:x/s", "sentinel://h:1/s/x"]
+)
+def test_a_sentinel_url_that_is_none_is_refused(url: str) -> None:
+    """With what is wrong with it."""
+    with pytest.raises(InvalidRedisUrl, match="is no Redis URL"):
+        connect(url)
+
+
+class Group:
+    """A primary, its replica, and a sentinel that watches them."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        first, second, third = free_ports(3)
+        self.primary = stack.enter_context(EmbeddedValkey(port=first))
+        follow = ["--replicaof", "127.0.0.1", str(first)]
+        self.replica = stack.enter_context(EmbeddedValkey(port=second, options=follow))
+        conf = folder / "sentinel.conf"
+        conf.write_text(
+            f"port {third}\nbind 127.0.0.1\ndir {folder}\n"
+            f"sentinel monitor work 127.0.0.1 {first} 1\n"
+            "sentinel down-after-milliseconds work 500\n"
+            "sentinel failover-timeout work 3000\n"
+        )
+        command = [str(server_binary()), str(conf), "--sentinel"]
+        self.sentinel = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        stack.callback(self.sentinel.wait)
+        stack.callback(self.sentinel.terminate)
+        self.url = f"sentinel://127.0.0.1:{third}/work/0"
+        self.sentinel_url = f"redis://127.0.0.1:{third}"
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[Group]:
+    with ExitStack() as stack:
+        yield Group(stack, tmp_path)
+
+
+async def replicated(client: redis.asyncio.Redis) -> None:
+    """The replica has everything, and the sentinel knows of it."""
+    async with asyncio.timeout(20):
+        while not await client.execute_command("WAIT", 1, 100):  # type: ignore[no-untyped-call]
+            pass
+
+
+async def promotable(group: Group) -> None:
+    async with asyncio.timeout(30):
+        sentinel = redis.asyncio.Redis.from_url(group.sentinel_url)
+        while True:
+            answer = await sentinel.execute_command("SENTINEL", "REPLICAS", "work")  # type: ignore[no-untyped-call]
+            if answer and "ok" in str(answer[0]):
+                break
+            await asyncio.sleep(0.1)
+        await sentinel.aclose()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_a_fail_over_is_noticed(group: Group) -> None:
+    """The primary dies with a write that its replica never got. The replica takes over; the write
+    is lost, and whoever leads knows that something may be.
+    """
+    queue = Queue(connect(group.url))
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await queue.submit([job("a")])
+                break
+            except QueueUnreachable:
+                continue
+    fence = await queue.lead(ALICE, "c", lease_ms=LEASE_MS)
+    direct = connect(group.primary.url)
+    await replicated(direct)
+    await promotable(group)
+    with connect_sync(group.replica.url) as node:
+        ask(node, "CONFIG", "SET", "primaryauth", "wrong")
+    with connect_sync(group.primary.url) as node:
+        ask(node, "CONFIG", "SET", "requirepass", "right")
+        ask(node, "AUTH", "right")
+        ask(node, "CLIENT", "KILL", "TYPE", "replica")
+        inbox = Queue(direct)
+        await inbox.submit([job("b")])
+        assert (await inbox.job(JobId("b"))).state is JobState.RUNNABLE
+    await direct.aclose()
+    group.primary.stop()
+    later = None
+    async with asyncio.timeout(60):
+        while later is None:
+            try:
+                later = await queue.lead(ALICE, "c", lease_ms=LEASE_MS)
+            except QueueUnreachable:
+                continue
+    assert (fence, later) == (1, 2)
+    assert await queue.rewinding.mark() is not None
+    assert (await queue.job(A)).state is JobState.RUNNABLE
+    with pytest.raises(UnknownJob):
+        await queue.job(JobId("b"))
+    await queue.aclose()
