@@ -86,15 +86,15 @@ class Group:
         conf = folder / "sentinel.conf"
         conf.write_text(
             f"port {third}\nbind 127.0.0.1\ndir {folder}\n"
-            f"sentinel monitor work 127.0.0.1 {first} 1\n"
-            "sentinel down-after-milliseconds work 500\n"
-            "sentinel failover-timeout work 3000\n"
+            f"sentinel monitor jobs 127.0.0.1 {first} 1\n"
+            "sentinel down-after-milliseconds jobs 500\n"
+            "sentinel failover-timeout jobs 3000\n"
         )
         command = [str(server_binary()), str(conf), "--sentinel"]
         self.sentinel = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         stack.callback(self.sentinel.wait)
         stack.callback(self.sentinel.terminate)
-        self.url = f"sentinel://127.0.0.1:{third}/work/0"
+        self.url = f"sentinel://127.0.0.1:{third}/jobs/0"
         self.sentinel_url = f"redis://127.0.0.1:{third}"
 
 
@@ -115,7 +115,7 @@ async def promotable(group: Group) -> None:
     async with asyncio.timeout(30):
         sentinel = redis.asyncio.Redis.from_url(group.sentinel_url)
         while True:
-            answer = await sentinel.execute_command("SENTINEL", "REPLICAS", "work")  # type: ignore[no-untyped-call]
+            answer = await sentinel.execute_command("SENTINEL", "REPLICAS", "jobs")  # type: ignore[no-untyped-call]
             if answer and "ok" in str(answer[0]):
                 break
             await asyncio.sleep(0.1)
