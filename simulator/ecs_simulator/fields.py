@@ -106,6 +106,8 @@ def tags(request: Request) -> list[dict[str, str]]:
         key, value = tag.get("key"), tag.get("value", "")
         if not isinstance(key, str) or not 1 <= len(key) <= 128 or len(str(value)) > 256:
             raise invalid_parameter("A tag key has 1 to 128 characters and a value at most 256.")
+        if key.lower().startswith("aws:"):
+            raise invalid_parameter("Tag keys that begin with aws: are reserved.")
     return values
 
 

@@ -4,6 +4,9 @@ giving back."""
 from ecs_simulator.errors import InvariantBroken
 from ecs_simulator.records import Demand, Instance, Launch, Task
 
+MAX_RESERVED_PORTS = 100
+"""Host ports reserved at a time, the agent's own included (API model, PortMapping.hostPort)."""
+
 ALL_GPUS = -1
 """A container's GPU requirement `ALL`: every GPU of the instance."""
 
@@ -74,10 +77,12 @@ def reserve(task: Task, instance: Instance) -> None:
 
 
 def missing_ports(instance: Instance, demand: Demand) -> bool:
-    """Whether a host port of the demand is taken."""
-    return not (
-        demand.ports_tcp.isdisjoint(instance.ports_tcp)
-        and demand.ports_udp.isdisjoint(instance.ports_udp)
+    """Whether a host port of the demand is taken, or there would be more than an instance has."""
+    taken = len(instance.ports_tcp) + len(instance.ports_udp)
+    return (
+        taken + len(demand.ports_tcp) + len(demand.ports_udp) > MAX_RESERVED_PORTS
+        or not demand.ports_tcp.isdisjoint(instance.ports_tcp)
+        or not demand.ports_udp.isdisjoint(instance.ports_udp)
     )
 
 

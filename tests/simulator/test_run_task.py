@@ -288,6 +288,16 @@ def test_shares_of_a_strategy(quick: World) -> None:
     ]
     answer = run(quick, 10, capacityProviderStrategy=strategy)
     assert Counter(task["capacityProviderName"] for task in answer["tasks"]) == {"one": 4, "two": 6}
+    for item, words in (
+        ({"base": -5}, "base must be between 0 and 100000."),
+        ({"base": 100_001}, "base must be between 0 and 100000."),
+        ({"weight": -1}, "weight must be between 0 and 1000."),
+        ({"weight": 1001}, "weight must be between 0 and 1000."),
+        ({"base": 1}, "Only one capacity provider in a strategy can have a base defined."),
+    ):
+        wrong = [strategy[0], {**strategy[1], **item}]
+        request = {"cluster": "demo", "taskDefinition": "work", "capacityProviderStrategy": wrong}
+        assert quick.refused("RunTask", **request).message == words
 
 
 def test_capacity_providers_are_described_in_pages_of_ten(world: World) -> None:

@@ -199,7 +199,34 @@ def test_limits_are_refused_in_aws_words(world: World) -> None:
     assert why(overrides=long) == "Container Overrides length must be at most 8192"
     unknown = {"containerOverrides": [{"name": "other"}]}
     assert "other is not a container in the TaskDefinition" in why(overrides=unknown)
+    assert why(group="g" * 256) == "group longer than 255."
+    reserved = [{"key": "aws:x", "value": "v"}]
+    assert why(tags=reserved) == "Tag keys that begin with aws: are reserved."
+    assert "limit of 50" in why(tags=[{"key": str(n), "value": ""} for n in range(51)])
+    world.define("vpc", networkMode="awsvpc")
+    wrong: list[tuple[dict[str, list[str]], str]] = [
+        ({"subnets": ["s"], "securityGroups": ["g"] * 6}, "securityGroups can have at most 5"),
+        ({"subnets": ["s"] * 17}, "subnets can have at most 16 items."),
+        ({"subnets": []}, "subnets can not be empty."),
+    ]
+    for members, words in wrong:
+        network = {"awsvpcConfiguration": members}
+        assert words in why(taskDefinition="vpc", networkConfiguration=network)
     assert world.start(arns[0], startedBy="x" * 36)["failures"] == []
+
+
+def test_an_instance_reserves_a_hundred_host_ports_at_most(world: World) -> None:
+    """The agent's six count; dynamic ports do not."""
+    (arn,) = world.add(InstanceGroup())
+    for name, ports in (("many", 90), ("few", 4), ("one", 1)):
+        start = {"many": 1000, "few": 2000, "one": 3000}[name]
+        mappings = [{"containerPort": n, "hostPort": n} for n in range(start, start + ports)]
+        world.define(name, container={"portMappings": mappings})
+    world.define("dynamic", container={"portMappings": [{"containerPort": 80}]})
+    assert world.start(arn, definition="many")["failures"] == []
+    assert world.start(arn, definition="few")["failures"] == []
+    assert reasons(world.start(arn, definition="one")) == [(arn, "RESOURCE:PORTS")]
+    assert world.start(arn, definition="dynamic")["failures"] == []
 
 
 def test_unknown_and_inactive_task_definitions(world: World) -> None:

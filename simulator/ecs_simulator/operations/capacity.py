@@ -129,6 +129,13 @@ def delete_capacity_provider(region: Region, request: Request) -> dict[str, Any]
     return {"capacityProvider": _shape(provider, True)}
 
 
+def _check_item(item: Request) -> None:
+    """Weight and base have their ranges (API model, CapacityProviderStrategyItem)."""
+    for member, most in (("weight", 1000), ("base", 100_000)):
+        if not 0 <= integer(item, member, 0) <= most:
+            raise invalid_parameter(f"{member} must be between 0 and {most}.")
+
+
 def provider_shares(
     region: Region, cluster: Cluster, strategy: list[dict[str, Any]], count: int
 ) -> list[tuple[str, int]]:
@@ -140,12 +147,15 @@ def provider_shares(
     if len(strategy) > 20:
         raise invalid_parameter("capacityProviderStrategy can have at most 20 items")
     items = [(last_segment(str(text(one, "capacityProvider"))), one) for one in strategy]
-    for name, _ in items:
+    for name, item in items:
         if name not in cluster.providers and name not in FARGATE:
             raise invalid_parameter(
                 "The specified capacity provider strategy contains a capacity provider that is not "
                 "associated with the cluster."
             )
+        _check_item(item)
+    if sum(integer(item, "base", 0) > 0 for _, item in items) > 1:
+        raise invalid_parameter("Only one capacity provider in a strategy can have a base defined.")
     shares = dict.fromkeys((name for name, _ in items), 0)
     left = count
     for name, item in items:

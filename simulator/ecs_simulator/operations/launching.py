@@ -136,7 +136,10 @@ def _subnets(region: Region, request: Request, document: Mapping[str, Any]) -> t
                 "task definition."
             )
         return ()
-    subnets = texts(struct(network, "awsvpcConfiguration"), "subnets")
+    configuration = struct(network, "awsvpcConfiguration")
+    subnets = texts(configuration, "subnets")
+    if len(texts(configuration, "securityGroups")) > 5:
+        raise invalid_parameter("securityGroups can have at most 5 items.")
     if not network:
         raise invalid_parameter(
             "Network Configuration must be provided when networkMode 'awsvpc' is specified."
