@@ -186,6 +186,8 @@ class _Unplaced:
         self._work = work
         self._gangs = gangs.waiting
         self._known: dict[Shape, tuple[type[Wait] | type[Reject], tuple[Tally, ...]]] = {}
+        # Hashing a Shape costs more than looking at its address.
+        self._by_address: dict[int, tuple[type[Wait] | type[Reject], tuple[Tally, ...]]] = {}
 
     def decide(self, request: TaskRequest) -> Decision:
         kind, reasons = self._explained(request.shape)
@@ -203,9 +205,10 @@ class _Unplaced:
         return Wait(request.id, reasons, waiting.counts, reservation)
 
     def _explained(self, shape: Shape) -> tuple[type[Wait] | type[Reject], tuple[Tally, ...]]:
-        known = self._known.get(shape)
+        known = self._by_address.get(id(shape))
         if known is None:
-            known = self._known[shape] = self._explain(shape)
+            known = self._known.get(shape) or self._explain(shape)
+            self._known[shape] = self._by_address[id(shape)] = known
         return known
 
     def _explain(self, shape: Shape) -> tuple[type[Wait] | type[Reject], tuple[Tally, ...]]:

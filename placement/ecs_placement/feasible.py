@@ -4,6 +4,7 @@ the others may not.
 Masks of attributes and ports are computed once per distinct requirement and kept for the batch.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
@@ -276,7 +277,7 @@ class Shortages:
 
     def __init__(self, free: Ints) -> None:
         self._free = free
-        self._sorted: dict[int, Ints] = {}
+        self._sorted: dict[int, list[int]] = {}
         self._asked = 0
 
     def of(self, shape: Shape) -> list[Tally]:
@@ -289,11 +290,11 @@ class Shortages:
         for column, (asked, (reason, name)) in enumerate(columns):
             if asked > 0:
                 if column not in self._sorted:
-                    self._sorted[column] = np.sort(self._free[column])
+                    self._sorted[column] = np.sort(self._free[column]).tolist()
                 room = self._sorted[column]
-                short = int(np.searchsorted(room, asked))
+                short = bisect_left(room, asked)
                 if short:
-                    tallies.append(Tally(reason, short, int(asked - room[short - 1]), name))
+                    tallies.append(Tally(reason, short, asked - room[short - 1], name))
         return tallies
 
 
