@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from ecs_placement.batch import place
 from ecs_placement.columns import Columns
 from ecs_placement.errors import QueryError
+from ecs_placement.plan import Start
 from ecs_placement.policy import TERM_NAMES, Policy, Strategy
 from ecs_placement.predicates import seconds
 from ecs_placement.query import parse
+from ecs_placement.request import RequestId, Shape, TaskRequest
 from ecs_placement.snapshot import Availability, Facts, Instance, InstanceId, Snapshot
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "placement.md"
@@ -38,11 +41,44 @@ def test_the_pages_expressions_hold_where_it_says(expression: str, rows: str) ->
 
 
 def test_every_operator_has_an_example() -> None:
-    written = " ".join(expression for expression, _ in EXAMPLES)
-    symbols = ("==", "!=", ">", "<=", "exists", "!exists", "in", "!in", "=~", "!~", "&&", "!")
-    words = ("equals", "not_equals", "greater_than_equal", "less_than", "not_exists", "not_in")
-    operators = (*symbols, *words, "matches", "not_matches", "and", "or", "not")
-    assert [operator for operator in operators if operator not in written] == []
+    spaced = (expression.replace("(", " ( ").replace("\\|", "|") for expression, _ in EXAMPLES)
+    written = {word for expression in spaced for word in expression.split()}
+    comparing = "== != > >= < <= =~ !~ equals not_equals greater_than greater_than_equal "
+    comparing += "less_than less_than_equal matches not_matches"
+    others = "exists !exists not_exists in !in not_in and or not && || !"
+    assert set(f"{comparing} {others}".split()) - written == set()
+    subjects = "agentConnected agentVersion ec2InstanceId registeredAt runningTasksCount task:group"
+    assert set(subjects.split()) - written == set()
+
+
+STRATEGIES = re.findall(
+    r"^\| `([^|]+?)`(?: \(seed 0\))? \| ([xyz ]+) \|$", TEXT, flags=re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("written", "expected"), STRATEGIES)
+def test_the_pages_strategies_choose_as_it_says(written: str, expected: str) -> None:
+    parts = re.findall(r"(\w+)(?:\((.+?)\))?", written)
+    chain = tuple(Strategy(kind, place_of or "") for kind, place_of in parts)
+    total = (4096, 16384, 0, 0)
+    rows = [("x", "a", 2048, 8192, 2), ("y", "b", 4096, 4096, 0), ("z", "b", 3072, 6144, 0)]
+    snapshot = Snapshot.of(
+        Instance(
+            InstanceId(name), total, (cpu, memory, 0, 0),
+            attributes={"ecs.availability-zone": f"us-east-1{zone}"},
+            facts=Facts(tasks_by_group={"web": tasks}),
+        )
+        for name, zone, cpu, memory, tasks in rows
+    )  # fmt: skip
+    asked = [TaskRequest(RequestId(f"t{n}"), Shape(512, 512, group="web")) for n in range(4)]
+    decisions = place(asked, snapshot, Policy(strategies=chain)).decisions
+    assert " ".join(sorted(d.instance_id for d in decisions if isinstance(d, Start))) == expected
+
+
+def test_every_strategy_has_an_example() -> None:
+    written = " ".join(chain for chain, _ in STRATEGIES)
+    every = ("binpack(cpu)", "binpack(memory)", "spread(instanceId)", "spread(host)", "random")
+    assert [each for each in (*every, "spread(attribute:") if each not in written] == []
 
 
 def test_the_strategies_on_the_page_are_the_ones_there_are() -> None:

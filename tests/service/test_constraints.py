@@ -79,3 +79,50 @@ def test_a_broken_expression_fails_its_job(world: Run) -> None:
         assert "column" in record.reason
 
     world(story, fleet=MIXED)
+
+
+def test_tasks_are_drawn_to_a_group_and_kept_away_from_it(world: Run) -> None:
+    """Readers go where the cache is, though it came earlier; the loud one goes anywhere else."""
+
+    async def story(w: Any) -> None:
+        near = [{"type": "memberOf", "expression": "task:group == cache"}]
+        away = [{"type": "memberOf", "expression": "not(task:group == cache)"}]
+        cache = {"group": "cache", "overrides": sleeping(120)}
+        distinct = [{"type": "distinctInstance"}]
+        await w.submit({"id": "cache", **cache, "placement_constraints": distinct})
+        home = (await w.until("cache", JobState.RUNNING)).instance_arn
+        await w.submit(
+            *({"id": f"r{i}", "group": "r", "placement_constraints": near} for i in range(2)),
+            {"id": "loud", "placement_constraints": away, "overrides": sleeping(30)},
+        )
+        assert (await w.until("loud", JobState.RUNNING)).instance_arn != home
+        for i in range(2):
+            await w.until(f"r{i}")
+        places = {t.group: t.instance_arn for t in w.sim.tasks() if t.group == "r"}
+        assert places == {"r": home}
+
+    world(story, fleet=MIXED)
+
+
+def test_a_platform_is_matched_by_the_instance_s_architecture(world: Run) -> None:
+    """The task definition is for ARM64; of three instances one is."""
+
+    async def story(w: Any) -> None:
+        definition = {
+            "family": "arm",
+            "runtimePlatform": {"cpuArchitecture": "ARM64", "operatingSystemFamily": "LINUX"},
+            "containerDefinitions": [{"name": "main", "image": "busybox", "cpu": 8, "memory": 64}],
+        }
+        w.sim.call("RegisterTaskDefinition", definition)
+        await w.submit({"id": "a", "task_definition": "arm"})
+        await w.until("a", JobState.RUNNING, timeout_s=60)
+        (task,) = w.sim.tasks()
+        described = w.sim.call(
+            "DescribeContainerInstances", {"containerInstances": [task.instance_arn]}
+        )
+        (instance,) = described["containerInstances"]
+        found = {each["name"]: each.get("value") for each in instance["attributes"]}
+        assert found["ecs.cpu-architecture"] == "arm64"
+
+    arm = InstanceGroup(count=1, instance_type="m6g.xlarge")
+    world(story, fleet=(*MIXED, arm))
