@@ -71,6 +71,16 @@ def test_a_trace_is_varied_in_every_seed_but_the_first(tmp_path: Path) -> None:
     assert varied == prepare(wanted, 2).submissions
 
 
+def test_an_array_is_played_as_its_children(tmp_path: Path) -> None:
+    """Each child is a job of its own, with its index in its environment."""
+    path = tmp_path / "trace.jsonl"
+    array = job_document("a", Size(256, 256), Run(30), array_size=3)
+    write_trace([Arrival(5.0, array)], path)
+    played = prepare(Wanted(trace=path), 1).submissions
+    assert [each.job_id for each in played] == ["a-0", "a-1", "a-2"]
+    assert "AWS_BATCH_JOB_ARRAY_INDEX" in played[2].document
+
+
 def test_the_command_prints_a_table_and_writes_a_report_and_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,7 @@ run time by a factor of its own, so that a policy has to be good at more than on
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -24,6 +24,8 @@ from ecs_simulator.workloads.generate import generate
 from ecs_simulator.workloads.groups import scaled_fleet
 from ecs_simulator.workloads.mixes import MIXES
 from ecs_simulator.workloads.timeline import compress
+
+INDEX_VARIABLE = "AWS_BATCH_JOB_ARRAY_INDEX"
 
 VARIATION = 0.1
 """Standard deviation of the logarithm of a gap's or a run time's factor."""
@@ -87,7 +89,11 @@ def prepare(wanted: Wanted, seed: int) -> Workload:
         raise InvalidInput(f"--trace: no jobs in {wanted.trace}")
     if wanted.hours is not None:
         arrivals = compress(arrivals, wanted.hours * 60).arrivals
-    submissions = tuple(_submission(number, one) for number, one in enumerate(arrivals, start=1))
+    submissions = tuple(
+        _submission(number, each)
+        for number, one in enumerate(arrivals, start=1)
+        for each in _children(one)
+    )
     twice = [
         name for name, times in Counter(each.job_id for each in submissions).items() if times > 1
     ]
@@ -112,6 +118,24 @@ def _varied(arrivals: Sequence[Arrival], seed: int) -> tuple[Arrival, ...]:
             job = with_run(job, Run(run_s, run.exit_code))
         varied.append(Arrival(round(now_s, 3), job))
     return tuple(varied)
+
+
+def _children(arrival: Arrival) -> Iterator[Arrival]:
+    """An array as its children, each a job of its own: the queue keeps no record of the ended ones
+    of an array, and their waits are what is measured. As in an array, no two share a launch call.
+    """
+    size = arrival.job.get("array_size")
+    if not isinstance(size, int):
+        yield arrival
+        return
+    rest = {name: value for name, value in arrival.job.items() if name != "array_size"}
+    container = rest["overrides"]["containerOverrides"][0]
+    for index in range(size):
+        environment = [{"name": INDEX_VARIABLE, "value": str(index)}]
+        child = {**container, "environment": environment}
+        overrides = {"containerOverrides": [child]}
+        job = {**rest, "id": f"{rest['id']}-{index}", "overrides": overrides}
+        yield Arrival(arrival.at_s, job)
 
 
 def _submission(number: int, arrival: Arrival) -> Submission:
