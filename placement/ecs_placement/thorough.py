@@ -26,7 +26,7 @@ _MOST_SHAPES, _MOST_PER_ROW, _MOST_KINDS = 300, 8, 8
 
 
 def default_budget_s(problem: Problem) -> float:
-    """Four seconds where patterns pay, one for other small batches, two for larger ones.
+    """Four seconds where patterns pay, one for other small batches, three for larger ones.
 
     From 50,000 tasks on, what lets few shapes go at 100,000/s and many at 20,000/s.
     """
@@ -34,8 +34,8 @@ def default_budget_s(problem: Problem) -> float:
     if _patterns_pay(problem):
         return 4.0
     if tasks <= 50_000:
-        return 1.0 if tasks < 1_000 else 2.0
-    return tasks * (0.7e-5 if problem.counts.size <= _FEW_SHAPES else 3.6e-5)
+        return 1.0 if tasks < 1_000 else 3.0
+    return tasks * (0.7e-5 if problem.counts.size <= _FEW_SHAPES else 3.0e-5)
 
 
 def _patterns_pay(problem: Problem) -> bool:

@@ -165,6 +165,17 @@ def test_the_volume_plan_bounds_the_cost_of_any_packing(seed: int) -> None:
         assert plan.value <= opened(case, fast) + 1e-6
 
 
+def test_the_volume_plan_opens_as_much_as_is_asked_for() -> None:
+    """Five tasks of (5, 2) on idle rows of (10, 10): two and a half rows, CPU sets the price."""
+    free, demand = np.full((4, 2), 10), np.array([[5, 2]] * 5)
+    case = problem(free, demand, closed=4)
+    usable = np.zeros(4, dtype=np.bool_)
+    plan = volume_plan(case, free, case.counts, classify(case, free, usable, 16))
+    assert plan.value == pytest.approx(2.5)
+    assert plan.opened.sum() == pytest.approx(2.5)
+    assert plan.price[0] == pytest.approx([0.1, 0.0])
+
+
 @given(st.integers(0, 200), st.floats(0, 2))
 @settings(max_examples=30)
 def test_swaps_never_lose_a_task_or_overfill_a_row(seed: int, heat: float) -> None:
@@ -209,7 +220,7 @@ def fewest(demand: Ints) -> int:
 
 
 @pytest.mark.parametrize(
-    ("tasks", "shapes", "at_most_s"), [(100_000, 20, 1.0), (100_000, 1_000, 5.0), (5_000, 10, 2.0)]
+    ("tasks", "shapes", "at_most_s"), [(100_000, 20, 1.0), (100_000, 1_000, 5.0), (5_000, 10, 3.0)]
 )
 def test_the_default_budget_keeps_up_with_the_stated_rates(
     tasks: int, shapes: int, at_most_s: float
