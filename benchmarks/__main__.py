@@ -15,6 +15,7 @@ from benchmarks.report import Row, show
 BENCHMARKS = (
     "placement",
     "queue",
+    "peers",
     "payload",
     "simulator",
     "service",
