@@ -20,6 +20,7 @@ BENCHMARKS = (
     "simulator",
     "service",
     "reliability",
+    "steady",
     "fairness",
     "simulate",
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ecs_scheduler.ecs.budget import TokenBucket
+from ecs_scheduler.ecs.budget import READ_RESERVES, Budget, TokenBucket
 
 
 class Watch:
@@ -69,3 +69,18 @@ async def test_a_slowed_bucket_never_stops() -> None:
     for _ in range(20):
         modify.throttled()
     assert modify.status().rate_per_s == 1.0
+
+
+async def test_instances_come_before_tasks_until_the_model_is_complete() -> None:
+    """Nothing can be placed before; afterwards, news of tasks is the more urgent."""
+    assert READ_RESERVES["first sweep"] < READ_RESERVES["track"] < READ_RESERVES["sweep"]
+    watch = Watch()
+    read = bucket(watch, rate=20.0, burst=100)
+    budget = Budget(modify=bucket(watch), read=read, task_definition_read=bucket(watch))
+    while read.available(READ_RESERVES["track"]):
+        await budget.read_for("track")
+    tracking = asyncio.create_task(budget.read_for("track"))
+    await budget.read_for("first sweep")
+    await asyncio.sleep(0)
+    assert not tracking.done()
+    tracking.cancel()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ecs_queue.states import InstanceArn
+    from ecs_scheduler.ecs.budget import ReadPurpose
     from ecs_scheduler.passes.around import Around
 
 DESCRIBED_AT_ONCE = 100
@@ -24,8 +25,10 @@ class Sweep:
 
     async def all(self) -> None:
         """List and describe every instance; the model is complete afterwards."""
-        listed = await self._around.ecs.list_container_instances()
-        await self._describe(listed)
+        complete = self._around.model.complete_at is not None
+        purpose: ReadPurpose = "sweep" if complete else "first sweep"
+        listed = await self._around.ecs.list_container_instances(purpose)
+        await self._describe(listed, purpose)
         self._around.model.complete(listed, self._around.clock.monotonic_s())
 
     async def changed(self) -> None:
@@ -35,11 +38,11 @@ class Sweep:
         stale = sorted(self._around.model.stale)[:REFRESHED_AT_ONCE]
         await self._describe(stale)
 
-    async def _describe(self, arns: Sequence[InstanceArn]) -> None:
+    async def _describe(self, arns: Sequence[InstanceArn], purpose: ReadPurpose = "sweep") -> None:
         for start in range(0, len(arns), DESCRIBED_AT_ONCE):
             asked_at = self._around.clock.monotonic_s()
             found, missing = await self._around.ecs.describe_container_instances(
-                arns[start : start + DESCRIBED_AT_ONCE]
+                arns[start : start + DESCRIBED_AT_ONCE], purpose
             )
             self._around.model.observe(found, asked_at)
             for arn in missing:

@@ -117,11 +117,18 @@ class TokenBucket:
         self._rate = min(self._full_rate, recovered)
 
 
-ReadPurpose = Literal["reconcile", "track", "sweep", "strays"]
+ReadPurpose = Literal["reconcile", "first sweep", "track", "sweep", "strays"]
 
-READ_RESERVES: Mapping[ReadPurpose, int] = {"reconcile": 0, "track": 10, "sweep": 20, "strays": 30}
+READ_RESERVES: Mapping[ReadPurpose, int] = {
+    "reconcile": 0,
+    "first sweep": 5,
+    "track": 10,
+    "sweep": 20,
+    "strays": 30,
+}
 """Read tokens that each kind of work leaves to the more urgent ones: unknown outcomes come first,
-then the tasks that run, then the instances, then launches that very probably never happened.
+then the instances as long as nothing can be placed without them, then the tasks that run, then the
+instances again, then launches that very probably never happened.
 """
 
 

@@ -186,22 +186,22 @@ class Ecs:
             "set --cluster (ECS_SCHEDULER_CLUSTER) or --region, or create the cluster"
         )
 
-    async def list_container_instances(self) -> list[InstanceArn]:
+    async def list_container_instances(self, purpose: ReadPurpose = "sweep") -> list[InstanceArn]:
         """Every container instance that is not INACTIVE, in pages of 100."""
         pages = self._reads.get_paginator("list_container_instances").paginate(
             cluster=self._cluster, PaginationConfig={"PageSize": PAGE}
         )
         return [
             InstanceArn(arn)
-            async for page in self._paid("ListContainerInstances", pages, "sweep")
+            async for page in self._paid("ListContainerInstances", pages, purpose)
             for arn in page["containerInstanceArns"]
         ]
 
     async def describe_container_instances(
-        self, arns: Sequence[InstanceArn]
+        self, arns: Sequence[InstanceArn], purpose: ReadPurpose = "sweep"
     ) -> tuple[list[ContainerInstance], list[InstanceArn]]:
         """Up to 100 instances, and those of them that ECS does not know."""
-        await self.budget.read_for("sweep")
+        await self.budget.read_for(purpose)
         with self._errors("DescribeContainerInstances"):
             answer = await self._reads.describe_container_instances(
                 cluster=self._cluster, containerInstances=list(arns)
