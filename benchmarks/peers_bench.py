@@ -2,7 +2,7 @@
 
 Their clients need other releases of redis-py than ours, so they run in an interpreter of their own:
 `python -m venv peers && peers/bin/pip install --group peers`, then
-`PEERS_PYTHON=peers/bin/python python -m benchmarks peers`. Without, they are left out, by name.
+`PEERS_PYTHON=peers/bin/python python -m benchmarks peers` (several, for arq, with a colon between).
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.queue_bench import SPEC_BYTES, a_job
@@ -29,9 +30,9 @@ LIMIT_S = 120
 def run(quick: bool = False) -> list[Row]:
     """Jobs/s from one process, ours and each peer's by its fastest way of enqueueing."""
     count = 2_000 if quick else 20_000
-    python = os.environ.get("PEERS_PYTHON", sys.executable)
+    pythons = os.environ.get("PEERS_PYTHON", sys.executable).split(os.pathsep)
     with tempfile.TemporaryDirectory() as folder, EmbeddedValkey(data_dir=Path(folder)) as server:
-        found = {peer: _peer(python, peer, str(server.socket_path), count // 4) for peer in PEERS}
+        found = {peer: _peer(pythons, peer, str(server.socket_path), count // 4) for peer in PEERS}
         wall, cpu = asyncio.run(_ours(server.url, count))
     rates = {peer: answer for peer, answer in found.items() if isinstance(answer, float)}
     fastest = max(rates.values(), default=0.0)
@@ -65,14 +66,16 @@ async def _ours(url: str, count: int) -> tuple[float, float]:
     return count / taken, count / work
 
 
-def _peer(python: str, peer: str, socket: str, count: int) -> float | str:
-    """Jobs a second, or why there is no figure."""
-    command = [python, str(SCRIPT), peer, socket, str(count), str(SPEC_BYTES)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        return f"left out: {last}"
-    return float(json.loads(done.stdout.splitlines()[-1]))
+def _peer(pythons: Sequence[str], peer: str, socket: str, count: int) -> float | str:
+    """Jobs a second by the first interpreter that has the peer, or why there is no figure."""
+    reason = "no interpreter"
+    for python in pythons:
+        command = [python, str(SCRIPT), peer, socket, str(count), str(SPEC_BYTES)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+        if done.returncode == 0:
+            return float(json.loads(done.stdout.splitlines()[-1]))
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    return f"left out: {reason}"
 
 
 if __name__ == "__main__":
