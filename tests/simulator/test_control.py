@@ -154,3 +154,34 @@ def test_faults_from_a_file(tmp_path: Path) -> None:
     assert (ended.returncode, "faults.toml: slow.probability" in ended.stderr) == (2, True)
     file.write_text("lost_reply")
     assert "faults.toml: not TOML" in run("serve", "--faults", str(file)).stderr
+
+
+def test_auto_scaling_from_a_fleet_file(tmp_path: Path) -> None:
+    """A group alone in the file: a capacity provider names it, waiting tasks bring instances."""
+    file = tmp_path / "fleet.toml"
+    sizes = "max_size = 9\ncpu_units = 2048\nmemory_mib = 2048\n"
+    file.write_text(f'[[auto_scaling_groups]]\nname = "burst"\n{sizes}')
+    with serving("--fleet", str(file)) as (process, lines), ExitStack() as stack:
+        assert "0 container instances" in lines[0]
+        assert process.stdout is not None
+        assert process.stdout.readline().endswith("for capacity providers to name: burst\n")
+        endpoint = lines[0].split()[3]
+        send, _ = boto3_calls(endpoint, stack)
+        group = {"autoScalingGroupArn": "burst", "managedScaling": {"status": "ENABLED"}}
+        send("CreateCapacityProvider", {"name": "cp", "autoScalingGroupProvider": group})
+        strategy = [{"capacityProvider": "cp"}]
+        request: dict[str, Any] = {"cluster": "demo", "capacityProviders": ["cp"]}
+        request["defaultCapacityProviderStrategy"] = strategy
+        send("PutClusterCapacityProviders", request)
+        container: dict[str, Any] = {"name": "main", "image": "i", "cpu": 1024, "memory": 64}
+        container["command"] = ["sleep", "9000"]
+        send("RegisterTaskDefinition", {"family": "long", "containerDefinitions": [container]})
+        launch = {"cluster": "demo", "taskDefinition": "long", "count": 5}
+        tasks = send("RunTask", launch)["tasks"]
+        assert {task["lastStatus"] for task in tasks} == {"PROVISIONING"}
+        body = json.dumps({"seconds": 300}).encode()
+        urllib.request.urlopen(f"{endpoint}/_simulator/advance", body).close()
+        request = {"cluster": "demo", "tasks": [task["taskArn"] for task in tasks]}
+        shapes = send("DescribeTasks", request)["tasks"]
+        assert {task["lastStatus"] for task in shapes} == {"RUNNING"}
+        assert len({task["containerInstanceArn"] for task in shapes}) == 3
