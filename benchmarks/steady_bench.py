@@ -9,7 +9,6 @@ import resource
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.instant_redis import connect_instantly
 from benchmarks.report import Row, main
 
 from ecs_queue.client import Queue
@@ -21,6 +20,7 @@ from ecs_scheduler.config import Config
 from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
+from ecs_scheduler.simulate.blocking_redis import connect_blocking
 from ecs_simulator import (
     FEW_CAPABILITIES,
     InstanceGroup,
@@ -96,7 +96,7 @@ async def _play(clock: VirtualClock, instances: int, tasks: int, valkey: str) ->
     )
     sim.add_instances("default", (InstanceGroup(count=instances, instance_type="m5.4xlarge"),))
     sim.call("RegisterTaskDefinition", DEFINITION)
-    redis = connect_instantly(valkey)
+    redis = connect_blocking(valkey)
     service_clock = LoopClock(round(clock.start * 1000))
     queue = Queue(redis, now_ms=service_clock.now_ms)
     ending = await _running(sim, queue, instances, tasks)

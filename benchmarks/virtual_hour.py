@@ -7,7 +7,6 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from benchmarks.instant_redis import connect_instantly
 from benchmarks.report import Row
 
 from ecs_queue.client import Queue
@@ -19,6 +18,7 @@ from ecs_scheduler.config import Config
 from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
+from ecs_scheduler.simulate.blocking_redis import connect_blocking
 from ecs_simulator import (
     FEW_CAPABILITIES,
     InstanceGroup,
@@ -71,7 +71,7 @@ async def _hour(clock: VirtualClock, hour: Hour, valkey: str) -> float:
     sim = SimulatedEcs(Options(agent_capabilities=FEW_CAPABILITIES), clock.now, seed=1)
     sim.add_instances("default", (InstanceGroup(count=hour.instances),))
     sim.call("RegisterTaskDefinition", DEFINITION)
-    redis = connect_instantly(valkey)
+    redis = connect_blocking(valkey)
     queue = Queue(redis, now_ms=lambda: round(clock.now() * 1000))
     service_clock = LoopClock(round(clock.start * 1000))
     config = Config(http_port=None, track_interval_s=5.0)
