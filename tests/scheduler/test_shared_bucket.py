@@ -131,6 +131,27 @@ def test_schedulers_together_never_exceed_the_limit(
     assert play(story, seed).refused == 0
 
 
+def test_leased_tokens_are_not_kept_for_later() -> None:
+    """One expects to go on and holds two dozen tokens, but pauses until the bucket is full again.
+    Spending the old tokens beside a full bucket would be too much.
+    """
+
+    async def once(region: Region, bucket: SharedBucket) -> None:
+        await bucket.take()
+        region.call()
+
+    async def story(region: Region) -> None:
+        one, other = region.scheduler("one"), region.scheduler("other")
+        await asyncio.gather(*(once(region, one) for _ in range(30)))
+        for _ in range(2):
+            await once(region, one)
+        await asyncio.sleep(4)
+        full = [once(region, other) for _ in range(other.burst)]
+        await asyncio.gather(*full, *(once(region, one) for _ in range(25)))
+
+    assert play(story).refused == 0
+
+
 def test_three_greedy_schedulers_use_it_all_and_share_it() -> None:
     """At least 95 % of what ECS would have taken, nobody less than half his part, and a round trip
     to Redis for several calls.

@@ -221,7 +221,7 @@ INVARIANTS: tuple[Invariant, ...] = (
 )
 
 ELSEWHERE: Mapping[int, str] = {
-    5: "no throttle under budget: tests/reliability/test_budget.py, benchmarks reliability",
+    5: "no throttle under budget: tests/scheduler/test_shared_bucket.py, benchmarks reliability",
     7: "freed capacity wakes jobs within a pass: tests/service",
     8: "an unplaceable head blocks nobody: tests/service, tests/placement",
     9: "higher priority first within a pass: tests/placement",
