@@ -1,7 +1,7 @@
 """How two plans for the same requests on the same snapshot differ."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ecs_placement.plan import Plan, Start
@@ -37,10 +37,11 @@ class Difference:
 def difference(
     before: Plan, after: Plan, requests: Sequence[TaskRequest], snapshot: Snapshot
 ) -> Difference:
-    """Compare two plans. Requests of equal shape and priority are interchangeable: as many of them
-    as both plans start on an instance are not moved, whichever they are.
+    """Compare what two plans do with these requests. Those of equal shape and priority are
+    interchangeable: as many of them as both plans start on an instance are not moved.
     """
-    one, other = _starts(before), _starts(after)
+    ids = {request.id for request in requests}
+    one, other = _starts(before, ids), _starts(after, ids)
     alike: defaultdict[object, list[RequestId]] = defaultdict(list)
     for request in requests:
         alike[request.shape, request.priority].append(request.id)
@@ -55,8 +56,9 @@ def difference(
     )
 
 
-def _starts(plan: Plan) -> dict[RequestId, InstanceId]:
-    return {d.request_id: d.instance_id for d in plan.decisions if isinstance(d, Start)}
+def _starts(plan: Plan, ids: Collection[RequestId]) -> dict[RequestId, InstanceId]:
+    starts = (each for each in plan.decisions if isinstance(each, Start))
+    return {each.request_id: each.instance_id for each in starts if each.request_id in ids}
 
 
 def _moved(

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ecs_queue.states import JobState
-from ecs_scheduler.passes.status import ServiceStatus
+from ecs_scheduler.passes.status import ServiceStatus, TrialStatus
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -191,6 +191,13 @@ class _Gauges:
         self.policy_error = gauge(
             "policy_file_error", "1 while the policy file is wrong and an older one is in force."
         )
+        self.trial = gauge("policy_trial", "Share of jobs on the candidate.", "candidate", "of")
+        self.trial_rolled_back = gauge(
+            "policy_trial_rolled_back", "1 since the candidate policy was rolled back."
+        )
+        self.trial_sums = gauge(
+            "policy_trial_compared", "Sums over the passes that both decided.", "what", "by"
+        )
         self.policy_reloads = gauge(
             "policy_reloads", "How often the policy file was read again.", "outcome"
         )
@@ -228,6 +235,7 @@ class _Gauges:
         self.policy.clear()  # versions that are not in force any more must vanish
         for name, _, version in (label.partition("@") for label in status.policies.labels):
             self.policy.labels(name, version).set(1)
+        self._take_over_trial(status.policies.trial)
         self.policy_error.set(bool(status.policies.error))
         for outcome, number in status.policies.reloads.items():
             self.policy_reloads.labels(outcome).set(number)
@@ -236,6 +244,18 @@ class _Gauges:
         for instance in sorted(status.avoided, key=status.avoided.__getitem__)[-MOST_INSTANCES:]:
             self.blame.labels(instance).set(status.avoided[instance])
         self.model_age.set(float("nan") if status.model_age_s is None else status.model_age_s)
+
+    def _take_over_trial(self, trial: TrialStatus | None) -> None:
+        self.trial.clear()
+        self.trial_sums.clear()
+        self.trial_rolled_back.set(trial is not None and bool(trial.rolled_back))
+        if trial is None:
+            return
+        self.trial.labels(trial.candidate, trial.of).set(trial.percent / 100)
+        self.trial_sums.labels("moved", "candidate").set(trial.moved)
+        for what, sums in (("started", trial.started), ("opened", trial.opened)):
+            for by, total in zip(("live", "candidate"), sums, strict=True):
+                self.trial_sums.labels(what, by).set(total)
 
 
 def _most_frequent(waiting: Mapping[str, int]) -> dict[str, int]:

@@ -1,13 +1,17 @@
 """Policy files on the command line: what is wrong is told with its place."""
 
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ecs_scheduler.cli.policy import lines_of_trial
 from ecs_scheduler.errors import InvalidPolicyFile
+from ecs_scheduler.passes.status import TrialStatus
 from ecs_scheduler.policies.reading import book_of
+from ecs_scheduler.policies.trial import Limits
 
 
 def told(text: str) -> list[str]:
@@ -104,3 +108,37 @@ def test_an_unknown_policy_is_told_by_those_there_are(bare: Path, cli: Callable[
     assert '"bulk": {"version": ' in shown.out
     same = cli("policy", "diff", "p.toml", "p.toml")
     assert (same.code, same.out) == (0, "no difference\n")
+
+
+def test_a_trial_is_told_as_the_page_shows_it() -> None:
+    told = TrialStatus(
+        candidate="new",
+        of="default",
+        percent=10.0,
+        rolled_back="",
+        passes=1800,
+        started=(5000, 5000),
+        opened=(40, 31),
+        moved=210,
+        latest=("etl-7: i-0a -> i-0b",),
+        jobs=(180, 22),
+        wait_s=(4.2, 4.0),
+        refused=(0.0, 0.0),
+    )
+    page = (Path(__file__).resolve().parents[2] / "docs" / "policies.md").read_text("utf-8")
+    assert f"```\n{chr(10).join(lines_of_trial(asdict(told)))}\n```" in page
+    back = "\n".join(lines_of_trial(asdict(replace(told, rolled_back="too slow"))))
+    assert "rolled back: too slow" in back
+
+
+def test_the_page_s_trial_is_a_policy_file() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "policies.md").read_text("utf-8")
+    text = page.partition("## 7.")[2].partition("```toml\n")[2].partition("```")[0]
+    trial = book_of(text, "the page").trial
+    assert trial is not None
+    assert (trial.candidate, trial.of, trial.percent, trial.limits) == (
+        "new",
+        "default",
+        0,
+        Limits(),
+    )

@@ -8,8 +8,11 @@ from cyclopts import App, Parameter
 
 from ecs_scheduler.cli.failures import FAILED, OK, InvalidInput
 from ecs_scheduler.cli.output import print_json, print_lines
+from ecs_scheduler.cli.service_call import ServiceFlags
 from ecs_scheduler.policies.book import DEFAULT_NAME, NamedPolicy, PolicyBook
 from ecs_scheduler.policies.reading import policy_schema, read_book
+
+RUNNING = ServiceFlags()
 
 policy = App(
     name="policy",
@@ -64,6 +67,44 @@ async def diff(before: Path, after: Path, name: str | None = None, /) -> int:
     lines = list(_differences(old, new, name))
     print_lines(lines or ["no difference"])
     return FAILED if lines else OK
+
+
+@policy.command
+async def trial(*, service: ServiceFlags = RUNNING) -> int:
+    """Ask a running scheduler how the candidate policy on trial does; exit code 1 if rolled back.
+
+    Args:
+        service: The scheduler.
+    """
+    found = service.ask("/v1/status")["policies"]["trial"]
+    if service.output == "json":
+        print_json(found)
+    elif found is None:
+        print_lines(["no policy is on trial"])
+    else:
+        print_lines(lines_of_trial(found))
+    return FAILED if found is not None and found["rolled_back"] else OK
+
+
+def lines_of_trial(found: Mapping[str, Any]) -> Iterator[str]:
+    """A TrialStatus in words."""
+    yield f"{found['candidate']}, tried on the jobs of {found['of']}"
+    if found["rolled_back"]:
+        yield f"  rolled back: {found['rolled_back']}"
+    elif found["percent"]:
+        yield f"  takes {found['percent']:g} % of them"
+    else:
+        yield "  in the shadow: takes none of them"
+    yield f"  passes that both decided: {found['passes']}"
+    for what, key in (("tasks started", "started"), ("empty instances opened", "opened")):
+        live, candidate = found[key]
+        yield f"  {what}: {live} by {found['of']}, {candidate} by {found['candidate']}"
+    yield f"  tasks placed otherwise: {found['moved']}"
+    yield from (f"    {each}" for each in found["latest"])
+    if any(found["jobs"]):
+        for number, name in enumerate((found["of"], found["candidate"])):
+            jobs, wait_s, refused = (found[key][number] for key in ("jobs", "wait_s", "refused"))
+            yield f"  {name} lately: {jobs} jobs, mean wait {wait_s:.1f} s, {refused:.0%} refused"
 
 
 @policy.command

@@ -37,11 +37,11 @@ def replay(decision: Decision, book: PolicyBook | None = None) -> Replayed:
 
 def _under(asked: Asked, book: PolicyBook) -> Asked:
     policy = book.get(asked.policy.partition("@")[0]) or book.named(book.default)
-    requests = tuple(_within(policy, request, asked.filters) for request in asked.requests)
+    requests = tuple(within(policy, request, asked.filters) for request in asked.requests)
     return Asked(policy.label, requests, policy.placement, policy.filters, asked.budget_s)
 
 
-def _within(policy: NamedPolicy, request: TaskRequest, before: tuple[str, ...]) -> TaskRequest:
+def within(policy: NamedPolicy, request: TaskRequest, before: tuple[str, ...]) -> TaskRequest:
     """The request in the filters of this policy, and no longer in those from before."""
     if before == policy.filters:
         return request

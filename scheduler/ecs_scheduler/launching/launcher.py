@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ecs_scheduler.ecs.tasks import Task
     from ecs_scheduler.launching.tracker import Tracker
     from ecs_scheduler.passes.around import Around
+    from ecs_scheduler.passes.window import Held
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -278,6 +279,7 @@ class Launcher:
             else:
                 self._withdraw(slot)
                 self._around.metrics.launched(launch.api, "refused")
+                self._tell_trial(slot.held, refused=True)
         for attempt in range(SETTLE_ATTEMPTS):
             try:
                 await self._around.queue.settle(token, outcomes)
@@ -285,6 +287,13 @@ class Launcher:
             except QueueUnreachable as error:
                 log.warning("launch not settled yet", token=token, error=str(error))
                 await asyncio.sleep(0.2 * 2**attempt)
+
+    def _tell_trial(self, held: Held, *, refused: bool) -> None:
+        """A policy on trial is judged by how its jobs fare."""
+        clock = self._around.clock
+        wait_s = max(0.0, (clock.now_ms() - held.claim.runnable_at_ms) / 1000)
+        trying = self._around.policies.trying
+        trying.launched(held.policy, clock.monotonic_s(), wait_s, refused=refused)
 
     def _started(self, launch: Launch, slot: Slot, outcome: Started) -> None:
         around, now = self._around, self._around.clock.monotonic_s()
@@ -294,6 +303,7 @@ class Launcher:
         self._tracker.follow(outcome.task_arn, slot.job_id, definition_arn, outcome.instance_arn)
         self._tracker.holdings.know(outcome.task_arn)
         around.metrics.launched(launch.api, "started")
+        self._tell_trial(slot.held, refused=False)
         self.record.tasks += 1
         self.record.recent.append((now, 1))
         self.record.latest.append(

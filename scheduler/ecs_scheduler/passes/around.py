@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ecs_scheduler.ecs.client import Ecs
     from ecs_scheduler.ecs.task_definitions import TaskDefinitions
     from ecs_scheduler.metrics import Metrics
+    from ecs_scheduler.policies.live import LivePolicies
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +31,4 @@ class Around:
     definitions: TaskDefinitions
     metrics: Metrics
     clock: Clock
+    policies: LivePolicies

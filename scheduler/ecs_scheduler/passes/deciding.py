@@ -8,13 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ecs_placement.difference import difference
 from ecs_placement.plan import Start
-from ecs_placement.several import check_parts, place_parts
+from ecs_placement.several import Part, check_parts, place_parts
 from ecs_queue.job import JobId
 from ecs_scheduler.decisions.coding import Asked
 from ecs_scheduler.decisions.log import DecisionLog
+from ecs_scheduler.decisions.replaying import within
 from ecs_scheduler.launching.grouping import regrouped
 from ecs_scheduler.passes.planning import (
+    API_BUDGET,
+    NO_INSTANCES,
+    SHARE,
     WINDOW,
     Decided,
     decide,
@@ -37,6 +42,13 @@ if TYPE_CHECKING:
     from ecs_scheduler.policies.live import LivePolicies
 
 
+COMPARED_EVERY_S = 1.0
+"""A candidate policy decides beside the live one this often at most: it doubles the cost."""
+
+NOT_FOR_PLACE = ("", API_BUDGET, SHARE, WINDOW, NO_INSTANCES)
+"""Jobs of these kinds wait for something that no placement policy changes."""
+
+
 class Deciding:
     """Asks placement about the jobs of the window; `in_quotas` takes out what shares may not start
     at this time.
@@ -55,6 +67,7 @@ class Deciding:
         self._policies = policies
         self._log = _log_of(around)
         self._kept: tuple[Reservation, ...] = ()
+        self._compared_at = float("-inf")
 
     def decide(self, requests: Sequence[TaskRequest], capacity: int, now: float) -> Decided:
         """Place the requests whose policy lets them start now; `capacity` calls can be made."""
@@ -66,6 +79,7 @@ class Deciding:
         plan = place_parts(parts, snapshot, kept)
         self._kept = plan.reservations if requests else kept.reservations
         self._record(snapshot, asked, kept, plan)
+        self._try_candidate(asked, snapshot, plan, now)
         if self._around.config.log_level == "debug" and (
             violations := check_parts(plan, parts, snapshot, kept)
         ):
@@ -102,6 +116,29 @@ class Deciding:
         for each in plan.decisions:
             if isinstance(each, Start):
                 self._window[JobId(each.request_id)].decision = decision
+
+    def _try_candidate(
+        self, asked: tuple[Asked, ...], snapshot: Snapshot, plan: Plan, now: float
+    ) -> None:
+        """Let the candidate of a trial decide too, without acting, and judge those it acts on."""
+        trying, book = self._policies.trying, self._policies.book
+        trying.follow(book.trial)
+        if book.trial is None:
+            return
+        now_ms = self._around.clock.now_ms()
+        waiting = (h for h in self._window.waiting_jobs() if h.kind not in NOT_FOR_PLACE)
+        trying.look(now, ((h.policy, (now_ms - h.claim.runnable_at_ms) / 1000) for h in waiting))
+        live, candidate = book.named(book.trial.of), book.named(book.trial.candidate)
+        same = [each for each in asked if each.policy == live.label]
+        if not same or now - self._compared_at < COMPARED_EVERY_S:
+            return
+        self._compared_at = now
+        requests = [within(candidate, each, same[0].filters) for each in same[0].requests]
+        other = [each.part for each in asked if each.policy != live.label]
+        budget_s = same[0].budget_s
+        other.append(Part(candidate.placement, tuple(requests), budget_s))
+        found = place_parts(other, snapshot)
+        trying.compared(difference(plan, found, same[0].requests, snapshot))
 
     def fallback_of(self, held: Held) -> Fallback | None:
         """RunTask for a job that has none of its own: its policy's, else the service's."""

@@ -105,8 +105,9 @@ class Service:
             definitions=definitions,
             metrics=metrics,
             clock=clock,
+            policies=LivePolicies.of(config),
         )
-        self.policies = LivePolicies.of(config)
+        self.policies = around.policies
         self._window = Window(config.window)
         self._deciding = Deciding(around, self._window, self.policies, self._in_quotas)
         self._intake = Intake(around, self._window, lambda: self._launcher.jobs_in_flight)

@@ -37,6 +37,29 @@ class BudgetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialStatus:
+    """A candidate policy beside the one it is tried against; pairs are (live, candidate).
+
+    `passes` were decided by both, without the candidate acting: so many tasks each started,
+    empty instances each opened, and tasks `moved` to another place or none. `jobs`, `wait_s` and
+    `refused` are of the roll-out, lately; `rolled_back` is why it ended.
+    """
+
+    candidate: str
+    of: str
+    percent: float
+    rolled_back: str
+    passes: int
+    started: tuple[int, int]
+    opened: tuple[int, int]
+    moved: int
+    latest: tuple[str, ...]
+    jobs: tuple[int, int]
+    wait_s: tuple[float, float]
+    refused: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyStatus:
     """The policies in force: the version of all, name@version of each, and how reloads went.
 
@@ -46,6 +69,7 @@ class PolicyStatus:
     version: str = ""
     labels: tuple[str, ...] = ()
     error: str = ""
+    trial: TrialStatus | None = None
     reloads: Mapping[str, int] = field(default_factory=dict)
 
 

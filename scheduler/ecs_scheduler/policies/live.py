@@ -12,6 +12,7 @@ from ecs_scheduler.errors import InvalidPolicyFile
 from ecs_scheduler.passes.status import PolicyStatus
 from ecs_scheduler.policies.book import Chosen, PolicyBook, of_settings
 from ecs_scheduler.policies.reading import read_book
+from ecs_scheduler.policies.trying import Trying
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -22,6 +23,7 @@ class LivePolicies:
     def __init__(self, book: PolicyBook, queue: str, path: Path | None = None) -> None:
         self.book = book
         self.error = ""
+        self.trying = Trying()
         self.reloads = {"ok": 0, "error": 0}
         self._queue = queue
         self._path = path
@@ -55,10 +57,19 @@ class LivePolicies:
     def status(self) -> PolicyStatus:
         """What is in force, for metrics and readiness."""
         labels = tuple(each.label for each in self.book.policies)
-        return PolicyStatus(self.book.version, labels, self.error, dict(self.reloads))
+        trial = self.trying.status()
+        return PolicyStatus(self.book.version, labels, self.error, trial, dict(self.reloads))
 
     def choose(self, job: Job) -> Chosen:
-        """The policy of a job."""
+        """The policy of a job: the candidate where the roll-out of a trial takes it."""
+        self.trying.follow(self.book.trial)
+        chosen = self._usual(job)
+        trial = self.book.trial
+        if trial is None or not self.trying.takes(job.id, chosen.policy.name):
+            return chosen
+        return Chosen(self.book.named(trial.candidate), chosen.why_not)
+
+    def _usual(self, job: Job) -> Chosen:
         key = (job.policy, job.share)
         known = self._known.get(key)
         if known is None:

@@ -15,8 +15,8 @@ class Limits:
     """When the candidate is rolled back: its jobs wait or are refused so much more than others'.
 
     `wait_ratio` compares mean waiting times, `refused_ratio` the shares of launches that ECS
-    refused; `for_s` is how long a condition has to hold without a break, `least_jobs` how many jobs
-    of each side must have started in that time for it to mean anything.
+    refused; `for_s` is how long a condition has to hold without a break, looking at the jobs of
+    that time and at the last `least_jobs` of each side, without which it means nothing.
     """
 
     wait_ratio: float = 2.0
