@@ -28,7 +28,7 @@ MACROS = {
 LATE_MS = 120_000
 """A tick is missed when nobody was there to submit it for so long."""
 
-_OWN_TO_EACH = ("id", "not_before", "deadline", "array_index")
+_OWN_TO_EACH = ("id", "not_before", "deadline", "gang", "array_index")
 _SOMEDAY = datetime(2000, 1, 1, tzinfo=UTC)
 
 

@@ -131,6 +131,7 @@ def test_what_was_begun_is_finished_first() -> None:
         ({"job": {}}, "task_definition: required"),
         ({"job": {**JOB, "id": "x"}}, "job.id: cannot be the same for every tick"),
         ({"job": {**JOB, "deadline": 5}}, "job.deadline: cannot be the same"),
+        ({"job": {**JOB, "gang": {"id": "g", "size": 2}}}, "job.gang: cannot be the same"),
         ({"job": {**JOB, "priority": "5"}}, "priority: must be a valid integer"),
         ({"extra": 1}, "extra: unknown field; known here: name, cron"),
         ({"overlaps": "x"}, r"overlaps: unknown field; did you mean overlap\\?"),

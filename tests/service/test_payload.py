@@ -129,3 +129,38 @@ def test_without_a_worker_url_tasks_are_told_nothing(world: Run) -> None:
         assert await w.queue.run(unknown) == NotYet()
 
     world(story)
+
+
+def test_overrides_that_leave_no_room_are_launched_as_they_are(world: Run) -> None:
+    """ECS takes 8192 characters; the job runs, and its task is told nothing of the service."""
+
+    async def story(w: Any) -> None:
+        long = {"containerOverrides": [{"name": "main", "command": ["sleep", "5", "x" * 8000]}]}
+        await w.submit({"id": "a", "payload": 5, "overrides": long})
+        record = await w.until("a", JobState.RUNNING)
+        (task,) = tasks(w)
+        assert told(task) == {}
+        found = await w.queue.run(ask("look", record.task_arn, None))
+        assert found == Assignment("a", 1, None, b"5")
+
+    world(story, worker_url=URL)
+
+
+def test_a_secret_that_cannot_be_made_makes_no_launch(world: Run) -> None:
+    """The key is no string any more: the job goes back to the queue, and starts when it is."""
+
+    async def story(w: Any) -> None:
+        key = "{q:default}:signing_key"
+        await w.redis.lpush(key, "garbage")
+        await w.submit({"id": "a", "overrides": SLEEPS})
+        record = await w.until("a", JobState.RUNNABLE)
+        while not record.reason.startswith("Redis"):
+            await asyncio.sleep(0.2)
+            record = await w.queue.job(JobId("a"))
+        assert tasks(w) == []
+        await w.redis.delete(key)
+        await w.until("a", JobState.RUNNING)
+        (task,) = tasks(w)
+        assert "ECS_SCHEDULER_LAUNCH_SECRET" in told(task)
+
+    world(story, worker_url=URL)

@@ -36,6 +36,7 @@ CONFIG = Config(
     track_interval_s=3.0,
     lease_s=5.0,
     unplaceable_after_s=100_000.0,
+    worker_url="http://scheduler:8081",
 )
 
 
