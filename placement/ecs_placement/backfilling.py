@@ -9,7 +9,6 @@ import numpy as np
 from ecs_placement.grouping import Group, Team
 from ecs_placement.placing import Work
 from ecs_placement.reservations import Reservations
-from ecs_placement.room import Filled
 
 
 def reserve(unit: Group | Team, work: Work, kept: Reservations) -> None:
@@ -21,12 +20,12 @@ def reserve(unit: Group | Team, work: Work, kept: Reservations) -> None:
         kept.keep(group.shape, [work.requests[at].id for at in waiting.tolist()])
 
 
-def backfill(packed: Iterable[tuple[Group, Filled]], work: Work, kept: Reservations) -> None:
+def backfill(groups: Iterable[Group], work: Work, kept: Reservations) -> None:
     """Start those that found no room on reserved rows, if they end before it is needed there."""
     if not kept.brief:
         return
-    for group, filled in packed:
-        if filled.placed < group.members.size:
+    for group in groups:
+        if (work.placed.rows[group.members] < 0).any():
             for row, by_s in kept.brief:
                 _fill(group, work, kept, (row, by_s))
 

@@ -86,7 +86,7 @@ def place(
             share = sum(group.members.size for group, _ in packed) / len(requests)
             if _packed_better(packed, work, _Effort(field, idle, share * budget_s, policy.seed)):
                 gangs.retry(unit for unit in members if isinstance(unit, Team) and not unit.reserve)
-        backfill(packed, work, kept)
+        backfill((group for group, _ in packed), work, kept)
     unplaced = _Unplaced(policy, work, gangs, kept)
     decisions: list[Decision] = []
     for request, row, score in zip(
