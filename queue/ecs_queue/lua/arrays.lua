@@ -83,6 +83,18 @@ local function close(parent, from, why)
   tell_of(parent)
 end
 
+-- Closes a parent whose children have all ended; answers whether it was that.
+local function close_if_ended(parent)
+  local job = call('HMGET', job_key(parent), 's', 'N')
+  local _, _, _, ended = ended_children(parent)
+  if ended < tonumber(job[2]) then
+    return false
+  end
+  take_out(parent)
+  close(parent, job[1])
+  return true
+end
+
 -- No child is left to hand out, or none may be handed out now: the parent is RUNNING.
 local function park(parent, from)
   call('HSET', job_key(parent), 's', 'RUNNING')
@@ -125,12 +137,7 @@ local function lose(parent, lost, index, reason)
     for _, follower in ipairs(call('SMEMBERS', followers_key(parent))) do
       lose(follower, key, index, reason)
     end
-    local job = call('HMGET', job_key(parent), 's', 'N')
-    local _, _, _, ended = ended_children(parent)
-    if ended == tonumber(job[2]) then
-      take_out(parent)
-      close(parent, job[1])
-    end
+    close_if_ended(parent)
   end
   call('DEL', key)
 end
@@ -184,19 +191,19 @@ child_ended = function(parent, index, to, reason, exit_code)
     note_why(parent, int(index), exit_code or '', reason, id .. ': ' .. reason)
   end
   follow(parent, index, to, reason)
-  local job = call('HMGET', key, 's', 'N', 'Q', 'c', 'o')
-  local _, _, _, ended = ended_children(parent)
-  if ended == tonumber(job[2]) then
-    close(parent, job[1])
-  elseif job[3] and job[1] == 'RUNNING' then
-    if to ~= 'SUCCEEDED' then
-      local why = job[4] or 'dependency ' .. id .. ' ' .. to .. ': ' .. reason
-      end_rest(parent, 'RUNNING', job[4] and 'CANCELLED' or 'FAILED', why)
-    else
-      call('HSET', key, 's', 'RUNNABLE')
-      call('ZREM', IN.RUNNING, parent)
-      to_queue(parent, job[5], 0)
-    end
+  if close_if_ended(parent) then
+    return
+  end
+  local job = call('HMGET', key, 's', 'Q', 'c', 'o')
+  if not job[2] or job[1] ~= 'RUNNING' then
+    return
+  elseif to ~= 'SUCCEEDED' then
+    local why = job[3] or 'dependency ' .. id .. ' ' .. to .. ': ' .. reason
+    end_rest(parent, 'RUNNING', job[3] and 'CANCELLED' or 'FAILED', why)
+  else
+    call('HSET', key, 's', 'RUNNABLE')
+    call('ZREM', IN.RUNNING, parent)
+    to_queue(parent, job[4], 0)
   end
 end
 

@@ -15,12 +15,7 @@ local function cancel_waiting_child(parent, index)
   report(id, 'CANCELLED', REASON)
   follow(parent, index, 'CANCELLED', REASON)
   tell_of(id)
-  local job = call('HMGET', job_key(parent), 's', 'N')
-  local _, _, _, ended = ended_children(parent)
-  if ended == tonumber(job[2]) then
-    take_out(parent)
-    close(parent, job[1])
-  end
+  close_if_ended(parent)
   return 'CANCELLED'
 end
 
