@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+import redis.asyncio
 
 from ecs_queue.client import Queue
 from ecs_queue.connection import connect
@@ -48,6 +49,8 @@ class Site:
     http: aiohttp.ClientSession
     queue: Queue
     metrics: Metrics
+    redis: redis.asyncio.Redis
+    queue_name: str
     status: ServiceStatus = field(default=READY)
 
     def now(self, **changes: Any) -> None:
@@ -88,10 +91,11 @@ async def site_without_redis() -> AsyncIterator[Site]:
 
 
 async def sites(redis_url: str) -> AsyncIterator[Site]:
-    queue = Queue(connect(redis_url), QueueName(f"test-{uuid.uuid4().hex}"))
+    client, name = connect(redis_url), f"test-{uuid.uuid4().hex}"
+    queue = Queue(client, QueueName(name))
     ids = itertools.count(1)
     async with aiohttp.ClientSession() as http:
-        made = Site("", http, queue, Metrics())
+        made = Site("", http, queue, Metrics(), client, name)
         backend = Backend(
             queue=queue,
             status=lambda: made.status,

@@ -50,6 +50,7 @@ from ecs_scheduler.metrics import CONTENT_TYPE, Metrics
 from ecs_scheduler.passes.status import ServiceStatus
 from ecs_scheduler.web.body import BODY_TIMEOUT_S, BodyTooLarge, BodyTooSlow, bounded, in_time
 from ecs_scheduler.web.explaining import Explains, explaining_router
+from ecs_scheduler.web.letters import letters_router
 from ecs_scheduler.web.listing import listing_of
 from ecs_scheduler.web.presentation import outcome_name, record_as_json
 from ecs_scheduler.web.schedules import schedules_router
@@ -122,7 +123,15 @@ Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 def create_app(backend: Backend) -> FastAPI:
     """The application over `backend`; it keeps no state of its own."""
     explaining = () if backend.explainer is None else (explaining_router,)
-    return _app(backend, *explaining, router, steering_router, schedules_router, tasks_router)
+    return _app(
+        backend,
+        *explaining,
+        router,
+        steering_router,
+        schedules_router,
+        letters_router,
+        tasks_router,
+    )
 
 
 def create_worker_app(backend: Backend) -> FastAPI:
