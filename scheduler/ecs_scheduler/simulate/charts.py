@@ -15,6 +15,8 @@ COLOURS = (
     "#2f6fd6", "#d9731a", "#2a9958", "#a855c7", "#c8394b", "#8a6d3b", "#1297a6", "#7d8a00",
 )  # fmt: skip
 
+MUTED = "#9aa4b2"
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -27,13 +29,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One mark, with the extent of its uncertainty in both directions."""
+    """One mark, with the extent of its uncertainty in both directions; `muted` ones are grey and
+    behind the others.
+    """
 
     name: str
     x: float
     y: float
     x_range: tuple[float, float]
     y_range: tuple[float, float]
+    muted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +111,9 @@ def points(marks: Sequence[Point], axes: Axes) -> str:
         _spread_scale(ys, HEIGHT - BOTTOM, TOP),
     )
     body = [*_frame(axes, x_scale, y_scale)]
-    for number, mark in enumerate(marks):
-        x, y, stroke = x_scale.at(mark.x), y_scale.at(mark.y), colour(number)
+    for number, mark in sorted(enumerate(marks), key=lambda each: not each[1].muted):
+        x, y = x_scale.at(mark.x), y_scale.at(mark.y)
+        stroke = MUTED if mark.muted else colour(number)
         left, right = (x_scale.at(value) for value in mark.x_range)
         low, high = (y_scale.at(value) for value in mark.y_range)
         body += [

@@ -55,7 +55,7 @@ def _body(comparison: Comparison, told: Told) -> Iterator[str]:
     yield from _table(comparison)
     yield from _gains(comparison)
     yield "<h2>Over time</h2>"
-    yield _keys(comparison.policies)
+    yield keys([each.policy for each in comparison.policies])
     yield '<div class="grid">'
     yield from _time_charts(comparison)
     yield "</div><h2>Instances</h2>"
@@ -209,10 +209,11 @@ def _key(number: int) -> str:
     return f'<span class="key" style="background:{colour(number)}"></span>'
 
 
-def _keys(policies: Sequence[Compared]) -> str:
+def keys(names: Sequence[str]) -> str:
+    """Which colour is which name."""
     named = "".join(
-        f'<span class="name">{_key(number)}{escape(policy.policy)}</span>'
-        for number, policy in enumerate(policies)
+        f'<span class="name">{_key(number)}{escape(name)}</span>'
+        for number, name in enumerate(names)
     )
     return f'<p class="keys">{named}</p>'
 

@@ -1,12 +1,12 @@
 """The report of a search: the front, the chosen policy, the references, and what each part does."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from ecs_scheduler.simulate.charts import Axes, Point, points
 from ecs_scheduler.simulate.compare import Compared, Interval
-from ecs_scheduler.simulate.report import number, page
+from ecs_scheduler.simulate.report import keys, number, page
 from ecs_scheduler.simulate_tuning.choosing import Figures, Part
 from ecs_scheduler.simulate_tuning.space import Choice
 
@@ -80,8 +80,11 @@ def _body(found: Found) -> Iterator[str]:
     )
     yield from _parts(found.parts)
     yield "<h2>Nothing better in every respect</h2>"
-    yield '<p class="soft">The Pareto front of everything tried; the chosen one stands out.</p>'
+    yield '<p class="soft">The Pareto front of everything tried, in grey.</p>'
+    yield keys(["chosen", *(each.policy for each in found.references)])
+    yield '<div class="grid"><figure>'
     yield points(list(_points(found)), Axes("cost, $", "mean wait, s"))
+    yield "</figure></div>"
     shown = found.front[:MOST_SHOWN]
     yield from _table([(_described(choice), dict(figures)) for choice, figures in shown])
     yield f'<p class="soft">Made by <code>{escape(found.command)}</code></p>'
@@ -92,7 +95,7 @@ def _points(found: Found) -> Iterator[Point]:
     for each in found.references:
         yield _point(each.policy, {k: v.mean for k, v in each.metrics.items()})
     for choice, figures in found.front:
-        yield _point(_described(choice), figures)
+        yield replace(_point(_described(choice), figures), muted=True)
 
 
 def _point(name: str, figures: Figures) -> Point:

@@ -86,14 +86,15 @@ class Choice:
         """The policy file."""
         weights = ", ".join(f"{name} = {value:g}" for name, value in self.weights.items())
         used = self._used() or {"best_fit": 1.0}
-        terms = ", ".join(f"{_written(name)} = {value:g}" for name, value in used.items())
         lines = (
             f"[policies.{NAME}]",
             f'about = """\n{about}\n"""',
             f"weights = {{ {weights} }}",
             f'objective = "{self.objective}"',
-            f"score = {{ {terms} }}",
             f'gear = "{self.gear}"',
+            "",
+            f"[policies.{NAME}.score]",
+            *(f"{_written(name)} = {value:g}" for name, value in used.items()),
             "",
             "[use]",
             f'default = "{NAME}"',
