@@ -23,6 +23,7 @@ from benchmarks.packing_cases import (
     fleet,
     one_by_one,
     planted,
+    worth,
 )
 from numpy.typing import NDArray
 
@@ -219,6 +220,26 @@ def gaps(scale: int = 1) -> list[Row]:
     return rows
 
 
+def searched(instances: int, requests: int, budget_s: float) -> Row:
+    """What `place` starts more, by mean share of the room, when it may search for a better plan."""
+    snapshot, asked = cluster(instances), batch(requests, 40, zoned=True)
+    each = worth(snapshot.free, np.array([request.shape.demand for request in asked]))
+    reached, spent = [], []
+    for effort_s in (0.0, budget_s):
+        cpu = time.process_time()
+        plan = place(asked, snapshot, budget_s=effort_s)
+        spent.append(time.process_time() - cpu)
+        started = [isinstance(decision, Start) for decision in plan.decisions]
+        reached.append((float(each[started].sum()), sum(started)))
+    (fast, few), (thorough, many) = reached
+    return {
+        "name": f"place {instances:,} x {requests:,}, constrained, {budget_s} s to search",
+        "value": round(100 * (thorough / fast - 1), 1),
+        "unit": "% more worth",
+        "note": f"{few:,} to {many:,} requests; CPU {spent[0]:.2f} to {spent[1]:.2f} s",
+    }
+
+
 def _peak_mib(sizes: tuple[int, int, int]) -> float:
     fleet(*sizes, 0.7).packed(None)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -279,11 +300,12 @@ def run(quick: bool = False) -> list[Row]:
     """All figures; `quick` shrinks the sizes to a smoke test of a few seconds."""
     if quick:
         rows = throughput(200, 2_000, 20) + arrays(100, 1_000, 20)
-        rows += [memory(100, 1_000, 20), reasons(100, 2_000, 20)]
+        rows += [searched(50, 500, 0.02), memory(100, 1_000, 20), reasons(100, 2_000, 20)]
         return [*rows, urgent(5), *fenzo(200)]
     rows = throughput(1_000, 10_000, 20) + throughput(10_000, 100_000, 20)
     rows += throughput(10_000, 100_000, 1_000) + throughput(1_000, 10_000, 10_000)
     rows += arrays(10_000, 100_000, 20) + arrays(10_000, 100_000, 1_000)
+    rows += [searched(1_000, 8_000, 0.1), searched(5_000, 50_000, 0.1)]
     rows += [memory(10_000, 100_000, 20), memory(10_000, 100_000, 1_000)]
     rows += [reasons(5_000, 50_000, 40), reasons(5_000, 50_000, 1_000)]
     return [*rows, *gaps(), urgent(200), full_queue(20), *fenzo(10_000)]
