@@ -17,7 +17,7 @@ from ecs_queue.embedded import EmbeddedValkey, server_binary
 from ecs_queue.errors import InvalidRedisUrl, QueueUnreachable, UnknownJob
 from ecs_queue.job import Job, JobId
 from ecs_queue.rewinding import Remembered
-from ecs_queue.states import JobState, OwnerId, Succeeded, TaskArn
+from ecs_queue.states import JobState, OwnerId, Succeeded, TaskArn, TaskFailed
 
 ALICE = OwnerId("alice")
 A = JobId("a")
@@ -64,6 +64,15 @@ async def test_a_launch_that_the_queue_forgot_is_entered_again(story: Story) -> 
     assert (record.state, record.launches, record.task_arn) == (JobState.STARTING, 1, task)
     assert await story.queue.finish(task, Succeeded()) is JobState.SUCCEEDED
     assert await story.queue.rewinding.restore(tasks) == 0
+
+
+async def test_what_the_books_know_better_is_not_restored(story: Story) -> None:
+    """The attempt that we remember has failed, and the job waits for the next one."""
+    await story.submit("a", attempts=2)
+    task = await story.run("a")
+    await story.queue.finish(task, TaskFailed("exit 1", 1))
+    assert await story.queue.rewinding.restore([Remembered(A, task)]) == 0
+    assert list(await story.claim()) == ["a"]
 
 
 @pytest.mark.parametrize(
