@@ -16,7 +16,7 @@ from ecs_placement.contest import Field, contest
 from ecs_placement.errors import InvalidPolicy
 from ecs_placement.feasible import Constraints, Shortages
 from ecs_placement.gangs import Gangs
-from ecs_placement.grouping import Group, Team, by_priority, grouped, over_scalars
+from ecs_placement.grouping import Group, Team, asks_for_scalars, by_priority, grouped, over_scalars
 from ecs_placement.placing import Placed, Work, place_group, put, take_all_back
 from ecs_placement.plan import (
     NOTHING_RESERVED,
@@ -65,9 +65,13 @@ def place(
     """
     if not budget_s >= 0:
         raise InvalidPolicy(f"budget_s is {budget_s!r}, expected seconds, 0 or more")
-    requests, snapshot = over_scalars(requests, snapshot)
+    if snapshot.scalars:
+        requests, snapshot = over_scalars(requests, snapshot)
     weights = weights_of(policy.weights_over(snapshot.scalars), snapshot.total)
     units = grouped(requests, weights, reserving.ids)
+    if not snapshot.scalars and asks_for_scalars(units):
+        requests, snapshot = over_scalars(requests, snapshot)
+        return place(requests, snapshot, policy, budget_s=budget_s, reserving=reserving)
     constraints = Constraints(snapshot)
     room = Room(snapshot.free, weights)
     choose = chooser(policy, snapshot, constraints, room, (r.shape for r in requests))
@@ -87,16 +91,19 @@ def place(
             if _packed_better(packed, work, _Effort(field, idle, share * budget_s, policy.seed)):
                 gangs.retry(unit for unit in members if isinstance(unit, Team) and not unit.reserve)
         backfill((group for group, _ in packed), work, kept)
-    unplaced = _Unplaced(policy, work, gangs, kept)
+    decisions = _decisions(work, snapshot, _Unplaced(policy, work, gangs, kept))
+    return Plan(decisions, tuple(kept.made.values()))
+
+
+def _decisions(work: Work, snapshot: Snapshot, unplaced: "_Unplaced") -> tuple[Decision, ...]:
     decisions: list[Decision] = []
-    for request, row, score in zip(
-        requests, placed.rows.tolist(), placed.scores.tolist(), strict=True
-    ):
+    rows, scores = work.placed.rows.tolist(), work.placed.scores.tolist()
+    for request, row, score in zip(work.requests, rows, scores, strict=True):
         if row >= 0:
             decisions.append(Start(request.id, snapshot.instances[row].id, score))
         else:
             decisions.append(unplaced.decide(request))
-    return Plan(tuple(decisions), tuple(kept.made.values()))
+    return tuple(decisions)
 
 
 def _place_units(

@@ -61,9 +61,12 @@ def grouped(
     priority = np.array([request.priority for request in requests], dtype=np.int64)
     order = np.array([request.order for request in requests], dtype=np.int64)
     serve = np.lexsort((order, shape_of, -priority))
-    ganged = np.array([request.gang is not None for request in requests], dtype=np.bool_)
-    alone = np.array([request.id in reserved for request in requests], dtype=np.bool_) & ~ganged
-    if ganged.any() or alone.any():
+    gangs = [request.gang for request in requests]
+    ganged = alone = np.zeros(len(requests), dtype=np.bool_)
+    if reserved or gangs.count(None) < len(gangs):
+        ganged = np.array([gang is not None for gang in gangs], dtype=np.bool_)
+        alone = np.array([request.id in reserved for request in requests], dtype=np.bool_)
+        alone &= ~ganged
         serve = serve[~(ganged | alone)[serve]]
     sizes = {shape: weighted(shape.demand, weights) for shape in shapes}
     turns: list[tuple[tuple[object, ...], Group | Team]] = []
@@ -84,6 +87,15 @@ def grouped(
         rank = (-priority[positions].min(), not reserve, -size, order[positions].min())
         turns.append(((*rank, 1, gang.id), team))
     return [unit for _, unit in sorted(turns, key=lambda turn: turn[0])]
+
+
+def asks_for_scalars(units: Sequence[Group | Team]) -> bool:
+    """Whether any of them asks for what users define."""
+    return any(
+        group.shape.scalars
+        for unit in units
+        for group in (unit.groups if isinstance(unit, Team) else (unit,))
+    )
 
 
 def over_scalars(

@@ -265,3 +265,43 @@ def test_the_oracle_and_the_packer_agree_on_a_large_mixed_batch() -> None:
     starts = {d.request_id: d.instance_id for d in plan.decisions if isinstance(d, Start)}
     assert 200 < len(starts) < 600
     assert one_at_a_time(requests, rows, DEFAULT_POLICY) == starts
+
+
+def test_reasons_of_many_shapes_agree_with_counting_too() -> None:
+    """60 shapes wait or are rejected on 12 instances of which no two are alike: beyond the first
+    few shapes, rooms are sorted and instances looked at by kind.
+    """
+    chance = random.Random(4)
+    rows = []
+    for number in range(12):
+        total = (chance.randint(2, 9), chance.randint(2, 9), chance.randint(0, 2), 1)
+        cpu, memory, gpus, enis = (amount - chance.randint(0, amount) for amount in total)
+        zone = {"zone": chance.choice("ab")} if number % 3 else {}
+        state = chance.choice([Availability.PLACEABLE, *Availability])
+        name = InstanceId(f"i-{number:02d}")
+        free = (cpu, memory, gpus, enis)
+        rows.append(Instance(name, total, free, attributes=zone, availability=state))
+    requests = [
+        TaskRequest(
+            RequestId(f"r{number}"),
+            Shape(
+                chance.randint(0, 10),
+                chance.randint(0, 10),
+                chance.randint(0, 2),
+                required_attributes=frozenset({("zone", "a")} if number % 2 else ()),
+            ),
+            order=number,
+        )
+        for number in range(60)
+    ]
+    plan = place(requests, Snapshot.of(rows))
+    left = after(plan, requests, rows)
+    kinds = Counter(type(decision) for decision in plan.decisions)
+    assert kinds[Wait] > 10
+    assert kinds[Reject] > 10
+    for request, decision in zip(requests, plan.decisions, strict=True):
+        if isinstance(decision, Wait):
+            assert decision.reasons == counted(request.shape, left)
+        if isinstance(decision, Reject):
+            assert decision.reasons == counted(request.shape, [emptied(row) for row in rows])
+    assert check(plan, requests, Snapshot.of(rows)) == ()
