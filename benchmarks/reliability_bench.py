@@ -13,11 +13,13 @@ from typing import Any
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from benchmarks.instant_redis import connect_instantly
 from benchmarks.report import Row, main
 from botocore.exceptions import ClientError
 from fakeredis import FakeAsyncRedis, FakeServer
 
 from ecs_queue.client import Queue
+from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Job
 from ecs_queue.states import QueueName, TaskArn
 from ecs_scheduler.clock import LoopClock
@@ -79,7 +81,7 @@ class Measured:
 
 def run(quick: bool = False) -> list[Row]:
     """Launches/s with our service and with the plain loop, and the throttles of each."""
-    seconds = 20.0 if quick else 60.0
+    seconds = 20.0 if quick else 600.0
     rows = []
     for name, distinct in (("distinct jobs", True), ("equal jobs", False)):
         rows += _rows(name, _service(seconds, distinct=distinct))
@@ -124,10 +126,10 @@ def _service(seconds: float, *, distinct: bool, services: int = 1) -> Measured:
     """`services` schedulers with a queue each, on one cluster and one Redis."""
 
     async def play(clock: VirtualClock) -> Measured:
-        sim, server = _simulated(clock), FakeServer()
+        sim = _simulated(clock)
         count = round((SUSTAINED_PER_S * seconds + BURST) * (1.2 if distinct else 12))
         running = [
-            asyncio.create_task(_serve(clock, sim, server, (name, count, distinct)))
+            asyncio.create_task(_serve(clock, sim, path, (name, count, distinct)))
             for name in "abc"[:services]
         ]
         await asyncio.sleep(COLD_START_S)
@@ -137,15 +139,17 @@ def _service(seconds: float, *, distinct: bool, services: int = 1) -> Measured:
         await asyncio.gather(*running, return_exceptions=True)
         return measured
 
-    return run_virtual(play)
+    with EmbeddedValkey() as valkey:
+        path = str(valkey.socket_path)
+        return run_virtual(play)
 
 
 async def _serve(
-    clock: VirtualClock, sim: SimulatedEcs, server: FakeServer, work: tuple[str, int, bool]
+    clock: VirtualClock, sim: SimulatedEcs, valkey: str, work: tuple[str, int, bool]
 ) -> None:
     name, count, distinct = work
     scheduler_clock = LoopClock(round(clock.start * 1000))
-    redis = FakeAsyncRedis(server=server)
+    redis = connect_instantly(valkey)
     queue = Queue(redis, QueueName(name), now_ms=scheduler_clock.now_ms)
     await queue.submit([_job(number, distinct) for number in range(count)])
     config = Config(http_port=None, queue=name)
