@@ -13,7 +13,6 @@ from typing import Any
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
-from benchmarks.instant_redis import connect_instantly
 from benchmarks.report import Row, main
 from botocore.exceptions import ClientError
 from fakeredis import FakeAsyncRedis, FakeServer
@@ -27,6 +26,7 @@ from ecs_scheduler.config import Config
 from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
+from ecs_scheduler.simulate.blocking_redis import connect_blocking
 from ecs_simulator import (
     FEW_CAPABILITIES,
     InstanceGroup,
@@ -149,7 +149,7 @@ async def _serve(
 ) -> None:
     name, count, distinct = work
     scheduler_clock = LoopClock(round(clock.start * 1000))
-    redis = connect_instantly(valkey)
+    redis = connect_blocking(valkey)
     queue = Queue(redis, QueueName(name), now_ms=scheduler_clock.now_ms)
     await queue.submit([_job(number, distinct) for number in range(count)])
     config = Config(http_port=None, queue=name)
