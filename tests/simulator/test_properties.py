@@ -218,6 +218,7 @@ TestHistories.settings = settled(60)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_thousands_of_histories() -> None:
     """Two thousand histories, no disagreement."""
     run_state_machine_as_test(Histories, settings=settled(2000))
