@@ -117,9 +117,11 @@ async def _play(clock: VirtualClock, instances: int, tasks: int, valkey: str) ->
         elapsed_s = clock.monotonic() - began
         service.stop()
         await running
+    throttled = sum(sim.statistics.throttled.values())
+    sim.region.throttle = Throttle({}, clock.now())
     news = [await _news(sim, queue, job_id, arn) for job_id, arn in ending.items()]
     await redis.aclose()
-    return Seen(complete_s, news, sum(sim.statistics.throttled.values()), reads / elapsed_s)
+    return Seen(complete_s, news, throttled, reads / elapsed_s)
 
 
 async def _running(
