@@ -99,7 +99,7 @@ async def _rates(name: str, count: int, *, distinct: bool) -> list[Row]:
 
 async def _launching(sim: SimulatedEcs, count: int) -> tuple[float, float]:
     """Seconds from the first launches to the last, and this process's CPU seconds."""
-    began = worked = 0.0
+    began, worked = time.perf_counter(), time.process_time()
     async with asyncio.timeout(LIMIT_S):
         while (started := sim.statistics.tasks_started) < count:
             if started < FIRST:
