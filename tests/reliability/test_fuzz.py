@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ecs_queue.gang import Gang, GangId
 from ecs_queue.states import JobState
 from ecs_scheduler.fuzz.invariants import INVARIANTS, Evidence, violations
 from ecs_scheduler.fuzz.run import play
@@ -90,6 +91,22 @@ def with_a_stray(evidence: Evidence) -> Evidence:
     return replace(evidence, tasks=(*evidence.tasks, more))
 
 
+def with_half_a_gang(evidence: Evidence) -> Evidence:
+    """The same, but a task still runs whose gang has a member that was never started."""
+    done = [r for r in evidence.records.values() if r.state is JobState.SUCCEEDED]
+    first, other = done[:2]
+    gang = Gang(id=GangId("half"), size=2)
+    members = {
+        first.job.id: replace(first, job=first.job.model_copy(update={"gang": gang})),
+        other.job.id: replace(
+            other, job=other.job.model_copy(update={"gang": gang}), attempts=(), task_arn=None
+        ),
+    }
+    started = evidence.tasks_of(first)[-1]
+    tasks = tuple(replace(t, stopped_at=None) if t is started else t for t in evidence.tasks)
+    return replace(evidence, records={**evidence.records, **members}, tasks=tasks)
+
+
 BROKEN: dict[str, Callable[[Evidence], Evidence]] = {
     "nothing_is_lost": lambda good: replace(good, records={}),
     "one_effective_launch": with_a_stray,
@@ -98,6 +115,7 @@ BROKEN: dict[str, Callable[[Evidence], Evidence]] = {
     "tokens_are_used_once": lambda good: replace(good, tokens_sent={"token": 2}),
     "only_failures_use_attempts": lambda good: with_first_record(good, state=JobState.FAILED),
     "jobs_end_as_their_tasks_did": lambda good: with_first_record(good, state=JobState.CANCELLED),
+    "gangs_run_whole": with_half_a_gang,
     "nothing_is_left_behind": lambda good: replace(good, left_behind={"open intents": 1}),
     "the_service_never_crashes": lambda good: replace(good, crashes=("r1: TypeError()",)),
     "ecs_was_never_overcommitted": lambda good: replace(good, complaints=("CPU over-committed",)),
