@@ -51,12 +51,12 @@ def check(
                 found.append(Violation(Broken.UNKNOWN_INSTANCE, decision.instance_id))
     found += _wrong_instances(known, snapshot)
     found += _outside(known, snapshot)
-    found += _not_distinct(known, snapshot)
+    held = Held.of(plan, requests)
+    found += _not_distinct(known, snapshot, held)
     found += _overcommitted(known, snapshot)
     found += _ports_twice(known, snapshot)
     found += _gangs_split(decided)
     found += _wrongly_unplaced(decided, snapshot)
-    held = Held.of(plan, requests)
     found += _inverted(_unlimited(decided, policy), known, snapshot, held)
     found += _skewed(known, snapshot, policy)
     found += delayed(held, known, snapshot, reserving)
@@ -112,12 +112,20 @@ def _outside(started: _Started, snapshot: Snapshot) -> Iterator[Violation]:
                 yield Violation(Broken.MEMBER_OF, request.id, snapshot.instances[row].id)
 
 
-def _not_distinct(started: _Started, snapshot: Snapshot) -> Iterator[Violation]:
+def _not_distinct(started: _Started, snapshot: Snapshot, held: Held) -> Iterator[Violation]:
+    """One that asks for a distinct instance must find none of its group there: none that runs, no
+    other that asks for one, none of higher priority, which was there first. Others may follow it.
+    """
     apart = [(request, row) for request, row in started if request.shape.distinct_instance]
     beside = _groups(apart, snapshot)
+    before: dict[tuple[int, str], int] = {}
+    for request, row in started:
+        if request.shape.group is not None:
+            place, level = (row, request.shape.group), held.level(request)
+            before[place] = max(before.get(place, level), level)
     for request, row in apart:
-        group = request.shape.group
-        if group is not None and beside[row, group] > 1:
+        place = row, request.shape.group or ""
+        if beside[place] > 1 or before[place] > held.level(request):
             yield Violation(Broken.DISTINCT, request.id, snapshot.instances[row].id)
 
 

@@ -28,7 +28,8 @@ class Shape:
     `required_attributes` are (name, value) pairs; value None asks only for the attribute's
     presence, as `requiresAttributes` of a task definition does. `member_of` are expressions of the
     cluster query language that must all hold. `group` is the task group; with `distinct_instance`
-    a task never shares an instance with another of its group. `image` names what it runs, for
+    a task goes only where no other of its group is. As in ECS that binds the task that asks for it:
+    others of the group, which do not ask, may come to it later. `image` names what it runs, for
     policies that like warm instances. `scalars` are amounts of what users define themselves and
     ECS does not know (licences, disk, bandwidth), by name.
     """

@@ -29,6 +29,7 @@ CONSTRAINTS: list[Constrained] = [
     {"required_attributes": frozenset({("zone", "a")})},
     {"member_of": ("attribute:zone == b",)},
     {"group": "apart", "distinct_instance": True},
+    {"group": "apart"},
     {"group": "web"},
     {"member_of": ("not(task:group == web)",)},
 ]

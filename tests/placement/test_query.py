@@ -1,6 +1,7 @@
 """The cluster query language, against an evaluation instance by instance written without it."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -158,6 +159,26 @@ def test_distinct_instances_hold_one_task_of_the_group_each() -> None:
     assert check(plan, asked, FLEET) == ()
     both = Plan(tuple(Start(r.id, InstanceId("c"), 0.0) for r in asked))
     assert {v.kind for v in check(both, asked, FLEET)} == {Broken.DISTINCT}
+
+
+@pytest.mark.parametrize("budget_s", [0.0, 0.01])
+def test_distinct_binds_the_task_that_asks_for_it_and_no_other(budget_s: float) -> None:
+    """As in ECS: a plain task may come to one that asked to be alone, but not the other way."""
+    alone = TaskRequest(
+        RequestId("alone"), Shape(512, 512, group="web", distinct_instance=True), priority=1
+    )
+    plain = TaskRequest(RequestId("plain"), Shape(256, 256, group="web"))
+    one = Snapshot.of([Instance(InstanceId("a"), (1024, 1024, 0, 0), (1024, 1024, 0, 0))])
+    together = place([alone, plain], one, budget_s=budget_s)
+    assert [type(decision) for decision in together.decisions] == [Start, Start]
+    assert check(together, [alone, plain], one) == ()
+
+    first = replace(plain, priority=2)
+    apart = place([alone, first], one, budget_s=budget_s)
+    assert [type(decision) for decision in apart.decisions] == [Wait, Start]
+    assert check(apart, [alone, first], one) == ()
+    found = check(together, [alone, first], one)
+    assert [(each.kind, each.about) for each in found] == [(Broken.DISTINCT, "alone")]
 
 
 def test_a_group_placed_in_the_batch_attracts_those_that_want_to_be_near() -> None:
