@@ -80,6 +80,14 @@ def texts(request: Request, name: str) -> list[str]:
     return value
 
 
+def included(request: Request, *known: str) -> list[str]:
+    """`include`: what a Describe is to show besides, out of what is `known` to AWS's model."""
+    values = texts(request, "include")
+    if any(value not in known for value in values):
+        raise invalid_parameter(f"include should be one of [{','.join(known)}]")
+    return values
+
+
 _LABELS = {
     "containerInstances": ("Container Instances", "instanceIds"),
     "tasks": ("Tasks", "taskIds"),

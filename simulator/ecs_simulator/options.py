@@ -127,5 +127,8 @@ class Options:
     provisioning_quota: int = 300
     """Tasks in PROVISIONING per cluster for Auto Scaling group capacity providers (2022 quota
     table)."""
+    container_instances_quota: int = 5000
+    """Container instances a cluster takes by RegisterContainerInstance (2022 quota table). A fleet
+    that is given to the simulator may be larger."""
     history_length: int = 1000
     """How many of the latest changes InvariantBroken can show."""

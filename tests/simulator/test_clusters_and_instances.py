@@ -2,9 +2,9 @@
 
 import pytest
 
-from ecs_simulator import InstanceGroup
+from ecs_simulator import EcsError, InstanceGroup, Options, SimulatedEcs
 
-from .conftest import SMALL, MakeWorld, World
+from .conftest import SMALL, MakeWorld, ManualClock, World
 
 
 def test_cluster_lives_and_is_deleted(world: World) -> None:
@@ -218,3 +218,37 @@ def test_tags_of_every_resource(world: World) -> None:
         assert world("ListTagsForResource", resourceArn=resource)["tags"] == [
             {"key": "b", "value": "3"}
         ]
+
+
+def test_a_cluster_has_a_quota_of_instances() -> None:
+    """RegisterContainerInstance is refused at the quota; a deregistered instance makes room."""
+    clock = ManualClock()
+    ecs = SimulatedEcs(Options(container_instances_quota=2), clock)
+    world = World(ecs, clock, ecs.call, "direct")
+    one, _ = world.add(SMALL, SMALL)
+    sizes = [{"name": name, "integerValue": 1024} for name in ("CPU", "MEMORY")]
+    with pytest.raises(EcsError, match=r"ClientException.*2 container instances"):
+        world("RegisterContainerInstance", cluster="demo", totalResources=sizes)
+    world("DeregisterContainerInstance", cluster="demo", containerInstance=one)
+    world("RegisterContainerInstance", cluster="demo", totalResources=sizes)
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_"),
+    [
+        ("DescribeClusters", {"clusters": ["demo"]}),
+        ("DescribeContainerInstances", {"cluster": "demo", "containerInstances": ["x"]}),
+        ("DescribeTasks", {"cluster": "demo", "tasks": ["x"]}),
+        ("DescribeTaskDefinition", {"taskDefinition": "work"}),
+        ("DescribeCapacityProviders", {}),
+    ],
+)
+def test_include_takes_only_what_it_knows(
+    world: World, operation: str, request_: dict[str, object]
+) -> None:
+    """InvalidParameterException for another name; TAGS is known everywhere."""
+    world.add(SMALL)
+    world.define()
+    world(operation, **request_, include=["TAGS"])
+    refusal = world.refused(operation, **request_, include=["TAGS", "STARS"])
+    assert (refusal.code, refusal.status) == ("InvalidParameterException", 400)

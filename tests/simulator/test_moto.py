@@ -5,10 +5,13 @@ docs/simulator.md.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
+from botocore.exceptions import WaiterError
 
+from .conftest import SESSION
 from .moto_sides import Row, Side, Story, both_sides
 
 
@@ -221,6 +224,27 @@ def shape(value: Any) -> Any:
     if isinstance(value, list):
         return [shape(value[0])] if value else []
     return type(value).__name__
+
+
+def test_moto_ends_one_waiter_and_its_paginators_get_one_page(
+    sides: dict[str, Callable[[], Side]],
+) -> None:
+    """What test_boto3_waiters_and_paginators_work shows of ours, asked of moto."""
+    side = sides["moto"]()
+    instances = side.add(3)
+    side.define()
+    task = side.start(instances[:1])["tasks"][0]["taskArn"]
+    client = SESSION.client("ecs", endpoint_url=side.endpoint)
+    with closing(client):
+        waiting = {"cluster": side.cluster, "tasks": [task]}
+        patience = {"Delay": 0, "MaxAttempts": 8}
+        with pytest.raises(WaiterError, match="terminal failure"):  # a look moves the task on
+            client.get_waiter("tasks_running").wait(**waiting, WaiterConfig=patience)
+        client.get_waiter("tasks_stopped").wait(**waiting, WaiterConfig=patience)
+        pages = client.get_paginator("list_container_instances").paginate(
+            cluster=side.cluster, PaginationConfig={"PageSize": 2}
+        )
+        assert [len(page["containerInstanceArns"]) for page in pages] == [3]
 
 
 def lacking(theirs: Any, ours: Any, path: str = "") -> list[str]:

@@ -136,6 +136,12 @@ def describing_101(side: Side) -> Any:
     return answer if isinstance(answer, str) else "accepted"
 
 
+def unknown_include(side: Side) -> Any:
+    side.add()
+    answer = side.call("DescribeClusters", clusters=[side.cluster], include=["STARS"])
+    return answer if isinstance(answer, str) else "accepted"
+
+
 def draining_eleven(side: Side) -> Any:
     instances = side.add() * 11
     answer = side.call(
@@ -275,6 +281,7 @@ ROWS: list[Row] = [
     (looking_five_times, "PENDING", "STOPPED"),
     (exit_code_of_a_stopped_task, None, 0),
     (describing_101, "InvalidParameterException", "accepted"),
+    (unknown_include, "InvalidParameterException", "accepted"),
     (draining_eleven, "InvalidParameterException", "accepted"),
     (required_attributes, True, False),
     (size_at_registration, 2048, 4096),

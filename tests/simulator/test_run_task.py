@@ -172,6 +172,22 @@ def test_client_token_repeats_failures_too(world: World) -> None:
     ]
 
 
+def test_failures_of_an_hour_ago_are_only_counted(world: World) -> None:
+    """A repeated RunTask no longer says which instances refused, only how many did."""
+    long = {"name": "main", "image": "busybox", "command": ["sleep", "90000"]}
+    container = {**long, "cpu": 200, "memory": 100}
+    world.add(InstanceGroup(cpu_units=256, memory_mib=4096), InstanceGroup(cpu_units=100))
+    world("RegisterTaskDefinition", family="work", containerDefinitions=[container])
+    first = run(world, 2, clientToken="abc")
+    assert len(first["failures"]) == 2
+    world.later(3600)
+    assert run(world, 2, clientToken="abc")["failures"] == first["failures"]
+    world.later(1)
+    again = run(world, 2, clientToken="abc")
+    assert again["failures"] == [{"reason": "FAILURES", "detail": "2"}]
+    assert [task["taskArn"] for task in again["tasks"]] == [first["tasks"][0]["taskArn"]]
+
+
 SHOWN = ("taskArn", "lastStatus", "desiredStatus")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ecs_simulator.errors import client_error, invalid_parameter
 from ecs_simulator.fields import (
     Request,
+    included,
     integer,
     page,
     required_text,
@@ -80,7 +81,7 @@ def describe_capacity_providers(region: Region, request: Request) -> dict[str, A
         raise invalid_parameter("capacityProviders can have at most 100 items")
     if not 1 <= integer(request, "maxResults", 10) <= 10:
         raise invalid_parameter("maxResults must be between 1 and 10.")
-    with_tags = "TAGS" in texts(request, "include")
+    with_tags = "TAGS" in included(request, "TAGS")
     known = [*_fargate(region), *region.providers.values()]
     by_name = {one.name: one for one in known}
     failures = [failure(name, "MISSING") for name in names if last_segment(name) not in by_name]

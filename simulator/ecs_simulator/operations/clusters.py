@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from ecs_simulator.errors import EcsError, invalid_parameter
-from ecs_simulator.fields import Request, page, structs, tags, text, texts
+from ecs_simulator.fields import Request, included, page, structs, tags, text, texts
 from ecs_simulator.names import last_segment
 from ecs_simulator.records import STOPPED, Cluster
 from ecs_simulator.region import Region, failure
@@ -12,6 +12,7 @@ from ecs_simulator.shapes import cluster_shape
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")
 _ALL = ["SETTINGS", "TAGS"]
+_INCLUDES = ("ATTACHMENTS", "CONFIGURATIONS", "SETTINGS", "STATISTICS", "TAGS")
 
 
 def create_cluster(region: Region, request: Request) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def describe_clusters(region: Region, request: Request) -> dict[str, Any]:
     names = texts(request, "clusters") or ["default"]
     if len(names) > 100:
         raise invalid_parameter("clusters can have at most 100 items")
-    include = texts(request, "include")
+    include = included(request, *_INCLUDES)
     found, failures = [], []
     for name in names:
         cluster = region.clusters.get(last_segment(name))

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from ecs_simulator.errors import invalid_parameter
+from ecs_simulator.errors import client_error, invalid_parameter
 from ecs_simulator.fields import (
     Request,
     choice,
     flag,
     identifiers,
+    included,
     page,
     page_limit,
     required_text,
@@ -18,7 +19,6 @@ from ecs_simulator.fields import (
     structs,
     tags,
     text,
-    texts,
 )
 from ecs_simulator.fleet import InstanceType, instance_types
 from ecs_simulator.names import InstanceArn, random_id
@@ -34,6 +34,7 @@ STATUSES = (
     "DEREGISTERING",
     "REGISTRATION_FAILED",
 )
+_INCLUDES = ("TAGS", "CONTAINER_INSTANCE_HEALTH")
 
 
 def _shape(region: Region, instance: Instance, include: list[str]) -> dict[str, Any]:
@@ -89,6 +90,7 @@ def register_container_instance(region: Region, request: Request) -> dict[str, A
     """RegisterContainerInstance, as an agent calls it: any size by totalResources and
     platformDevices."""
     cluster = region.cluster(request)
+    _check_quota(region, cluster)
     resources = {str(item.get("name")): item for item in structs(request, "totalResources")}
     attributes: dict[str, str | None] = dict.fromkeys(region.options.agent_capabilities)
     for item in structs(request, "attributes"):
@@ -124,6 +126,14 @@ def register_container_instance(region: Region, request: Request) -> dict[str, A
     if isinstance(version, str):
         instance.agent_version = version
     return {"containerInstance": _shape(region, instance, ["TAGS"])}
+
+
+def _check_quota(region: Region, cluster: Cluster) -> None:
+    most = region.options.container_instances_quota
+    if len(cluster.instances) < most:
+        return
+    if sum(one.status != "INACTIVE" for one in cluster.instances.values()) >= most:
+        raise client_error(f"The cluster has {most} container instances, which is its quota.")
 
 
 def _amount(resources: Mapping[str, Mapping[str, Any]], name: str, otherwise: int) -> int:
@@ -205,7 +215,7 @@ def _described(region: Region, request: Request) -> tuple[list[Instance], list[d
 def describe_container_instances(region: Region, request: Request) -> dict[str, Any]:
     """DescribeContainerInstances: up to 100 ids or ARNs."""
     found, failures = _described(region, request)
-    include = texts(request, "include")
+    include = included(request, *_INCLUDES)
     return {
         "containerInstances": [
             region.read(one, partial(_shape, region, one, include)) for one in found
@@ -217,7 +227,7 @@ def describe_container_instances(region: Region, request: Request) -> dict[str, 
 def encoded_container_instances(region: Region, request: Request) -> bytes:
     """The same answer as JSON; what has not changed since it was encoded is not encoded again."""
     found, failures = _described(region, request)
-    include = texts(request, "include")
+    include = included(request, *_INCLUDES)
     shapes = ",".join(_encoded(region, instance, include) for instance in found)
     return f'{{"containerInstances":[{shapes}],"failures":{_compact(failures)}}}'.encode()
 

@@ -35,6 +35,8 @@ MAX_COUNT = 10
 RUN_TASK_STARTED_BY = 128
 TOKEN_LIFE_S = 24 * 3600.0
 TOKEN_AFTER_END_S = 3600.0
+FAILURES_WHOLE_S = 3600.0
+"""After this a repeated RunTask only counts its failures (API Reference, ECS idempotency)."""
 
 Failures = list[dict[str, Any]]
 Strategy = tuple[str, str]
@@ -80,7 +82,10 @@ def _earlier(
         }
         for task in use.tasks
     ]
-    return {"tasks": shapes, "failures": use.failures}
+    failures = use.failures
+    if failures and now - use.at > FAILURES_WHOLE_S:
+        failures = [{"reason": "FAILURES", "detail": str(len(failures))}]
+    return {"tasks": shapes, "failures": failures}
 
 
 def _run(region: Region, cluster: Cluster, request: Request) -> tuple[list[Task], Failures]:

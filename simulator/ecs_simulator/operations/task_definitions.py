@@ -11,6 +11,7 @@ from ecs_simulator.errors import client_error, invalid_parameter
 from ecs_simulator.fields import (
     Request,
     choice,
+    included,
     integer,
     page,
     required_text,
@@ -178,7 +179,7 @@ def describe_task_definition(region: Region, request: Request) -> dict[str, Any]
     """DescribeTaskDefinition: ACTIVE and INACTIVE revisions."""
     definition = _found(region, request, "Unable to describe task definition.")
     answer: dict[str, Any] = {"taskDefinition": definition_shape(definition)}
-    if "TAGS" in texts(request, "include"):
+    if "TAGS" in included(request, "TAGS"):
         answer["tags"] = definition.tags
     return answer
 

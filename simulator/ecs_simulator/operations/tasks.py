@@ -9,11 +9,11 @@ from ecs_simulator.fields import (
     Request,
     choice,
     identifiers,
+    included,
     page,
     page_limit,
     required_text,
     text,
-    texts,
 )
 from ecs_simulator.records import Cluster, Task
 from ecs_simulator.region import Region, failure, find_instance, find_task
@@ -45,7 +45,7 @@ def describe_tasks(region: Region, request: Request) -> dict[str, Any]:
     """DescribeTasks: up to 100 ids or ARNs, STOPPED ones for an hour."""
     cluster = region.cluster(request)
     names = identifiers(request, "tasks", 100)
-    tags = "TAGS" in texts(request, "include")
+    tags = "TAGS" in included(request, "TAGS")
     now = region.now
     found, failures = [], []
     for name in names:
