@@ -34,6 +34,15 @@ async def test_a_selection_is_steered(site: Any) -> None:
     assert answer == (200, {})
 
 
+async def test_a_selection_is_cancelled(site: Any) -> None:
+    """As the shell does it; what has ended is not selected again."""
+    await submit(site, "a", "b")
+    wish = {"tags": {"run": "1"}, "reason": "the film is off"}
+    assert await site.post("/v1/selection/cancel", wish) == (200, {"cancelled": 2})
+    assert (await site.get("/v1/jobs/a"))[1]["reason"] == "the film is off"
+    assert await site.post("/v1/selection/cancel", wish) == (200, {})
+
+
 async def test_the_queue_is_suspended_and_resumed(site: Any) -> None:
     """With the reason that was given."""
     assert await site.post("/v1/queue/suspend", {"reason": "upgrade"}) == (
@@ -55,6 +64,7 @@ async def test_the_queue_is_suspended_and_resumed(site: Any) -> None:
         ("/v1/jobs/a/suspend", b'{"why": "x"}', 400, "why: "),
         ("/v1/jobs/a/suspend", b"not json", 400, "Invalid JSON"),
         ("/v1/selection/suspend", b"", 400, "name at least one tag"),
+        ("/v1/selection/cancel", b"", 400, "name at least one tag"),
     ],
 )
 async def test_what_makes_no_sense_is_refused(

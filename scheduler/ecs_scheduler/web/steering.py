@@ -1,4 +1,7 @@
-"""HTTP routes that suspend, resume and reprioritise one job, a selection, or the whole queue."""
+"""HTTP routes that suspend, resume, reprioritise and cancel one job, a selection, or the queue.
+
+One job is cancelled by the route beside those that submit it, which says more.
+"""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ecs_queue.errors import InvalidJob, UnknownJob
 from ecs_queue.job import JobId
-from ecs_queue.states import AlreadyEnded, NoSuchJob
+from ecs_queue.states import (
+    AlreadyEnded,
+    Cancellation,
+    Cancelled,
+    CancelRequested,
+    NoSuchJob,
+)
 from ecs_queue.steering import (
     Reprioritised,
     Resumed,
@@ -65,9 +74,15 @@ async def steer_selection(action: str, request: Request, steering: FromQueue) ->
     body = await _body(request)
     if not body.tags and body.share is None:
         raise InvalidJob("tags: name at least one tag, or a share")
-    act = _action(steering, action, body)
-    answers = await act(await steering.select(Selector(body.tags, body.share)))
-    return JSONResponse(dict(Counter(_word(each) for each in answers)))
+    selector = Selector(body.tags, body.share)
+    if action == "cancel":
+        queue = request.app.state.backend.queue
+        ended = await queue.cancel(await steering.select(selector), body.reason)
+        words = [_end_word(each) for each in ended]
+    else:
+        act = _action(steering, action, body)
+        words = [_word(each) for each in await act(await steering.select(selector))]
+    return JSONResponse(dict(Counter(words)))
 
 
 @steering_router.post("/v1/jobs/{job_id:path}/{action}")
@@ -97,7 +112,8 @@ def _action(
             priority = body.priority
             return lambda ids: steering.reprioritise(ids, priority)
         case _:
-            raise UnknownJob(f"{action}: is no action; there are suspend, resume, reprioritise")
+            known = "suspend, resume, reprioritise, cancel"
+            raise UnknownJob(f"{action}: is no action; there are {known}")
 
 
 async def _raw(request: Request) -> bytes:
@@ -131,6 +147,18 @@ def _word(answer: Steered) -> str:
             return "resumed"
         case Reprioritised():
             return "reprioritised"
+        case AlreadyEnded():
+            return "ended"
+        case NoSuchJob():
+            return "unknown"
+
+
+def _end_word(answer: Cancellation) -> str:
+    match answer:
+        case Cancelled():
+            return "cancelled"
+        case CancelRequested():
+            return "requested"
         case AlreadyEnded():
             return "ended"
         case NoSuchJob():
