@@ -177,6 +177,7 @@ class Policy:
             raise InvalidPolicy(
                 f"strategies: {len(self.strategies)} given, at most {MOST_STRATEGIES} are allowed"
             )
+        _check_seed(self.seed)
         if self.terms and not any(term.weight for term in self.terms):
             raise InvalidPolicy("terms: at least one weight must be greater than 0")
         labels = [term.label for term in self.terms]
@@ -218,8 +219,13 @@ def _check_weight(what: str, weight: float) -> None:
         raise InvalidPolicy(f"{what} = {weight} must be a finite number, 0 or more")
 
 
+def _check_seed(seed: int) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InvalidPolicy(f"seed = {seed!r} must be an integer, 0 or more")
+
+
 def _check_place(what: str, given: str) -> None:
-    if given not in _PLACES and not given.startswith("attribute:"):
+    if given not in _PLACES and (given == "attribute:" or not given.startswith("attribute:")):
         raise InvalidPolicy(unknown(what, given, _PLACES, "attribute:NAME"))
 
 

@@ -57,8 +57,8 @@ _EXPECTED = {
     "LSQB": '"["',
     "RSQB": '"]"',
     "COMMA": '","',
-    "_OR": "or",
-    "_AND": "and",
+    "_OR": '"or"',
+    "_AND": '"and"',
     "_NOT": "not",
     "$END": "the end",
 }
@@ -145,7 +145,8 @@ def _complaint(text: str, error: Any) -> str:
     ended = getattr(getattr(error, "token", None), "type", None) == "$END"
     column = len(text) + 1 if ended or error.column < 1 else error.column
     names = getattr(error, "accepts", None) or getattr(error, "expected", None)
-    names = names or getattr(error, "allowed", None) or set()
+    # lark knows none where the expression could have ended already.
+    names = names or getattr(error, "allowed", None) or {"_AND", "_OR", "$END"}
     wanted = sorted({_EXPECTED.get(name, name) for name in names})
     rest = text[column - 1 :].split()
     found = repr(rest[0]) if rest else "the end"

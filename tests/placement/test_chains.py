@@ -83,7 +83,9 @@ def test_random_is_reproducible_from_its_seed() -> None:
         (lambda: Strategy("binpack", "memroy"), "expected one of cpu, memory; did you mean memory"),
         (lambda: Strategy("spread", "zone"), "instanceId, host, attribute:NAME"),
         (lambda: Strategy("random", "cpu"), "random field 'cpu' is unknown, expected one of none"),
+        (lambda: Strategy("spread", "attribute:"), "field 'attribute:' is unknown"),
         (lambda: Policy(strategies=(Strategy("random"),) * 6), "at most 5"),
+        (lambda: Policy(seed=-1), "seed = -1 must be an integer, 0 or more"),
     ],
 )
 def test_unknown_strategies_name_the_nearest(build: object, message: str) -> None:

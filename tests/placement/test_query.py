@@ -98,9 +98,19 @@ def test_every_operator_on_a_fleet_of_three(expression: str, rows: str) -> None:
         ("agentVersion =~ 1.*", "column 14: agentVersion does not take =~"),
         ("runningTasksCount == many", "'many' is not a number"),
         ("registeredAt > yesterday", "'yesterday' is not a time"),
+        ("registeredAt > 2018-13-45", "column 14: '2018-13-45' is not a time"),
+        ("registeredAt > 2019-02-29", "column 14: '2019-02-29' is not a time"),
+        ("registeredAt > 2019-02-28T24:00:00", "column 14: .* is not a time"),
+        ("agentConnected == yes", "column 16: 'yes' is neither true nor false"),
+        ("attribute:a == b)", r"column 17: found '\)', expected \"and\" or \"or\" or the end"),
         ("agentVersion == new", "'new' is not a version"),
         ("attribute:a =~ '(a+)+'", "may take too long"),
         ("attribute:a =~ '.*.*.*.*x'", "may take too long"),
+        (f"attribute:a =~ '{'a?' * 24 + 'a' * 24}'", "may take too long"),
+        (f"attribute:a =~ '{'(a|aa)' * 30}c'", "may take too long"),
+        (f"attribute:a =~ '{'a{0,9}' * 12}b'", "may take too long"),
+        (f"attribute:a =~ '[](]{'a?' * 24 + 'a' * 24}'", "may take too long"),
+        (f"attribute:a =~ 'a{{{'9' * 20}}}'", "is not a pattern"),
         (r"attribute:a =~ '(a)\1'", "refused here"),
         ("attribute:a =~ '[a'", "is not a pattern"),
         ("attribute:a =~ " + "x" * 300, "more than 256 characters"),
@@ -110,6 +120,18 @@ def test_every_operator_on_a_fleet_of_three(expression: str, rows: str) -> None:
 def test_what_cannot_be_read_is_pointed_at(expression: str, message: str) -> None:
     with pytest.raises(QueryError, match=message):
         parse(expression)
+
+
+def test_the_longest_values_do_not_hold_up_the_patterns_that_are_let_through() -> None:
+    """The families in use pass, with alternatives and optional letters."""
+    families = "'(t[23]a?|m[5-7](a|i|g)?d?|c[5-7]n?|r5)\\.(x|[0-9]{1,2}x)?large'"
+    query = parse(f"attribute:ecs.instance-type =~ {families}")
+    types = ["t3a.large", "m6id.24xlarge", "p4d.24xlarge", "m5." + "x" * 123]
+    rows = [
+        Instance(InstanceId(f"{n}"), TOTAL, TOTAL, attributes={"ecs.instance-type": each})
+        for n, each in enumerate(types)
+    ]
+    assert query.mask(Columns(Snapshot.of(rows))).tolist() == [True, True, False, False]
 
 
 @pytest.mark.parametrize(
