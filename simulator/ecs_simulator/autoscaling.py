@@ -12,7 +12,14 @@ from typing import Any
 
 from ecs_simulator.agenda import Appointment
 from ecs_simulator.errors import FleetError
-from ecs_simulator.fleet import InstanceGroup, Place, file_text, group_from, toml_tables
+from ecs_simulator.fleet import (
+    MOST_INSTANCES,
+    InstanceGroup,
+    Place,
+    file_text,
+    group_from,
+    toml_tables,
+)
 from ecs_simulator.operations.instances import deregister
 from ecs_simulator.records import STOPPED, CapacityProvider, Cluster, Instance, Unplaced
 from ecs_simulator.region import Region
@@ -40,8 +47,13 @@ class AutoScalingGroup:
     idle_s: float = 900.0
 
     def __post_init__(self) -> None:
-        """Refuse sizes that cannot be."""
-        if not 0 <= self.min_size <= self.max_size:
+        """Refuse sizes and times that cannot be."""
+        for name in ("min_size", "launch_s", "idle_s"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise FleetError(f"{name}: expected a number from 0 on, got {getattr(self, name)}")
+        if self.max_size > MOST_INSTANCES:
+            raise FleetError(f"max_size: {self.max_size} is more than {MOST_INSTANCES}")
+        if self.min_size > self.max_size:
             raise FleetError(f"max_size: {self.max_size} is less than min_size {self.min_size}")
 
 
@@ -63,7 +75,13 @@ def load_auto_scaling_groups(path: Path) -> tuple[AutoScalingGroup, ...]:
     if path.suffix != ".toml":
         return ()
     tables = toml_tables(file_text(path), path.name, "auto_scaling_groups")
-    return tuple(_group_from(table, place) for table, place in tables)
+    groups: dict[str, AutoScalingGroup] = {}
+    for table, place in tables:
+        group = _group_from(table, place)
+        if group.name in groups:
+            raise FleetError(f"{place('name')}: name: there is a group {group.name!r} already")
+        groups[group.name] = group
+    return tuple(groups.values())
 
 
 def _group_from(table: Mapping[str, Any], place: Place) -> AutoScalingGroup:
@@ -81,7 +99,8 @@ def _group_from(table: Mapping[str, Any], place: Place) -> AutoScalingGroup:
     try:
         return AutoScalingGroup(**own, template=template)
     except FleetError as error:
-        raise FleetError(f"{place('max_size')}: {error}") from error
+        field_name = str(error).partition(":")[0]
+        raise FleetError(f"{place(field_name)}: {error}") from error
 
 
 class Scaler:

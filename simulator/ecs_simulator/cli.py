@@ -59,7 +59,7 @@ class Serve:
     """Faults file (TOML), such as `lost_reply = 0.01`; docs/simulator.md lists them."""
     events: str | None = None
     """Deliver EventBridge events into a simulated SQS queue of this name, served here as well."""
-    speed: Annotated[float, Parameter(validator=Number(gt=0))] = 1.0
+    speed: Annotated[float, Parameter(validator=Number(gt=0, lte=1_000_000))] = 1.0
     """Simulated seconds per second."""
 
 
@@ -71,6 +71,10 @@ def serve(*, options: Serve = Serve()) -> int:
     faults = FaultOptions()
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,255}", options.cluster):
         return _fail(f"--cluster: 1 to 255 letters, digits, _ or -, not {options.cluster!r}", USAGE)
+    if not re.fullmatch(r"[a-z0-9-]{1,64}", options.region):
+        return _fail(f"--region: a name such as us-east-1, not {options.region!r}", USAGE)
+    if options.events is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,80}", options.events):
+        return _fail(f"--events: 1 to 80 letters, digits, _ or -, not {options.events!r}", USAGE)
     try:
         if options.faults is not None:
             faults = load_faults(options.faults)

@@ -86,17 +86,20 @@ class Control:
 
     def kill(self, document: Document) -> dict[str, Any]:
         """Take a host away; ECS notices later."""
+        _only(document, "cluster", "instance", "noticed_after_s")
         noticed_after_s = _number(document, "noticed_after_s", 60.0)
         self._ecs.kill_instance(*self._instance(document), noticed_after_s=noticed_after_s)
         return {}
 
     def interrupt(self, document: Document) -> dict[str, Any]:
         """Give two minutes' Spot notice."""
+        _only(document, "cluster", "instance")
         self._ecs.interrupt_spot(*self._instance(document))
         return {}
 
     def agent(self, document: Document) -> dict[str, Any]:
         """Disconnect or reconnect an agent."""
+        _only(document, "cluster", "instance", "connected")
         connected = document.get("connected")
         if not isinstance(connected, bool):
             raise _Refused(f"connected: expected true or false, got {connected!r}")
@@ -112,6 +115,7 @@ class Control:
         """Let time jump."""
         if self._skip is None:
             raise _Refused("advance: this simulator's clock cannot jump")
+        _only(document, "seconds")
         self._skip(_number(document, "seconds", None))
         self._ecs.advance()
         return {"now": self._ecs.region.now}
@@ -128,6 +132,12 @@ class Control:
         if instance.rpartition("/")[2] not in found.instances:
             raise _Refused(f"instance: there is no {instance!r} in cluster {cluster!r}")
         return cluster, instance
+
+
+def _only(document: Document, *known: str) -> None:
+    for name in document:
+        if name not in known:
+            raise _Refused(f"{name}: unknown field; known are {', '.join(known)}")
 
 
 def _text(document: Document, name: str) -> str:

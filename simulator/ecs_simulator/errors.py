@@ -3,7 +3,7 @@
 SimulatorError
 ├── EcsError          what AWS would answer: exception name, message, HTTP status
 ├── ConnectionCut     the request arrived, its reply never does: whether work was done is unknown
-├── FaultError        a faults file makes no sense: names the field
+├── FaultError        a faults file makes no sense: names the line of a file and the field
 ├── FleetError        a fleet file or an instance group makes no sense: names line and field
 ├── InvariantBroken   the simulator contradicts itself; carries the history that led there
 └── VirtualDeadlock   virtual time cannot go on: everything waits and nothing is scheduled

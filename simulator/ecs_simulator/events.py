@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ecs_simulator.agenda import Appointment
+from ecs_simulator.faults import DETAIL_TYPES
 from ecs_simulator.queues import SimulatedQueue
 from ecs_simulator.records import Instance, Task
 from ecs_simulator.region import Region
 from ecs_simulator.shapes import fixed_shape, instance_shape, task_shape
 
-TASK = "ECS Task State Change"
-INSTANCE = "ECS Container Instance State Change"
-SPOT = "EC2 Spot Instance Interruption Warning"
+TASK, INSTANCE, SPOT = DETAIL_TYPES
 DELIVERY_S = 0.5
 """How long an undisturbed event takes ("near real time", developer guide)."""
 

@@ -4,17 +4,27 @@ Faults befall requests (Fault) or container instances (Hazard). Their draws have
 their own, so that turning a fault on changes no id and no run time.
 """
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from ecs_simulator.errors import FaultError
+from ecs_simulator.service_model import operation_names
 
 FOREVER = float("inf")
+MOST_PER_HOUR = 3600.0
+"""Of a hazard: one a second, so that an hour of virtual time comes to an end."""
+DETAIL_TYPES = (
+    "ECS Task State Change",
+    "ECS Container Instance State Change",
+    "EC2 Spot Instance Interruption Warning",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,9 +179,9 @@ class Dice:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads FaultOptions out of parsed TOML or JSON; errors start with `where`."""
+    """Reads FaultOptions out of parsed TOML or JSON; errors start with the place of the field."""
 
-    where: str
+    place: Callable[[str], str]
     names: Mapping[str, Any] = field(
         default_factory=lambda: {item.name: item.default for item in fields(FaultOptions)}
     )
@@ -181,13 +191,11 @@ class _Reader:
         known = ("probability", "from_s", "until_s", "during", "operations")
         given = self._table(name, table, known)
         during = self._spans(f"{name}.during", given.pop("during", []))
-        operations = given.pop("operations", [])
-        if not isinstance(operations, list) or any(not isinstance(o, str) for o in operations):
-            raise FaultError(f"{self.where}: {name}.operations: expected a list of strings")
+        operations = self._operations(name, given.pop("operations", []))
         numbers = self._numbers(name, given)
         if not 0 <= numbers.get("probability", 0.0) <= 1:
-            raise FaultError(f"{self.where}: {name}.probability: not between 0 and 1")
-        return Fault(**numbers, during=during, operations=frozenset(operations))
+            raise self._wrong(f"{name}.probability", "not between 0 and 1")
+        return Fault(**numbers, during=during, operations=operations)
 
     def hazard(self, name: str, value: object) -> Hazard:
         table = {"per_hour": value} if isinstance(value, int | float) else value
@@ -201,12 +209,12 @@ class _Reader:
         moments = self._moments(f"{name}.at_s", given.pop("at_s", []))
         numbers = self._numbers(name, given)
         if not 0 <= numbers.get("share", 0.0) <= 1:
-            raise FaultError(f"{self.where}: {name}.share: not between 0 and 1")
+            raise self._wrong(f"{name}.share", "not between 0 and 1")
         return Storm(**numbers, at_s=moments)
 
     def _moments(self, name: str, value: object) -> tuple[float, ...]:
         if not isinstance(value, list):
-            raise FaultError(f"{self.where}: {name}: expected a list of seconds, got {value!r}")
+            raise self._wrong(name, f"expected a list of seconds, got {value!r}")
         return tuple(self.number(name, item) for item in value)
 
     def _spans(self, name: str, value: object) -> tuple[tuple[float, float], ...]:
@@ -214,33 +222,54 @@ class _Reader:
         for item in value if isinstance(value, list) else [value]:
             moments = self._moments(name, item)
             if len(moments) != 2 or moments[0] >= moments[1]:
-                raise FaultError(f"{self.where}: {name}: expected [from, until], got {item!r}")
+                raise self._wrong(name, f"expected [from, until], got {item!r}")
             spans.append((moments[0], moments[1]))
         return tuple(spans)
 
     def _table(self, name: str, value: object, known: tuple[str, ...]) -> dict[str, Any]:
         if not isinstance(value, dict):
-            raise FaultError(f"{self.where}: {name}: expected a number or a table, got {value!r}")
+            raise self._wrong(name, f"expected a number or a table, got {value!r}")
         for key in value:
             if key not in known:
-                raise FaultError(
-                    f"{self.where}: {name}.{key}: unknown field; known are {', '.join(known)}"
-                )
+                raise self._wrong(f"{name}.{key}", f"unknown field; known are {', '.join(known)}")
         return dict(value)
 
     def _numbers(self, name: str, given: Mapping[str, Any]) -> dict[str, float]:
-        return {key: self.number(f"{name}.{key}", value) for key, value in given.items()}
+        numbers = {key: self.number(f"{name}.{key}", value) for key, value in given.items()}
+        if numbers.get("from_s", 0.0) >= numbers.get("until_s", FOREVER):
+            raise self._wrong(f"{name}.until_s", "not after from_s")
+        if numbers.get("per_hour", 0.0) > MOST_PER_HOUR:
+            raise self._wrong(f"{name}.per_hour", f"more than {MOST_PER_HOUR:.0f}")
+        return numbers
+
+    def _operations(self, name: str, value: object) -> frozenset[str]:
+        """Names of operations, or detail-types for a fault of events."""
+        if not isinstance(value, list) or any(not isinstance(one, str) for one in value):
+            raise self._wrong(f"{name}.operations", "expected a list of strings")
+        known = DETAIL_TYPES if name.startswith("event_") else operation_names()
+        for one in value:
+            if one not in known:
+                raise self._wrong(f"{name}.operations", f"ECS knows no {one!r}")
+        return frozenset(value)
 
     def number(self, name: str, value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise FaultError(f"{self.where}: {name}: expected a number from 0 on, got {value!r}")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not 0 <= value < FOREVER
+        ):
+            raise self._wrong(name, f"expected a number from 0 on, got {value!r}")
         return float(value)
+
+    def _wrong(self, name: str, problem: str) -> FaultError:
+        return FaultError(f"{self.place(name)}: {name}: {problem}")
 
 
 def load_faults(path: Path) -> FaultOptions:
-    """FaultOptions from a TOML file; FaultError names the field."""
+    """FaultOptions from a TOML file; FaultError names the line and the field."""
     try:
-        return faults_from(tomllib.loads(path.read_text("utf-8")), path.name)
+        text = path.read_text("utf-8")
+        return _read(tomllib.loads(text), partial(_toml_place, text.splitlines(), path.name))
     except (OSError, UnicodeDecodeError) as error:
         words = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise FaultError(f"{path}: cannot be read: {words}") from error
@@ -253,14 +282,18 @@ def faults_from(document: object, where: str) -> FaultOptions:
 
     Raises FaultError naming the field, after `where`.
     """
-    reader = _Reader(where)
     if not isinstance(document, dict):
         raise FaultError(f"{where}: expected a table of faults, got {type(document).__name__}")
+    return _read(document, lambda _: where)
+
+
+def _read(document: Mapping[str, Any], place: Callable[[str], str]) -> FaultOptions:
+    reader = _Reader(place)
     given: dict[str, Any] = {}
     for name, value in document.items():
         if name not in reader.names:
             known = ", ".join(sorted(reader.names))
-            raise FaultError(f"{where}: {name}: unknown fault; known are {known}")
+            raise FaultError(f"{place(name)}: {name}: unknown fault; known are {known}")
         if isinstance(reader.names[name], Fault):
             given[name] = reader.fault(name, value)
         elif isinstance(reader.names[name], Hazard):
@@ -270,3 +303,26 @@ def faults_from(document: object, where: str) -> FaultOptions:
         else:
             given[name] = reader.number(name, value)
     return FaultOptions(**given)
+
+
+_HEAD = re.compile(r"""\s*\[\s*["']?([\w-]+)""")
+_KEY = re.compile(r"""\s*["']?([\w-]+)["']?\s*(?:\.\s*["']?([\w-]+)["']?\s*)?=""")
+
+
+def _toml_place(lines: list[str], name: str, field_name: str) -> str:
+    """`name`:line of a field such as `slow` or `slow.from_s`; of its table where it is inline."""
+    wanted = tuple(field_name.split("."))
+    table, near = "", 1
+    for number, line in enumerate(lines, start=1):
+        if head := _HEAD.match(line):
+            table = head[1]
+            found: tuple[str, ...] = (table,)
+        elif key := _KEY.match(line):
+            found = tuple(part for part in (table, key[1], key[2]) if part)
+        else:
+            continue
+        if found == wanted:
+            return f"{name}:{number}"
+        if found == wanted[:1]:
+            near = number
+    return f"{name}:{near}"

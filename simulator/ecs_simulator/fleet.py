@@ -13,6 +13,10 @@ from typing import Any
 from ecs_simulator.errors import FleetError
 
 CPU_UNITS_PER_VCPU = 1024
+TABLES = ("instances", "auto_scaling_groups")
+"""What a TOML fleet file is made of."""
+MOST = 2**31 - 1
+"""Of any resource: the service model's integers have 32 bits."""
 MOST_INSTANCES = 100_000
 """In one group: twenty times what a cluster takes on AWS."""
 REGISTERED_PER_8192_MIB = 7985
@@ -102,6 +106,8 @@ class InstanceGroup:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise FleetError(f"{name}: {value} is less than {least}")
+            if value is not None and value > MOST:
+                raise FleetError(f"{name}: {value} is more than {MOST}")
         if self.count > MOST_INSTANCES:
             raise FleetError(f"count: {self.count} is more than {MOST_INSTANCES}")
         unsized = self.cpu_units is None or self.memory_mib is None
@@ -205,10 +211,14 @@ def toml_tables(text: str, name: str, key: str) -> Iterator[tuple[dict[str, Any]
         document: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FleetError(f"{name}: not TOML: {error}") from error
+    lines = text.splitlines()
+    for head in document:
+        if head not in TABLES:
+            where = _place_in(lines, name, range(len(lines)))(head)
+            raise FleetError(f"{where}: {head}: unknown table; known are {', '.join(TABLES)}")
     tables = document.get(key, [])
     if not isinstance(tables, list):
         raise FleetError(f"{name}: {key}: expected tables [[{key}]]")
-    lines = text.splitlines()
     heads = [row for row, line in enumerate(lines) if re.match(rf"\s*\[\[\s*{key}\s*\]\]", line)]
     for number, table in enumerate(tables):
         begin, *after = heads[number : number + 2] or [0]
@@ -217,7 +227,9 @@ def toml_tables(text: str, name: str, key: str) -> Iterator[tuple[dict[str, Any]
 
 def _place_in(lines: list[str], name: str, rows: range) -> Place:
     def place(field_name: str) -> str:
-        wanted = re.compile(rf"\s*(\[\w+\.)?[\"']?{re.escape(field_name or '?')}[\"']?\s*[=.\]]")
+        wanted = re.compile(
+            rf"\s*(\[\w+\.|\[\[?)?[\"']?{re.escape(field_name or '?')}[\"']?\s*[=.\]]"
+        )
         found = (row for row in rows if wanted.match(lines[row]))
         return f"{name}:{next(found, rows.start) + 1}"
 

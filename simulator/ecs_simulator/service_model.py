@@ -37,6 +37,11 @@ def _model() -> Mapping[str, Any]:
     return dict(json.loads(raw or (folder / "service-2.json").read_bytes()))
 
 
+def operation_names() -> frozenset[str]:
+    """Every operation of ECS, also those that are not simulated."""
+    return frozenset(_model()["operations"])
+
+
 def checked(
     operation: str, handler: Callable[[Any, Mapping[str, Any]], dict[str, Any]]
 ) -> Callable[[Any, Mapping[str, Any]], dict[str, Any]]:

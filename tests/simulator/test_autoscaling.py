@@ -136,6 +136,13 @@ def test_groups_from_a_fleet_file(tmp_path: Path, quick: World) -> None:
         ("max_size = 4", "f.toml:1: name: is missing"),
         ('name = "g"\nmax_size = "4"', "f.toml:3: max_size: expected int, got '4'"),
         ('name = "g"\nmax_size = 1\nmin_size = 2', "f.toml:3: max_size: 1 is less than min"),
+        ('name = "g"\nmax_size = 1\nmin_size = -1', "f.toml:4: min_size: expected a number from"),
+        ('name = "g"\nmax_size = 1\nlaunch_s = nan', "f.toml:4: launch_s: expected a number from"),
+        ('name = "g"\nmax_size = 1000000', "f.toml:3: max_size: 1000000 is more than 100000"),
+        (
+            'name = "g"\nmax_size = 1\n[[auto_scaling_groups]]\nmax_size = 1\nname = "g"',
+            "f.toml:6: name: there is a group 'g' already",
+        ),
         ('name = "g"\nmax_size = 1\n\ngpu = 1', "f.toml:5: gpu: unknown field"),
         ('name = "g"\nmax_size = 1\nlaunch_s = true', "f.toml:4: launch_s: expected int or fl"),
     ],

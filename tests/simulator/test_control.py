@@ -114,6 +114,8 @@ def test_state_and_tasks(served: tuple[Ask, Calls]) -> None:
         ("instances", {"cluster": "demo", "cuont": 1}, 400, "cuont: unknown field"),
         ("instances/kill", {"cluster": "none", "instance": "i"}, 404, "Cluster not found."),
         ("instances/kill", {"cluster": "demo", "instance": "i"}, 400, "there is no 'i'"),
+        ("instances/kill", {"cluster": "demo", "noticed_s": 3}, 400, "noticed_s: unknown field"),
+        ("advance", {"second": 3}, 400, "second: unknown field; known are seconds"),
         ("instances/agent", {"cluster": "demo", "instance": "i"}, 400, "connected: expected"),
         ("faults", {"slow": 7}, 400, "slow.probability"),
         ("faults", {"slow": {"during": [[9, 3]]}}, 400, "slow.during: expected [from, until]"),
@@ -151,7 +153,7 @@ def test_faults_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "faults.toml"
     file.write_text("lost_reply = 0.1\n[slow]\nprobability = 2\n")
     ended = run("serve", "--faults", str(file))
-    assert (ended.returncode, "faults.toml: slow.probability" in ended.stderr) == (2, True)
+    assert (ended.returncode, "faults.toml:3: slow.probability" in ended.stderr) == (2, True)
     file.write_text("lost_reply")
     assert "faults.toml: not TOML" in run("serve", "--faults", str(file)).stderr
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from ecs_simulator import (
     http_session_class,
     run_virtual,
 )
+from ecs_simulator.faults import load_faults
 
 from .conftest import (
     AIO_SESSION,
@@ -301,6 +303,12 @@ def test_faults_from_a_document() -> None:
         ({"slow": {"from_s": "x"}}, "here: slow.from_s: expected a number"),
         ({"slow": {"operations": "StartTask"}}, "here: slow.operations: expected a list"),
         ({"slow_s": -1}, "here: slow_s: expected a number from 0 on"),
+        ({"slow": {"operations": ["StartTsk"]}}, "here: slow.operations: ECS knows no 'StartTsk'"),
+        ({"event_lost": {"operations": ["StartTask"]}}, "here: event_lost.operations: ECS knows"),
+        ({"slow": {"from_s": 60, "until_s": 60}}, "here: slow.until_s: not after from_s"),
+        ({"slow_s": float("nan")}, "here: slow_s: expected a number from 0 on"),
+        ({"agent_flap": float("inf")}, "here: agent_flap.per_hour: expected a number"),
+        ({"agent_flap": 1e9}, "here: agent_flap.per_hour: more than 3600"),
         ({"agent_flap": {"per_day": 1}}, "here: agent_flap.per_day: unknown field"),
     ],
 )
@@ -308,3 +316,22 @@ def test_a_wrong_faults_document_names_the_field(document: object, words: str) -
     """Where, which field, what was expected."""
     with pytest.raises(FaultError, match=words):
         faults_from(document, "here")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("slow_s = 1\nlost = 0.1", "f.toml:2: lost: unknown fault"),
+        ("slow_s = 1\n\n[slow]\nfrom_s = 1\nprobability = 2", "f.toml:5: slow.probability: not"),
+        ("slow_s = 1\nslow = { probability = 2 }", "f.toml:2: slow.probability: not between"),
+        ("slow_s = 1\nslow.from_s = -1", "f.toml:2: slow.from_s: expected a number"),
+        ("[slow]\nfrom_s = 1\n[agent_flap]\nper_day = 1", "f.toml:4: agent_flap.per_day: unkn"),
+        ("# none\n\nspot_storm = true", "f.toml:3: spot_storm.per_hour: expected a number"),
+    ],
+)
+def test_a_wrong_faults_file_names_line_and_field(tmp_path: Path, text: str, words: str) -> None:
+    """As a wrong fleet file does, however the table is written."""
+    file = tmp_path / "f.toml"
+    file.write_text(text)
+    with pytest.raises(FaultError, match=words):
+        load_faults(file)

@@ -52,6 +52,7 @@ def test_overrides_of_a_group() -> None:
         ({"count": 0}, "count: 0 is less than 1"),
         ({"instance_type": "x9.huge"}, "not in the table; give cpu_units and memory_mib"),
         ({"memory_mib": 5}, "memory_mib: 5 is less than 6"),
+        ({"cpu_units": 2**31}, "cpu_units: 2147483648 is more than 2147483647"),
         ({"gpus": -1}, "gpus: -1 is less than 0"),
     ],
 )
@@ -89,7 +90,9 @@ def test_files_as_json_lines_and_toml(tmp_path: Path) -> None:
         ("f.jsonl", '{"count": 0}', "f.jsonl:1: count: 0 is less than 1"),
         ("f.jsonl", '{"attributes": {"a": 1}}', "f.jsonl:1: attributes.a: expected str, got 1"),
         ("f.jsonl", "", "f.jsonl: no instances in it"),
-        ("f.toml", "count = 1", "f.toml: no instances in it; expected tables"),
+        ("f.toml", "count = 1", "f.toml:1: count: unknown table; known are inst"),
+        ("f.toml", "", "f.toml: no instances in it; expected tables"),
+        ("f.toml", "[[instances]]\n\n[[instance]]\ncount = 9", "f.toml:3: instance: unknown table"),
         ("f.toml", "[[instances]\n", "f.toml: not TOML"),
         ("f.toml", "instances = 1", r"f.toml: instances: expected tables \[\[instances\]\]"),
         ("f.toml", "[[instances]]\ncount = -2", "f.toml:2: count: -2 is less than 1"),

@@ -107,6 +107,9 @@ def test_a_taken_port_is_said_clearly() -> None:
         (["--instance-type", "x9.huge"], "x9.huge"),
         (["--fleet", "/nowhere.toml"], "/nowhere.toml: cannot be read: No such file"),
         (["--faults", "/nowhere.toml"], "/nowhere.toml: cannot be read: No such file"),
+        (["--speed", "inf"], "--speed"),
+        (["--region", "a b"], "--region: a name such as us-east-1, not 'a b'"),
+        (["--events", ""], "--events: 1 to 80 letters, digits, _ or -, not ''"),
         (["--cluster", "a b"], "--cluster: 1 to 255 letters, digits, _ or -, not 'a b'"),
     ],
 )
