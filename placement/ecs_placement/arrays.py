@@ -199,7 +199,8 @@ def _is_whole(values: _Amounts) -> bool:
 
 
 def intern(demand: Ints) -> tuple[Ints, Ints, Ints]:
-    """Distinct rows, how often each comes, and for each task the index of its own.
+    """Distinct rows as they first come, how often each comes, and for each task the index of its
+    own.
 
     Rows are compared by a 64-bit hash first, which sorts ten times faster than whole rows do.
     """
@@ -214,10 +215,14 @@ def intern(demand: Ints) -> tuple[Ints, Ints, Ints]:
     _, first, shape_of, counts = np.unique(
         key, return_index=True, return_inverse=True, return_counts=True
     )
-    if (demand[first][shape_of] == demand).all():
-        return demand[first], counts, shape_of
-    shapes, shape_of, counts = np.unique(demand, axis=0, return_inverse=True, return_counts=True)
-    return shapes, counts, shape_of.reshape(-1)
+    if not (demand[first][shape_of] == demand).all():
+        _, first, shape_of, counts = np.unique(
+            demand, axis=0, return_index=True, return_inverse=True, return_counts=True
+        )
+    order = np.argsort(first)
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size)
+    return demand[first[order]], counts[order], place[shape_of.reshape(-1)]
 
 
 def _rows_of_tasks(placed: Placed, shape_of: Ints, counts: Ints) -> Ints:

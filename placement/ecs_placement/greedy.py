@@ -21,9 +21,12 @@ def best_fit(problem: Problem, weights: Floats | None = None) -> Placed:
 
 
 def pressure(problem: Problem) -> Floats:
-    """How much is asked of each dimension, as a share of the largest row, per unit."""
+    """How much is asked of each dimension, as a share of the largest row, per unit.
+
+    Summed task by task, as best fit over single tasks sums it: equal sizes tie to the last bit.
+    """
     largest = np.maximum(problem.free.max(axis=0), 1).astype(np.float64)
-    asked: Floats = problem.counts @ (problem.shapes / largest)
+    asked: Floats = np.repeat(problem.shapes / largest, problem.counts, axis=0).sum(axis=0)
     scaled: Floats = asked / max(float(asked.max()), 1e-300) / largest
     return scaled
 

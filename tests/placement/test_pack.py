@@ -268,6 +268,29 @@ def test_the_fast_gear_is_best_fit_decreasing(
     assert np.bincount(rows[rows >= 0], minlength=len(free)).tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_tasks_of_equal_size_go_in_the_order_given(seed: int) -> None:
+    """Triplets: half of their sizes tie, and the ties decide how many rows best fit opens."""
+    chance = np.random.default_rng(seed)
+    first, second = chance.integers(15, 50, (60, 10)), chance.integers(10, 40, (60, 10))
+    demand = chance.permutation(np.concatenate([first, second, 100 - first - second]))
+    weights = (demand / 100).sum(axis=0)
+    weights = weights / weights.max() / 100
+    left, expected = np.full((len(demand), 10), 100), np.full(len(demand), -1)
+    for task in np.argsort(-(demand @ weights), kind="stable"):
+        # Opened rows, which are the first ones, by the least room; the next one if none fits.
+        opened = 1 + int(expected.max())
+        room = sum(w * left[:opened, d] for d, w in enumerate(weights))
+        score = np.where((left[:opened] >= demand[task]).all(axis=1), room, np.inf)
+        best = int(score.argmin()) if np.isfinite(score).any() else opened
+        left[best] -= demand[task]
+        expected[task] = best
+    closed = np.zeros(len(demand), dtype=np.bool_)
+    free = np.full((len(demand), 10), 100)
+    rows = pack(free, demand, active=closed, objective="open", budget_s=0)
+    assert rows.tolist() == expected.tolist()
+
+
 @given(arrays.arrays(np.int64, (20, 2), elements=st.integers(0, 2)))
 def test_interning_gives_back_every_task(tasks: NDArray[np.int64]) -> None:
     shapes, counts, shape_of = intern(tasks)
