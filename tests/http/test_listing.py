@@ -49,6 +49,7 @@ async def test_what_is_found(
         ("?limit=1001", "limit: must be a number from 1 to 1000"),
         ("?limit=x", "limit: must be"),
         ("?offset=-1", "offset: must be"),
+        ("?array=p&share=team", "array: goes together with state"),
         ("?limit=99999999999999999999999", "limit: must be"),
     ],
 )
@@ -66,3 +67,16 @@ async def test_the_payload_is_shown_when_it_is_asked_for(site: "Site") -> None:
     assert "payload" not in plain
     _, whole = await site.get("/v1/jobs/a?payload=true")
     assert whole == {**plain, "payload": {"x": [1]}}
+
+
+async def test_the_children_of_an_array(site: "Site") -> None:
+    """By state and index; 404 where there is no such array."""
+    await site.post("/v1/jobs", {"id": "p", "task_definition": "t", "array_size": 9})
+    await site.post("/v1/jobs/p:4/cancel", b"")
+    status, answer = await site.get("/v1/jobs?array=p&state=CANCELLED")
+    (child,) = answer["children"]
+    assert (status, child["id"], child["reason"]) == (200, "p:4", "cancelled over HTTP")
+    status, answer = await site.get("/v1/jobs?array=p&limit=2&offset=3")
+    assert [each["state"] for each in answer["children"]] == ["RUNNABLE", "CANCELLED"]
+    assert answer["go_on_at"] == 5
+    assert (await site.get("/v1/jobs?array=ghost"))[0] == 404

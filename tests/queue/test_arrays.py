@@ -1,10 +1,12 @@
 """Stories of arrays: one record, children only while they are alive."""
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ecs_queue.children import Children, look_at_children
 from ecs_queue.document import parse_job
 from ecs_queue.errors import InvalidJob, UnknownJob
 from ecs_queue.job import Dependency, Job, JobId
@@ -267,3 +269,31 @@ def test_arrays_are_checked(members: dict[str, Any], problem: str) -> None:
     """What can be seen in the document is refused with it."""
     with pytest.raises(InvalidJob, match=problem):
         parse_job(json.dumps({"id": "x", "task_definition": "t", **members}))
+
+
+async def test_children_are_listed_one_by_one(story: "Story") -> None:
+    """By state, in the order of their index, with why they ended; a page at a time."""
+    await story.queue.submit([array(20_000)])
+    await start(story, "p:0", "p:1", "p:2")
+    await run(story, ["p:3"], Succeeded())
+    await run(story, ["p:4"], FAILS)
+    await story.queue.cancel([JobId("p:19999")], "not needed")
+    look = partial(look_at_children, story.queue.run, P)
+    everyone = await look(limit=5)
+    assert [str(each.state) for each in everyone.found] == [*["STARTING"] * 3, SUCCEEDED, FAILED]
+    assert everyone.go_on_at == 5
+    (failed,) = (await look(FAILED, limit=5)).found
+    assert (failed.id, failed.index, failed.exit_code, failed.reason) == (
+        "p:4",
+        4,
+        3,
+        "exit code 3",
+    )
+    cancelled = await look(CANCELLED, limit=1)
+    assert [(each.index, each.reason) for each in cancelled.found] == [(19_999, "not needed")]
+    assert cancelled.go_on_at is None
+    waiting = await look(JobState.RUNNABLE, limit=2, offset=9_000)
+    assert [each.index for each in waiting.found] == [9000, 9001]
+    assert await look(limit=1, offset=10**6) == Children((), None)
+    with pytest.raises(UnknownJob, match="no array 'ghost'"):
+        await look_at_children(story.queue.run, JobId("ghost"), limit=1)

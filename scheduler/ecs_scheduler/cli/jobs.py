@@ -1,7 +1,7 @@
 """`ecs-scheduler jobs`, `job` and `wait`: single jobs and lists of them."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -9,6 +9,7 @@ from cyclopts.validators import Number
 from pydantic_core import from_json
 
 from ecs_queue import assignment
+from ecs_queue.children import look_at_children
 from ecs_queue.client import Queue
 from ecs_queue.job import JobId
 from ecs_queue.listing import Filter, look_through
@@ -69,6 +70,7 @@ ANY_JOB = FilterFlags()
 async def jobs(
     *,
     wanted: FilterFlags = ANY_JOB,
+    array: str | None = None,
     limit: Limit = 50,
     offset: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     queue: QueueFlags = DEFAULT_QUEUE,
@@ -77,11 +79,17 @@ async def jobs(
 
     Args:
         wanted: Which jobs.
+        array: The children of this array instead, in the order of their index; only --state
+            chooses among them, and --offset is the index to begin with.
         limit: Most jobs to list.
         offset: Jobs not to look at, at the beginning.
         queue: The queue.
     """
     which = wanted.filter(SystemClock().now_ms())
+    if array is not None:
+        if which != Filter(state=which.state):
+            raise InvalidInput("--array: goes together with --state, --limit and --offset only")
+        return await _children(JobId(array), which.state, limit, offset, queue)
     async with queue.connected() as client:
         records = (await look_through(client.run, which, limit=limit, offset=offset)).records
         counts = await client.counts()
@@ -105,6 +113,29 @@ async def jobs(
     if paused is not None:
         report(f"the whole queue is suspended: {paused}")
     report("in all: " + (", ".join(f"{n:,} {each}" for each, n in some.items()) or "no jobs"))
+    return OK
+
+
+async def _children(
+    array: JobId, state: JobState | None, limit: int, offset: int, queue: QueueFlags
+) -> int:
+    async with queue.connected() as client:
+        children = await look_at_children(client.run, array, state, limit=limit, offset=offset)
+    if queue.output == "json":
+        print_json([asdict(each) for each in children.found])
+        return OK
+    rows = [
+        (
+            each.id,
+            each.state.value,
+            "-" if each.exit_code is None else str(each.exit_code),
+            each.reason,
+        )
+        for each in children.found
+    ]
+    print_table(("ID", "STATE", "EXIT", "REASON"), rows)
+    if children.go_on_at is not None:
+        report(f"there may be more: --offset {children.go_on_at}")
     return OK
 
 

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from ecs_queue import assignment, contract
+from ecs_queue.children import look_at_children
 from ecs_queue.document import parse_job, read_json
 from ecs_queue.errors import (
     InvalidGraph,
@@ -265,8 +266,15 @@ async def submit(request: Request, backend: FromBackend) -> Response:
 async def jobs(request: Request, backend: FromBackend) -> Response:
     """Jobs, in the order of the queue: ?state= share= prefix= family= tag=KEY=VALUE since= limit=
     offset=. Looks at 20,000 jobs at most; `go_on_at` is the offset to look further from.
+    With ?array= it is the children of that array, as they stand.
     """
     wanted, limit, offset = listing_of(request.query_params, backend.status().at_ms)
+    if (array := request.query_params.get("array")) is not None:
+        children = await look_at_children(
+            backend.queue.run, JobId(array), wanted.state, limit=limit, offset=offset
+        )
+        shown = {"children": children.found, "go_on_at": children.go_on_at}
+        return Response(to_json(shown), media_type="application/json")
     found = await look_through(
         backend.queue.run, wanted, limit=limit, offset=offset, most=MOST_LOOKED_AT
     )

@@ -7,7 +7,7 @@ from ecs_queue.listing import Filter
 from ecs_queue.states import JobState
 from ecs_scheduler.web.presentation import since_ms
 
-KNOWN = ("state", "share", "prefix", "family", "tag", "since", "limit", "offset")
+KNOWN = ("state", "share", "prefix", "family", "tag", "since", "array", "limit", "offset")
 MOST_LISTED, LISTED = 1000, 50
 
 
@@ -29,6 +29,8 @@ def listing_of(query: QueryParams, now_ms: int) -> tuple[Filter, int, int]:
         tags={key: value for key, _, value in tags},
         since_ms=None if since is None else since_ms(since, now_ms),
     )
+    if "array" in query and wanted != Filter(state=wanted.state):
+        raise InvalidJob("array: goes together with state, limit and offset only")
     return wanted, _number(query, "limit", LISTED, 1, MOST_LISTED), _number(query, "offset", 0, 0)
 
 
