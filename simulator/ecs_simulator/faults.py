@@ -273,7 +273,7 @@ def load_faults(path: Path) -> FaultOptions:
     except (OSError, UnicodeDecodeError) as error:
         words = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise FaultError(f"{path}: cannot be read: {words}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of too many digits
         raise FaultError(f"{path.name}: not TOML: {error}") from error
 
 

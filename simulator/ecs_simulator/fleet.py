@@ -201,6 +201,8 @@ def _from_lines(lines: Iterable[str], name: str) -> Fleet:
             document = json.loads(line)
         except json.JSONDecodeError as error:
             raise FleetError(f"{where}: not JSON: {error.msg} (column {error.colno})") from error
+        except (ValueError, RecursionError) as error:  # too many digits, too deep
+            raise FleetError(f"{where}: not JSON: {error}") from error
         groups.append(group_from(document, partial(_anywhere, where)))
     return tuple(groups)
 
@@ -209,7 +211,7 @@ def toml_tables(text: str, name: str, key: str) -> Iterator[tuple[dict[str, Any]
     """The tables of `[[key]]` in a TOML document and where their fields are: `name`:line."""
     try:
         document: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of too many digits
         raise FleetError(f"{name}: not TOML: {error}") from error
     lines = text.splitlines()
     for head in document:

@@ -321,6 +321,7 @@ def test_a_wrong_faults_document_names_the_field(document: object, words: str) -
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        (f"slow_s = {'9' * 5000}", "f.toml: not TOML: Exceeds the limit"),
         ("slow_s = 1\nlost = 0.1", "f.toml:2: lost: unknown fault"),
         ("slow_s = 1\n\n[slow]\nfrom_s = 1\nprobability = 2", "f.toml:5: slow.probability: not"),
         ("slow_s = 1\nslow = { probability = 2 }", "f.toml:2: slow.probability: not between"),

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecs_simulator.fleet import MOST
 from ecs_simulator.workloads.arrivals import Arrival, in_order
 from ecs_simulator.workloads.batch import LEAST_MEMORY_MIB, Run, Size, job_document
 from ecs_simulator.workloads.errors import BadRow, InvalidTable
@@ -106,7 +107,11 @@ def _arrival(row: _Row, number: int, members: int) -> Arrival:
 
 
 def _row(cells: Cells) -> _Row:
-    size = Size(cells.count("cpu_units"), cells.count("memory_mib"), cells.count_or("gpus", 0))
+    size = Size(
+        cells.count("cpu_units", MOST),
+        cells.count("memory_mib", MOST),
+        _at_most(cells, "gpus", MOST),
+    )
     if size.memory_mib < LEAST_MEMORY_MIB:
         raise BadCell("memory_mib", f"a container takes {LEAST_MEMORY_MIB} MiB at least")
     fields: dict[str, object] = {"priority": _at_most(cells, "priority", 1000)}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TextIO, TypeVar
 
-from ecs_simulator.fleet import Fleet
+from ecs_simulator.fleet import MOST, Fleet
 from ecs_simulator.workloads.arrivals import Arrival
 from ecs_simulator.workloads.errors import BadRow, InvalidTable, UnreadableFile
 
@@ -81,11 +81,13 @@ class Cells:
             raise BadCell(field, "the row ends before this column")
         return value.strip()
 
-    def count(self, field: str) -> int:
-        """A whole number, 0 or more."""
+    def count(self, field: str, most: int = 2**63 - 1) -> int:
+        """A whole number from 0 to `most`."""
         value = self.text(field)
         if not (value.isascii() and value.isdigit()):
             raise BadCell(field, f"expected a whole number, 0 or more; it is {value!r}")
+        if len(value) > 300 or int(value) > most:
+            raise BadCell(field, f"expected {most} at most; it is {value[:40]}")
         return int(value)
 
     def count_or(self, field: str, default: int) -> int:
@@ -101,6 +103,8 @@ class Cells:
             number = -1.0
         if not 0 <= number < float("inf"):
             raise BadCell(field, f"expected a number, 0 or more; it is {value!r}")
+        if number > MOST:
+            raise BadCell(field, f"expected {MOST} at most; it is {value[:40]}")
         return number
 
     def time_s(self, field: str) -> int | None:
@@ -159,7 +163,7 @@ def _json_lines(
             continue
         try:
             document = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             yield number, f"is not JSON: {error}"
             continue
         if not isinstance(document, dict):
