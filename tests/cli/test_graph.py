@@ -56,6 +56,18 @@ def test_a_single_job_with_dependencies(cli: Callable[..., Any], queue_name: str
     assert "it would wait for itself: a -> c -> a" in answer.err
 
 
+def test_a_single_array_with_dependencies(cli: Callable[..., Any], queue_name: str) -> None:
+    """Those that only arrays have are no ids of jobs that never come."""
+    cli("submit", "etl", "--id", "a", "--array-size", "3", "--depends-on", "SEQUENTIAL")
+    cli("submit", "etl", "--id", "b", "--array-size", "3", "--depends-on", "N_TO_N:a")
+    depends_on = [
+        json.loads(cli("job", each, "-o", "json").out)["job"]["depends_on"] for each in ("a", "b")
+    ]
+    assert depends_on == [[{"type": "SEQUENTIAL"}], [{"job": "a", "type": "N_TO_N"}]]
+    answer = cli("submit", "etl", "--depends-on", "N_TO_N:a")
+    assert (answer.code, "array_size" in answer.err) == (2, True)
+
+
 def test_the_longest_way_is_boosted(cli: Callable[..., Any], queue_name: str, bare: Path) -> None:
     """--boost-critical raises the jobs that decide when the last one ends."""
     file = write(bare, *LINES, {"id": "short", "task_definition": "etl"})

@@ -65,8 +65,8 @@ class JobFlags:
     gang: str | None = None
     """Gang as ID:SIZE: the jobs that name it start together or not at all, SIZE of them."""
     depends_on: Repeatable = ()
-    """Job that has to end first, as [TYPE:]ID with a type of afterok (the default), afterany or
-    afternotok; repeatable."""
+    """Job that has to end first, as [TYPE:]ID with a type of afterok (the default), afterany,
+    afternotok or, of arrays, N_TO_N; SEQUENTIAL alone runs the children in turn. Repeatable."""
     payload: str | None = None
     """Payload as JSON, for the task to fetch; @FILE takes it from a file."""
     fallback_after_s: int | None = None
@@ -182,7 +182,9 @@ def pairs(flag: str, given: tuple[str, ...]) -> dict[str, str]:
 
 def _dependency(given: str) -> dict[str, str]:
     kind, _, job_id = given.partition(":")
-    if kind in ("afterok", "afterany", "afternotok") and job_id:
+    if given == "SEQUENTIAL":
+        return {"type": given}
+    if kind in ("afterok", "afterany", "afternotok", "N_TO_N") and job_id:
         return {"job": job_id, "type": kind}
     return {"job": given}
 
