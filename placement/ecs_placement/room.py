@@ -37,10 +37,14 @@ _NOTHING = Filled(_NONE, _NONE)
 
 
 def weights_of(weights: Sequence[float], total: Ints) -> Floats:
-    """The score's weight of one unit of each column: a share of the largest instance's total."""
+    """The score's weight of one unit of each column: a share of the largest instance's total.
+
+    What no instance has any of has no share: over-subscribed, it would outweigh all the others.
+    """
     per_unit: Floats = np.array(weights, dtype=np.float64)
     if len(total):
-        per_unit /= np.maximum(total.max(axis=0), 1)
+        largest = total.max(axis=0)
+        per_unit = np.where(largest > 0, per_unit / np.maximum(largest, 1), 0.0)
     return per_unit
 
 

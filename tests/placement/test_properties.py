@@ -143,8 +143,8 @@ def one_at_a_time(
     requests: list[TaskRequest], rows: list[Instance], policy: Policy
 ) -> dict[str, str]:
     """Best-fit decreasing, one request after the other, on plain Python values."""
-    largest = [max([row.total[d] for row in rows] + [1]) for d in range(4)]
-    weight = [w / c for w, c in zip(policy.weights, largest, strict=True)]
+    largest = [max((row.total[d] for row in rows), default=1) for d in range(4)]
+    weight = [w / c if c else 0.0 for w, c in zip(policy.weights, largest, strict=True)]
 
     def weighted(vector: tuple[int, ...]) -> float:
         total = 0.0

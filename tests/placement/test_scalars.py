@@ -70,6 +70,20 @@ def test_instances_with_a_scalar_are_kept_for_those_who_need_it(instance: Build,
         Policy(scalar_weights=(("licence", -1.0),))
 
 
+def test_a_scalar_that_was_taken_down_to_none_while_in_use_steers_nobody(
+    instance: Build, task: Ask
+) -> None:
+    """Best fit goes to the smaller b, whatever unit the three licences still held on a are in."""
+    for unit in (1, 2**20):
+        rows = [
+            instance("a", scalars={"licence": (0, -3 * unit)}),
+            instance("b", (2048, 8192, 0, 3)),
+        ]
+        plan = place([task("t")], Snapshot.of(rows))
+        assert where(plan) == {"t": "b"}
+        assert plan.decisions == place([task("t")], Snapshot.of([instance("a"), rows[1]])).decisions
+
+
 def test_amounts_beyond_2_to_the_53_are_exact(instance: Build, task: Ask) -> None:
     most = 2**53
     rows = [
