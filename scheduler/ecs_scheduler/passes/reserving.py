@@ -49,7 +49,3 @@ def reserving(
 
 def _blocked(held: Held, after_s: float, now_ms: int) -> bool:
     return held.kind not in NOT_FOR_ROOM and now_ms - held.claim.runnable_at_ms >= after_s * 1000
-
-
-def _longest_blocked(held: Held) -> tuple[int, int, JobId]:
-    return (-held.claim.priority, held.claim.runnable_at_ms, held.job_id)
