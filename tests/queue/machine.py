@@ -44,11 +44,15 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.redis: Any = self.fake() if self.url is None else connect(self.url)
+        self.redis: Any = self.connected()
         self.do(self.redis.flushall())
         self.now = NOON
         self.queue = Queue(self.redis, now_ms=lambda: self.now, settings=self.queue_settings)
         self.number = 0
+
+    def connected(self) -> Any:
+        """A client of the server that is played on."""
+        return self.fake() if self.url is None else connect(self.url)
 
     def teardown(self) -> None:
         self.do(self.redis.aclose())

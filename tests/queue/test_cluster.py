@@ -7,7 +7,13 @@ from contextlib import ExitStack
 import pytest
 import pytest_asyncio
 import redis
+from hypothesis.stateful import run_state_machine_as_test
 from redis.asyncio.cluster import RedisCluster
+from tests.queue.machine import Machine, played
+from tests.queue.test_arrays_model import ArrayMachine
+from tests.queue.test_dependencies_model import GraphMachine
+from tests.queue.test_gangs_model import GangMachine
+from tests.queue.test_model import QueueMachine
 
 from ecs_queue.client import Queue
 from ecs_queue.connection import connect_sync
@@ -93,3 +99,17 @@ async def test_a_life_on_a_cluster(cluster: RedisCluster, name: str) -> None:
     assert await queue.finish(task, Succeeded()) is JobState.SUCCEEDED
     assert await queue.hand_back(ALICE) == 99
     assert (await queue.counts())[JobState.RUNNABLE] == 600
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("machine", [QueueMachine, ArrayMachine, GraphMachine, GangMachine])
+def test_the_contract_is_never_broken_on_a_cluster(
+    cluster_port: int, machine: type[Machine]
+) -> None:
+    """The histories that a single server is tried with."""
+
+    class OnCluster(machine):  # type: ignore[valid-type,misc]
+        def connected(self) -> RedisCluster:
+            return RedisCluster(host="127.0.0.1", port=cluster_port)
+
+    run_state_machine_as_test(OnCluster, settings=played(examples=10, steps=40))
