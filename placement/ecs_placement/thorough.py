@@ -19,7 +19,8 @@ from ecs_placement.volume import VolumePlan, classify, volume_plan
 _DETAIL = 16  # classes of rows in use
 _FEW_SHAPES = 64
 # Of the mean worth of a shape: what a swap may lose at first.
-_HEAT_FILLING, _HEAT_OPENING = 1.5, 0.3
+_HEAT_FILLING, _HEAT_OPENING, _HEAT_GUIDED = 1.5, 0.3, 0.4
+_LEAN, _LEANT = 0.9, 0.8  # how far worth leans towards the guide at first, and until when
 _STARTS, _START_S = 8, 0.005  # coolings at most, and what each takes at least for every row
 # Patterns are worth their time where rows hold few tasks of few shapes.
 _MOST_SHAPES, _MOST_PER_ROW, _MOST_KINDS = 300, 8, 8
@@ -89,11 +90,24 @@ def _fill_rows(problem: Problem, steps: Steps) -> Placed:
     rows = np.flatnonzero(packing.usable)
     classes = classify(problem, packing.free, packing.usable, _DETAIL)
     plan = volume_plan(problem, packing.free, problem.counts, classes)
+    guide = None
     if (plan.share.sum(axis=1) < 0.999).any():
+        guide = _guide(problem, plan)
         _pour_by_plan(packing, plan, steps)
     pour(packing, rows, _even(packing.free), packing.pool, steps)
-    _anneal_again(packing, rows, steps)
+    _anneal_again(packing, rows, steps, guide)
     return _topped_up(packing)
+
+
+def _guide(problem: Problem, plan: VolumePlan) -> Floats:
+    """Where not all fits: what each shape, and at last `nothing`, takes up by the plan's prices.
+
+    A task that is to be placed anyway is worth no more on one row than on another; what it takes
+    up of the scarce room is what matters. In sum the guide is the worth of all.
+    """
+    priced = _priced(problem, plan)
+    total = float(problem.counts @ problem.worth) / float(problem.counts @ priced)
+    return np.append(priced * total, 0.0)
 
 
 def _topped_up(packing: Packing) -> Placed:
@@ -110,23 +124,32 @@ def _topped_up(packing: Packing) -> Placed:
     )
 
 
-def _anneal(packing: Packing, rows: Ints, share: float, steps: Steps) -> None:
-    """Improve until `share` of the budget is spent or nothing waits; cooling, then cold."""
+def _anneal(
+    packing: Packing, rows: Ints, share: float, steps: Steps, guide: Floats | None = None
+) -> None:
+    """Improve until `share` of the budget is spent or nothing waits; cooling, then cold.
+
+    With a `guide` [s + 1] worth leans towards it at first, and is itself again at the end.
+    """
     begin, end = steps.spent_s, share * steps.budget_s
+    worth = packing.worth
     hot = _HEAT_OPENING if packing.problem.opening else _HEAT_FILLING
-    hot *= float(packing.worth[: packing.nothing].mean())
+    hot = (hot if guide is None else _HEAT_GUIDED) * float(worth[: packing.nothing].mean())
     while rows.size and steps.spent_s < end and packing.pool.any():
         progress = (steps.spent_s - begin) / max(end - begin, 1e-12)
+        if guide is not None:
+            packing.worth = worth + _LEAN * max(0.0, 1.0 - progress / _LEANT) * (guide - worth)
         improve(packing, rows, hot * max(0.0, 1.0 - 1.25 * progress) ** 2, steps)
+    packing.worth = worth
 
 
-def _anneal_again(packing: Packing, rows: Ints, steps: Steps) -> None:
+def _anneal_again(packing: Packing, rows: Ints, steps: Steps, guide: Floats | None) -> None:
     """Improve until the budget is spent: a small batch cools several times from the best found."""
     least, best = packing.waiting(), packing.save()
     starts = int(np.clip((steps.budget_s - steps.spent_s) / (_START_S * rows.size), 1, _STARTS))
     begin = steps.spent_s / steps.budget_s
     for number in range(1, starts + 1):
-        _anneal(packing, rows, begin + (1.0 - begin) * number / starts, steps)
+        _anneal(packing, rows, begin + (1.0 - begin) * number / starts, steps, guide)
         if packing.waiting() < least:
             least, best = packing.waiting(), packing.save()
         elif number < starts or packing.waiting() > least:
