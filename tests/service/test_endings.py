@@ -1,11 +1,13 @@
 """How jobs end: failures, retries, cancellations, and what is not their fault."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from ecs_queue.client import Queue
+from ecs_queue.errors import QueueUnreachable
 from ecs_queue.job import JobId
-from ecs_queue.states import JobState
+from ecs_queue.states import JobState, Sighting
 from ecs_simulator import FEW_CAPABILITIES, InstanceGroup, Lifecycle, Options
 
 Run = Callable[..., None]
@@ -179,3 +181,29 @@ def test_a_task_that_takes_its_time_is_asked_to_stop_once(world: Run) -> None:
 
     slow = Options(agent_capabilities=FEW_CAPABILITIES, lifecycle=Lifecycle(sigterm_s=20.0))
     world(story, options=slow, fleet=ONE)
+
+
+class ForgetfulQueue(Queue):
+    """Its first word of running tasks does not get through."""
+
+    failed = False
+
+    async def running(self, sightings: Sequence[Sighting]) -> None:
+        if not self.failed:
+            self.failed = True
+            raise QueueUnreachable("the connection was cut")
+        await super().running(sightings)
+
+
+def test_news_that_redis_did_not_take_is_told_again(world: Run) -> None:
+    """A job becomes RUNNING although the first word of it was lost."""
+
+    async def story(w: Any) -> None:
+        await w.kill()
+        w.queue = ForgetfulQueue(w.redis, now_ms=lambda: round(w.clock.now() * 1000))
+        async with w.another_service():
+            await w.submit({"id": "a", "overrides": command("sleep", "300")})
+            await w.until("a", JobState.RUNNING, timeout_s=60)
+            assert w.queue.failed
+
+    world(story)

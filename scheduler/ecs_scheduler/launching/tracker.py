@@ -68,9 +68,12 @@ REMEMBERED_S = 300.0
 
 @dataclass(slots=True)
 class _Followed:
+    """One task; `running` once it was seen so, `reported` once the queue knows it too."""
+
     job_id: JobId
     definition_arn: str
     running: bool = False
+    reported: bool = False
     missing_since: float | None = None
     stop_asked_at: float | None = None
     version: int = -1
@@ -253,21 +256,30 @@ class Tracker:
             if followed is None:
                 continue
             followed.missing_since = None
-            if task.instance_arn is not None and task.desired_status == "RUNNING":
-                self._around.model.runs(task.instance_arn, task.arn, task.group)
-            if task.instance_arn is not None and task.interfaces and task.last_status != "STOPPED":
-                self._around.model.holds_interface(task.instance_arn, task.arn)
-            if task.instance_arn is not None and task.gpus and task.last_status != "STOPPED":
-                self._around.model.holds_gpus(task.instance_arn, task.arn, task.gpus)
-            if task.has_run and not followed.running:
+            self._tell_model(task)
+            if task.has_run and not followed.reported:
                 followed.running = True
-                if task.instance_arn is not None:
-                    family = task.family
-                    self._around.model.ran(task.instance_arn, family)
                 at_ms = task.started_at_ms or self._around.clock.now_ms()
                 sightings.append(Sighting(task.arn, at_ms, task.instance_arn))
         if sightings:
             await self._around.queue.running(sightings)
+        for each in sightings:
+            if (followed := self._followed.get(each.task_arn)) is not None:
+                followed.reported = True
+
+    def _tell_model(self, task: Task) -> None:
+        """What the instance holds for a task, and what it has run."""
+        model, instance = self._around.model, task.instance_arn
+        if instance is None:
+            return
+        if task.desired_status == "RUNNING":
+            model.runs(instance, task.arn, task.group)
+        if task.interfaces and task.last_status != "STOPPED":
+            model.holds_interface(instance, task.arn)
+        if task.gpus and task.last_status != "STOPPED":
+            model.holds_gpus(instance, task.arn, task.gpus)
+        if task.has_run:
+            model.ran(instance, task.family)
 
     async def _stopped(self, task: Task) -> None:
         followed, now = self._followed.get(task.arn), self._around.clock.monotonic_s()
