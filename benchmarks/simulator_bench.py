@@ -279,7 +279,9 @@ def run(quick: bool = False) -> list[Row]:
         *direct_path(sizes, 1),
         memory(sizes),
     ]
-    return rows if quick else [*rows, virtual_hour(Hour(jobs=2_000, instances=200, seconds=120))]
+    return (
+        rows if quick else [*rows, virtual_hour(Hour(jobs=100_000, instances=1_000, seconds=3_600))]
+    )
 
 
 if __name__ == "__main__":
