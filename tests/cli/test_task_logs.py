@@ -1,6 +1,7 @@
 """What the containers of a task wrote, read from CloudWatch Logs as moto's server plays it."""
 
 import json
+import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -56,7 +57,9 @@ class Cloud:
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(port=0)
+    # It would log each request to the stderr of the test that began it, closed by then.
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+    server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"

@@ -25,6 +25,9 @@ from ecs_simulator.workloads.batch import task_definition_document
 
 CLUSTER = "demo"
 REGION = "us-east-1"
+ACCOUNT = "000000000000"
+"""No account of AWS has this number, so a demo takes no part in anybody's API budget."""
+
 STOP_WITHIN_S = 10.0
 
 # Shorter than in reality, where an image takes its time: a demo should show placement, not pulls.
@@ -88,9 +91,10 @@ async def built(
         )
         queue = await stack.enter_async_context(open_queue(config))
         if redis_url is not None:
-            stack.push_async_callback(_remove_queue, producer, name)
+            stack.push_async_callback(_remove_keys, producer, f"{{q:{name}}}:*")
+            stack.push_async_callback(_remove_keys, producer, f"{{budget:{ACCOUNT}:{REGION}}}:*")
         simulated = SimulatedEcs(
-            Options(region=REGION, lifecycle=LIFECYCLE),
+            Options(region=REGION, account=ACCOUNT, lifecycle=LIFECYCLE),
             now=lambda: clock.now_ms() / 1000,
             seed=seed,
         )
@@ -127,9 +131,9 @@ def _pretend_credentials(environ: MutableMapping[str, str]) -> None:
         environ.pop(name, None)
 
 
-async def _remove_queue(client: redis.asyncio.Redis, name: str) -> None:
+async def _remove_keys(client: redis.asyncio.Redis, pattern: str) -> None:
     try:
-        async for key in client.scan_iter(match=f"{{q:{name}}}:*", count=1000):
+        async for key in client.scan_iter(match=pattern, count=1000):
             await client.unlink(key)
     except RedisError as error:
         raise connection.explained(client, error) from error
