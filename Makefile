@@ -1,4 +1,4 @@
-# setup  make .venv with everything pinned        test   the test suite (≤ 5 minutes)
+# setup  make .venv with everything pinned        test   the test suite (some minutes)
 # demo   the main job on an embedded Redis and    check  lint, types, Dockerfile
 #        the simulated ECS                        bench  the benchmarks
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
