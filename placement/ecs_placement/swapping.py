@@ -23,7 +23,6 @@ _DEALT = (
 )
 _DEPTH = 3
 _EJECTED_ROWS = 300  # per round; more rows compete for the same drawn shapes
-_MOST_ROWS = 600  # of very many rows, where that matters less than what a round costs at least
 # The share of rounds that make place for one large shape instead; opening rows needs it less.
 _EJECTING_FILLING, _EJECTING_OPENING = 0.1, 0.03
 
