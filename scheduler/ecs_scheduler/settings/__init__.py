@@ -1,0 +1,1 @@
+"""The settings by concern: one model a module, put together by `config.Settings`."""
