@@ -129,6 +129,9 @@ class PlacementConstraint(EcsModel):
         return self
 
 
+DependencyType = Literal["afterok", "afterany", "afternotok", "SEQUENTIAL", "N_TO_N"]
+
+
 class Dependency(OwnModel):
     """Another job that has to end first: SUCCEEDED, anyhow, or anything but SUCCEEDED.
 
@@ -139,7 +142,7 @@ class Dependency(OwnModel):
     job: JobId = Field(
         default=JobId(""), pattern=JOB_ID_PATTERN, validation_alias=AliasChoices("job", "jobId")
     )
-    type: Literal["afterok", "afterany", "afternotok", "SEQUENTIAL", "N_TO_N"] = "afterok"
+    type: DependencyType = "afterok"
 
     @model_validator(mode="after")
     def _names_a_job(self) -> Self:

@@ -110,7 +110,7 @@ def _fields(job: Job) -> str:
         return ""
     pairs: list[tuple[str, object]] = []
     if job.gang is not None:
-        pairs.append(("G", _gang_word(job.gang)))
+        pairs.append(("G", _gang_word(job.gang, job.policy)))
     if job.array_size is not None:
         pairs.append(("N", job.array_size))
     if job.follows is not None:
@@ -128,9 +128,10 @@ def _fields(job: Job) -> str:
     return " ".join(f"{name} {value}" for name, value in pairs)
 
 
-def _gang_word(gang: Gang) -> str:
-    policy = "s" if gang.on_failure == "stop" else "c"
-    return f"{gang.size},{gang.within_s * 1000},{gang.arrive_within_s},{policy},{gang.id}"
+def _gang_word(gang: Gang, policy: str | None) -> str:
+    on_failure = "s" if gang.on_failure == "stop" else "c"
+    bounds = f"{gang.size},{gang.within_s * 1000},{gang.arrive_within_s},{on_failure}"
+    return f"{bounds},{gang.id}" if policy is None else f"{bounds},{policy},{gang.id}"
 
 
 def _time_fields(job: Job) -> list[tuple[str, object]]:

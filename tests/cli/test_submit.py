@@ -130,6 +130,19 @@ BAD = {
         ["etl", "--fallback-launch-type", "EC2"],
         "--fallback-after-s: is missing beside --fallback-launch-type",
     ),
+    "misspelled-dependency": (
+        ["etl", "--depends-on", "AfterAnny:x"],
+        "--depends-on: there is no type 'AfterAnny'; did you mean afterany? "
+        "For the job 'AfterAnny:x' itself write afterok:AfterAnny:x",
+    ),
+    "dependency-on-nobody": (
+        ["etl", "--depends-on", "afterok:"],
+        "--depends-on: should look like afterok:ID; it is 'afterok:'",
+    ),
+    "sequence-of-a-job": (
+        ["etl", "--depends-on", "SEQUENTIAL:x"],
+        "--depends-on: should look like SEQUENTIAL alone; it is 'SEQUENTIAL:x'",
+    ),
     "file-and-flags": (
         ["--file", "x", "--priority", "1"],
         "--file: the file says everything about its jobs; leave out --priority",
@@ -151,3 +164,12 @@ def test_bad_flags_are_said_plainly(
     assert message in answer.err
     assert "Traceback" not in answer.err
     assert cli("jobs").err == "in all: no jobs\n"
+
+
+def test_a_dependency_may_be_any_id(cli: Callable[..., Any], on_queue: Callable[..., Any]) -> None:
+    """Ids hold colons too, as children of arrays do; a type in front makes any id clear."""
+    given = {"film:7": ("film:7", "afterok"), "afterok:after:x": ("after:x", "afterok")}
+    flags = [word for each in given for word in ("--depends-on", each)]
+    assert cli("submit", "etl", "--id", "a", *flags).code == 0
+    job = on_queue(lambda queue: queue.job(JobId("a"))).job
+    assert [(each.job, each.type) for each in job.depends_on] == list(given.values())

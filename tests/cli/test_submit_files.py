@@ -137,3 +137,18 @@ def test_unusable_files_are_said_plainly(
     answer = cli("submit", "--file", name)
     assert answer.code == 2
     assert message in answer.err
+
+
+def test_members_of_a_gang_that_disagree_are_refused(
+    cli: Callable[..., Any], queue_name: str, bare: Path
+) -> None:
+    """Before anything is submitted, with what they say differently and where."""
+    first = {"id": "a", "task_definition": "t", "gang": {"id": "g", "size": 3}}
+    others = [{"id": "b", "policy": "tight"}, {"id": "c", "gang": {"id": "g", "size": 4}}]
+    jobs = [first, *({**first, **other} for other in others)]
+    (bare / "gang.jsonl").write_text("\n".join(map(json.dumps, jobs)))
+    answer = cli("submit", "--file", "gang.jsonl")
+    assert answer.code == 2
+    assert "line 2: gang g: policy is tight here, and none on line 1; all members" in answer.err
+    assert "line 3: gang g: size is 4 here, and 3 on line 1; all members" in answer.err
+    assert cli("jobs").err == "in all: no jobs\n"

@@ -125,9 +125,11 @@ async def test_a_gang_that_never_comes_together_ends_together(story: "Story") ->
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        ({"size": 4}, "the members before this one say something else of it (size 3)"),
-        ({"within_s": 5}, "the members before this one say something else of it (size 3)"),
-        ({"share": "b"}, "it belongs to share default, not to b"),
+        ({"size": 4}, "size is 4 here, and 3 in the members before it"),
+        ({"within_s": 5}, "within_s is 5 here, and 120 in the members before it"),
+        ({"on_failure": "stop"}, "on_failure is stop here, and continue in the members before it"),
+        ({"share": "b"}, "share is b here, and default in the members before it"),
+        ({"policy": "tight"}, "policy is tight here, and none in the members before it"),
     ],
 )
 async def test_members_must_agree(story: "Story", other: dict[str, Any], reason: str) -> None:
@@ -140,6 +142,16 @@ async def test_members_must_agree(story: "Story", other: dict[str, Any], reason:
     await submit(story, "d")
     assert (await story.queue.job(JobId("d"))).reason == "gang g: it has its 3 members already"
     assert list(await story.claim()) == ["a", "b", "c"]
+
+
+async def test_members_may_agree_on_a_policy(story: "Story") -> None:
+    """Of a gang that names one, a member that names none is the odd one."""
+    await submit(story, "a", size=2, policy="tight")
+    await submit(story, "odd", size=2)
+    why = "gang g: policy is none here, and tight in the members before it"
+    assert (await story.queue.job(JobId("odd"))).reason == why
+    await submit(story, "b", size=2, policy="tight")
+    assert list(await story.claim()) == ["a", "b"]
 
 
 async def test_all_acknowledged_is_formed(story: "Story") -> None:

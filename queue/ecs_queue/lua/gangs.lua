@@ -1,7 +1,7 @@
 -- Gangs: members are claimed together or not at all. Shared by every script, behind arrays.lua.
 --
 -- gang:<id> is a hash: n size, b ms that a start may take, f what a failure means to the others (c | s),
--- T share, A members that came, s state, l leader, d ms before which it is not due, i starts that
+-- P policy, T share, a s for all to come, A members that came, s state, l leader, d ms before which it is not due, i starts that
 -- were called off, w why it ended. members:<id> is the set of those that have not ended,
 -- missing:<id> of those that ECS did not acknowledge in this start. States:
 --   G gathering: RUNNABLE members lie in `gathered`     R ready: the leader, the foremost member,
@@ -246,24 +246,50 @@ local function time_is_over(gang)
   call('ZREM', GANGS, gang)
 end
 
+-- What all members have to say alike, by the fields of the gang's hash.
+local TERMS = {
+  {'n', 'size'}, {'b', 'within_s', 1000}, {'a', 'arrive_within_s'}, {'f', 'on_failure'},
+  {'P', 'policy'}, {'T', 'share'},
+}
+local IN_WORDS = {f = {s = 'stop', c = 'continue'}, P = {[''] = 'none'}}
+
+local function term_shown(field, value, unit)
+  return IN_WORDS[field] and IN_WORDS[field][value] or unit and int(tonumber(value) / unit) or value
+end
+
+-- Why a member cannot be one, by the first thing that it says differently; nil for one that can.
+local function disagreement(gang, known, said)
+  for i, term in ipairs(TERMS) do
+    local field, name, unit = unpack(term)
+    local before = known[i] or ''  -- an earlier version kept no policy
+    if before ~= said[i] then
+      return 'gang ' .. gang .. ': ' .. name .. ' is ' .. term_shown(field, said[i], unit)
+        .. ' here, and ' .. term_shown(field, before, unit) .. ' in the members before it'
+    end
+  end
+  return nil
+end
+
 -- A new member; where it can't be one, the state that it ends in, and why. `word` is, with commas in
--- between: size, start ms, arrival s, c | s, id.
+-- between: size, start ms, arrival s, c | s, policy (left out for none), id.
 local function join(id, word, share)
-  local size, start_ms, arrival_s, on_failure, gang = string.match(
-    word, '^(%d+),(%d+),(%d+),(%a),(%S+)$')
+  local size, start_ms, arrival_s, on_failure, policy, gang = string.match(
+    word, '^(%d+),(%d+),(%d+),(%a),([^,]-),?([^,]+)$')
   local key = gang_key(gang)
-  local known = call('HMGET', key, 'n', 'b', 'a', 'f', 'T', 'A', 's', 'w')
-  local came = tonumber(known[6] or '0') + 1
+  local said = {size, start_ms, arrival_s, on_failure, policy, share}
+  local known = call('HMGET', key, 'n', 'b', 'a', 'f', 'P', 'T', 'A', 's', 'w')
+  local came = tonumber(known[7] or '0') + 1
+  local odd = known[1] and disagreement(gang, known, said)
   if not known[1] then
-    call('HSET', key, 'n', size, 'b', start_ms, 'a', arrival_s, 'f', on_failure, 'T', share, 's', 'G')
+    call('HSET', key, 's', 'G')
+    for i, term in ipairs(TERMS) do
+      call('HSET', key, term[1], said[i])
+    end
     call('ZADD', GANGS, int(NOW + tonumber(arrival_s) * 1000), gang)
-  elseif known[7] == 'X' then
-    return 'CANCELLED', 'gang ' .. gang .. ' has ended: ' .. known[8]
-  elseif known[1] ~= size or known[2] ~= start_ms or known[3] ~= arrival_s or known[4] ~= on_failure then
-    return 'FAILED', 'gang ' .. gang .. ': the members before this one say something else of it (size '
-      .. known[1] .. ')'
-  elseif known[5] ~= share then
-    return 'FAILED', 'gang ' .. gang .. ': it belongs to share ' .. known[5] .. ', not to ' .. share
+  elseif known[8] == 'X' then
+    return 'CANCELLED', 'gang ' .. gang .. ' has ended: ' .. known[9]
+  elseif odd then
+    return 'FAILED', odd
   elseif came > tonumber(size) then
     return 'FAILED', 'gang ' .. gang .. ': it has its ' .. size .. ' members already'
   end

@@ -93,10 +93,12 @@ def check(file: IO[bytes], name: str) -> Check:
     """Read the whole file and judge every entry, without keeping the jobs."""
     result = Check()
     places: dict[str, tuple[str, int]] = {}
+    gangs: dict[str, tuple[str, dict[str, object]]] = {}
     for entry in entries(file, name):
         try:
             job = parse_job(_document(entry.document), default_id="-")
             _refuse_conflict(job, entry.place, places)
+            _refuse_odd_member(job, entry.place, gangs)
         except InvalidJob as error:
             result.add_problem(entry.place, f"{shown(name)}, {entry.place}: {error}")
         else:
@@ -170,3 +172,18 @@ def _refuse_conflict(job: Job, place: str, places: dict[str, tuple[str, int]]) -
     first_place, first_digest = places.setdefault(job.id, (place, digest))
     if digest != first_digest:
         raise InvalidJob(f"id: another document has the id {job.id!r} on {first_place}")
+
+
+def _refuse_odd_member(
+    job: Job, place: str, gangs: dict[str, tuple[str, dict[str, object]]]
+) -> None:
+    if job.gang is None:
+        return
+    said = {**job.gang.model_dump(), "share": job.share, "policy": job.policy}
+    first_place, before = gangs.setdefault(job.gang.id, (place, said))
+    for name, value in said.items():
+        if value != before[name]:
+            raise InvalidJob(
+                f"gang {job.gang.id}: {name} is {value or 'none'} here, and "
+                f"{before[name] or 'none'} on {first_place}; all members of a gang say the same"
+            )

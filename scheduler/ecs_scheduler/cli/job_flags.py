@@ -3,16 +3,18 @@
 import json
 import shlex
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from cyclopts import Parameter
 
 from ecs_queue.document import parse_job, read_json
 from ecs_queue.errors import InvalidJob
-from ecs_queue.job import Job
+from ecs_queue.job import DependencyType, Job
 from ecs_scheduler.cli.failures import InvalidInput
 
+DEPENDENCY_TYPES: tuple[str, ...] = get_args(DependencyType)
 Repeatable = Annotated[tuple[str, ...], Parameter(show_default=False)]
 
 
@@ -181,12 +183,29 @@ def pairs(flag: str, given: tuple[str, ...]) -> dict[str, str]:
 
 
 def _dependency(given: str) -> dict[str, str]:
-    kind, _, job_id = given.partition(":")
+    """[TYPE:]ID. An id may hold colons itself, so that of types only what looks like one is seen."""
     if given == "SEQUENTIAL":
         return {"type": given}
-    if kind in ("afterok", "afterany", "afternotok", "N_TO_N") and job_id:
-        return {"job": job_id, "type": kind}
-    return {"job": given}
+    kind, colon, job_id = given.partition(":")
+    if not colon:
+        return {"job": given}
+    if kind not in DEPENDENCY_TYPES:
+        _refuse_misspelled(kind, given)
+        return {"job": given}
+    if kind == "SEQUENTIAL" or not job_id:
+        expected = "SEQUENTIAL alone" if kind == "SEQUENTIAL" else f"{kind}:ID"
+        raise InvalidInput(f"--depends-on: should look like {expected}; it is {given!r}")
+    return {"job": job_id, "type": kind}
+
+
+def _refuse_misspelled(kind: str, given: str) -> None:
+    by_lower = {each.lower(): each for each in DEPENDENCY_TYPES}
+    near = get_close_matches(kind.lower(), by_lower, 1, 0.7)
+    if near:
+        raise InvalidInput(
+            f"--depends-on: there is no type {kind!r}; did you mean {by_lower[near[0]]}? "
+            f"For the job {given!r} itself write afterok:{given}"
+        )
 
 
 def _gang(given: str | None) -> dict[str, Any] | None:
