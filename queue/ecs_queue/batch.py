@@ -1,11 +1,11 @@
 """AWS Batch's SubmitJob request as a job of ours (Batch API reference, SubmitJob).
 
 What has no meaning here is refused by its name; nothing is dropped in silence but `jobQueue`, since
-the queue is the one that is submitted to, and `propagateTags`, since tags always go to the task.
+the queue is the one that is submitted to.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic_core import to_json
@@ -27,6 +27,7 @@ _TAKEN = frozenset(
         "jobDefinition",
         "parameters",
         "containerOverrides",
+        "ecsPropertiesOverride",
         "retryStrategy",
         "timeout",
         "shareIdentifier",
@@ -40,12 +41,30 @@ _TAKEN = frozenset(
 _REFUSED = {
     "nodeOverrides": "multi-node parallel jobs do not exist here; a gang of jobs does",
     "eksPropertiesOverride": "jobs run on ECS",
-    "ecsPropertiesOverride": "put the containers into overrides of a job of our own",
-    "consumableResourcePropertiesOverride": "consumable resources do not exist here",
+    "consumableResourcePropertiesOverride": (
+        "Batch counts these for a whole account; here each instance declares what it has, and a"
+        " job of our own asks for it by resources"
+    ),
     "serviceRequestPayload": "service jobs do not exist here",
 }
-_OVERRIDES_TAKEN = frozenset({"command", "environment", "resourceRequirements", "vcpus", "memory"})
+_CONTAINER_TAKEN = frozenset({"command", "environment", "resourceRequirements"})
+_OVERRIDES_TAKEN = _CONTAINER_TAKEN | {"vcpus", "memory"}
+_WHY_NOT = {"instanceType": "is for multi-node parallel jobs, which do not exist here"}
 _DEFINITION_ARN = re.compile(r"arn:aws[a-z-]*:batch:[^:]*:\d{12}:job-definition/(.+)")
+
+_BATCH_NAMES = {
+    "id": "jobName",
+    "task_definition": "jobDefinition",
+    "overrides": "containerOverrides",
+    "retry.evaluate_on_exit": "retryStrategy.evaluateOnExit",
+    "retry": "retryStrategy",
+    "timeout_s": "timeout.attemptDurationSeconds",
+    "share": "shareIdentifier",
+    "priority": "schedulingPriorityOverride",
+    "array_size": "arrayProperties.size",
+    "depends_on": "dependsOn",
+}
+_OUR_NAME = re.compile(rf"(?:(?<=^)|(?<=; ))({'|'.join(map(re.escape, _BATCH_NAMES))})(?=[:.\[])")
 
 
 def job_from_submit_job(request: Mapping[str, Any], container: str, unique: str) -> Job:
@@ -57,6 +76,7 @@ def job_from_submit_job(request: Mapping[str, Any], container: str, unique: str)
     Raises:
         InvalidJob: with everything that was not understood, in Batch's own names.
     """
+    request = {name: value for name, value in request.items() if value is not None}
     problems = [*_unknown(request), *_missing(request)]
     if problems:
         raise InvalidJob("; ".join(problems))
@@ -69,11 +89,25 @@ def job_from_submit_job(request: Mapping[str, Any], container: str, unique: str)
         "share": request.get("shareIdentifier"),
         "priority": _priority(request.get("schedulingPriorityOverride")),
         "tags": request.get("tags"),
+        "propagate_tags": _propagated(request.get("propagateTags", False)),
         "array_size": _object(request, "arrayProperties").get("size"),
-        "depends_on": [_dependency(each) for each in request.get("dependsOn", ())],
+        "depends_on": [_dependency(each) for each in _list(request, "dependsOn")],
     }
-    given = {name: value for name, value in document.items() if value not in (None, {}, [])}
-    return job_from_json(to_json(given))
+    given = {name: value for name, value in document.items() if value is not None}
+    try:
+        return job_from_json(to_json(given))
+    except InvalidJob as error:
+        raise InvalidJob(_in_batch_names(str(error), request)) from None
+
+
+def _in_batch_names(problems: str, request: Mapping[str, Any]) -> str:
+    if "ecsPropertiesOverride" in request:
+        theirs = "ecsPropertiesOverride.taskProperties[0].containers"
+        problems = problems.replace("overrides.containerOverrides", theirs)
+    else:
+        problems = problems.replace("overrides.containerOverrides[0]", "containerOverrides")
+    problems = re.sub(r"(depends_on\[\d+\])\.job\b", r"\1.jobId", problems)
+    return _OUR_NAME.sub(lambda found: _BATCH_NAMES[found[1]], problems)
 
 
 def _unknown(request: Mapping[str, Any]) -> list[str]:
@@ -99,6 +133,13 @@ def _object(request: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value
 
 
+def _list(given: Mapping[str, Any], name: str) -> Sequence[Any]:
+    value = given.get(name, ())
+    if not isinstance(value, list | tuple):
+        raise InvalidJob(f"{name}: must be a list")
+    return value
+
+
 def _definition(name: str) -> str:
     """Batch's job definition NAME:REVISION stands for the task definition of that name."""
     match = _DEFINITION_ARN.fullmatch(name)
@@ -114,32 +155,88 @@ def _priority(value: object) -> object:
     return value
 
 
+def _propagated(value: object) -> str | None:
+    """Tags of the request always go to the task; those of the definition when this says so."""
+    if not isinstance(value, bool):
+        raise InvalidJob("propagateTags: must be true or false")
+    return "TASK_DEFINITION" if value else None
+
+
 def _dependency(value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidJob("dependsOn: must hold objects with a jobId")
-    if "jobId" not in value:
+    if "jobId" not in value and value.get("type") != "SEQUENTIAL":
         raise InvalidJob("dependsOn: jobId: required, but missing")
-    dependency = {"job": value["jobId"]}
-    return dependency if "type" not in value else {**dependency, "type": value["type"]}
+    names = {"jobId": "job", "type": "type"}
+    if unknown := sorted(set(value) - set(names)):
+        raise InvalidJob(f"dependsOn: {unknown[0]}: is no member of a dependency")
+    return {names[name]: each for name, each in value.items()}
 
 
 def _overrides(request: Mapping[str, Any], container: str) -> dict[str, Any]:
-    given = _object(request, "containerOverrides")
-    unknown = sorted(set(given) - _OVERRIDES_TAKEN)
-    if unknown:
-        raise InvalidJob(
-            f"containerOverrides.{unknown[0]}: is not taken here; ECS cannot change it at launch"
-        )
+    """ECS's TaskOverride, from the overrides of one container or from those of several."""
+    parameters = _object(request, "parameters")
+    if "ecsPropertiesOverride" not in request:
+        given = _object(request, "containerOverrides")
+        containers = [_container(given, _OVERRIDES_TAKEN, "containerOverrides", parameters)]
+        containers = [{"name": container, **each} for each in containers if each]
+    elif "containerOverrides" in request:
+        raise InvalidJob("ecsPropertiesOverride: stands in place of containerOverrides")
+    else:
+        containers = _containers(_object(request, "ecsPropertiesOverride"), parameters)
+    if parameters and not any("command" in each for each in containers):
+        raise InvalidJob("parameters: are put into containerOverrides.command, which is missing")
+    return {"containerOverrides": containers} if containers else {}
+
+
+def _containers(given: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The containers of ecsPropertiesOverride, which holds one task's properties at most."""
+    where = "ecsPropertiesOverride.taskProperties"
+    if unknown := sorted(set(given) - {"taskProperties"}):
+        raise InvalidJob(f"ecsPropertiesOverride.{unknown[0]}: is not taken here")
+    tasks = _list(given, "taskProperties")
+    if len(tasks) > 1 or not all(isinstance(each, Mapping) for each in tasks):
+        raise InvalidJob(f"{where}: must be a list of one object, as Batch has it")
+    containers = [each for task in tasks for each in _list(task, "containers")]
+    for each in containers:
+        if not isinstance(each, Mapping) or not isinstance(each.get("name"), str):
+            raise InvalidJob(f"{where}.containers: must hold objects with the name of a container")
+    taken = _CONTAINER_TAKEN | {"name"}
+    return [
+        {"name": each["name"], **_container(each, taken, f"{where}.containers", parameters)}
+        for each in containers
+    ]
+
+
+def _container(
+    given: Mapping[str, Any], taken: frozenset[str], where: str, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """ECS's ContainerOverride but for the name."""
+    if unknown := sorted(set(given) - taken):
+        why_not = _WHY_NOT.get(unknown[0], "is not taken here; ECS cannot change it at launch")
+        raise InvalidJob(f"{where}.{unknown[0]}: {why_not}")
     override: dict[str, Any] = {
         name: given[name] for name in ("environment", "memory") if name in given
     }
-    command = _command(given.get("command"), _object(request, "parameters"))
-    if command is not None:
-        override["command"] = command
+    if "command" in given:
+        override["command"] = _command(given["command"], parameters)
     if "vcpus" in given:
         override["cpu"] = _units("vcpus", given["vcpus"], 1024)
+    _refuse_reserved(_list(given, "environment"), where)
+    return override | _requirements(_list(given, "resourceRequirements"), where)
+
+
+def _refuse_reserved(environment: Sequence[Any], where: str) -> None:
+    for each in environment:
+        name = each.get("name") if isinstance(each, Mapping) else None
+        if isinstance(name, str) and name.startswith("AWS_BATCH"):
+            raise InvalidJob(f"{where}.environment: {name}: Batch keeps AWS_BATCH… for itself")
+
+
+def _requirements(given: Sequence[Any], where: str) -> dict[str, Any]:
+    override: dict[str, Any] = {}
     gpus = []
-    for each in given.get("resourceRequirements", ()):
+    for each in given:
         match each:
             case {"type": "VCPU", "value": value}:
                 override["cpu"] = _units("VCPU", value, 1024)
@@ -149,20 +246,18 @@ def _overrides(request: Mapping[str, Any], container: str) -> dict[str, Any]:
                 gpus.append({"type": "GPU", "value": value})
             case _:
                 raise InvalidJob(
-                    "containerOverrides.resourceRequirements: holds objects with a type VCPU,"
+                    f"{where}.resourceRequirements: holds objects with a type VCPU,"
                     " MEMORY or GPU and a value"
                 )
     if gpus:
         override["resourceRequirements"] = gpus
-    return {"containerOverrides": [{"name": container, **override}]} if override else {}
+    return override
 
 
 def _command(command: object, parameters: Mapping[str, Any]) -> object:
     """Batch replaces `Ref::name` by the parameter, also in the definition, which we can't see."""
-    if not parameters:
+    if not parameters or not isinstance(command, list):
         return command
-    if not isinstance(command, list):
-        raise InvalidJob("parameters: are put into containerOverrides.command, which is missing")
     return [
         parameters.get(word.removeprefix("Ref::"), word)
         if isinstance(word, str) and word.startswith("Ref::")

@@ -143,8 +143,11 @@ def test_members_of_a_gang_that_disagree_are_refused(
     cli: Callable[..., Any], queue_name: str, bare: Path
 ) -> None:
     """Before anything is submitted, with what they say differently and where."""
-    first = {"id": "a", "task_definition": "t", "gang": {"id": "g", "size": 3}}
-    others = [{"id": "b", "policy": "tight"}, {"id": "c", "gang": {"id": "g", "size": 4}}]
+    first: dict[str, Any] = {"id": "a", "task_definition": "t", "gang": {"id": "g", "size": 3}}
+    others: list[dict[str, Any]] = [
+        {"id": "b", "policy": "tight"},
+        {"id": "c", "gang": {"id": "g", "size": 4}},
+    ]
     jobs = [first, *({**first, **other} for other in others)]
     (bare / "gang.jsonl").write_text("\n".join(map(json.dumps, jobs)))
     answer = cli("submit", "--file", "gang.jsonl")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import botocore.session
 import pytest
 
 from ecs_queue.batch import job_from_submit_job
@@ -42,7 +43,8 @@ WANTED = """{
     "resourceRequirements": [{"type": "GPU", "value": "1"}]
   }]},
   "retry": {"attempts": 3, "evaluate_on_exit": [{"onExitCode": "1", "action": "EXIT"}]},
-  "timeout_s": 600, "share": "teamA", "priority": 7, "tags": {"team": "a"}
+  "timeout_s": 600, "share": "teamA", "priority": 7, "tags": {"team": "a"},
+  "propagate_tags": "TASK_DEFINITION"
 }"""
 
 
@@ -62,6 +64,81 @@ def test_a_request_may_name_its_own_id() -> None:
     assert job_from_submit_job({**LEAST, "jobId": "first"}, "default", "x-0").id == "first"
 
 
+def test_several_containers_are_overridden_by_name() -> None:
+    """`ecsPropertiesOverride` is what Batch has for task definitions of several containers."""
+    main = {"name": "main", "command": ["run", "Ref::day"]}
+    side = {"name": "side", "resourceRequirements": [{"type": "VCPU", "value": "0.25"}]}
+    overrides = {"taskProperties": [{"containers": [main, side]}]}
+    request = {**LEAST, "parameters": {"day": "1"}, "ecsPropertiesOverride": overrides}
+    job = job_from_submit_job(request, "default", "x-0")
+    found = job.overrides.model_dump(by_alias=True, exclude_defaults=True)["containerOverrides"]
+    assert found == (
+        {"name": "main", "command": ("run", "1")},
+        {"name": "side", "cpu": 256},
+    )
+
+
+@pytest.mark.parametrize(
+    ("depends_on", "wanted"),
+    [
+        ({"type": "SEQUENTIAL"}, ("", "SEQUENTIAL")),
+        ({"jobId": "a", "type": "N_TO_N"}, ("a", "N_TO_N")),
+        ({"jobId": "a"}, ("a", "afterok")),
+    ],
+)
+def test_arrays_depend_as_in_batch(depends_on: dict[str, str], wanted: tuple[str, str]) -> None:
+    """One after the other without a job's id, child by child, or as a whole."""
+    request = {**LEAST, "arrayProperties": {"size": 3}, "dependsOn": [depends_on]}
+    job = job_from_submit_job(request, "default", "x-0")
+    assert (job.array_size, [(each.job, each.type) for each in job.depends_on]) == (3, [wanted])
+
+
+def submit_job_members(*path: str) -> list[str]:
+    """Members of SubmitJob, or of an object inside it, as AWS's own model of the API lists them."""
+    model = botocore.session.get_session().get_service_model("batch")
+    shape: Any = model.operation_model("SubmitJob").input_shape
+    for step in path:
+        shape = shape.members[step]
+        shape = shape.member if shape.type_name == "list" else shape
+    return sorted(shape.members)
+
+
+@pytest.mark.parametrize("name", submit_job_members())
+def test_every_member_of_submit_job_is_known_here(name: str) -> None:
+    """It is taken, or refused with a reason; AWS's model of its own API is the list."""
+    complaint = ""
+    try:
+        job_from_submit_job({**LEAST, name: {}}, "default", "x-0")
+    except InvalidJob as error:
+        complaint = str(error)
+    assert "is no member of SubmitJob" not in complaint
+
+
+IN_ECS = ("ecsPropertiesOverride", "taskProperties", "containers")
+
+
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [
+        *((n, {"containerOverrides": {n: -1}}) for n in submit_job_members("containerOverrides")),
+        *(
+            (n, {IN_ECS[0]: {IN_ECS[1]: [{IN_ECS[2]: [{"name": "c", n: 0}]}]}})
+            for n in submit_job_members(*IN_ECS)
+        ),
+        *((n, {"dependsOn": [{"jobId": "a", n: 0}]}) for n in submit_job_members("dependsOn")),
+        *((n, {"retryStrategy": {n: {}}}) for n in submit_job_members("retryStrategy")),
+        *((n, {"timeout": {n: {}}}) for n in submit_job_members("timeout")),
+        *((n, {"arrayProperties": {n: {}}}) for n in submit_job_members("arrayProperties")),
+    ],
+)
+def test_every_member_within_is_looked_at(name: str, whole: dict[str, Any]) -> None:
+    """What can't be right in any of them is refused by its name, so that none is passed over."""
+    with pytest.raises(InvalidJob) as caught:
+        job_from_submit_job({**LEAST, **whole}, "default", "x-0")
+    assert name in str(caught.value) or name == "vcpus"
+    assert "unknown field" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("members", "complaint"),
     [
@@ -73,7 +150,29 @@ def test_a_request_may_name_its_own_id() -> None:
         ({"containerOverrides": {"instanceType": "x"}}, "containerOverrides.instanceType: "),
         ({"parameters": {"a": "b"}}, "parameters: are put into containerOverrides.command"),
         ({"timeout": 5}, "timeout: must be an object"),
-        ({"timeout": {"attemptDurationSeconds": 0}}, "timeout_s: "),
+        ({"timeout": {"attemptDurationSeconds": 0}}, "timeout.attemptDurationSeconds: must be"),
+        ({"shareIdentifier": "a b"}, "shareIdentifier: must have 1 to 255 letters"),
+        ({"jobName": "größer"}, "jobName: must have 1 to 128 letters"),
+        ({"retryStrategy": {"attempts": 11}}, "retryStrategy.attempts: must be"),
+        (
+            {"retryStrategy": {"evaluateOnExit": [{"action": "STOP"}]}},
+            "retryStrategy.evaluateOnExit[0].action: expected",
+        ),
+        ({"arrayProperties": {"size": 1}, "timeout": {}}, "arrayProperties.size: must be"),
+        ({"dependsOn": {"jobId": "a"}}, "dependsOn: must be a list"),
+        ({"dependsOn": [{"jobId": "a", "kind": "x"}]}, "dependsOn: kind: is no member"),
+        ({"propagateTags": "yes"}, "propagateTags: must be true or false"),
+        ({"consumableResourcePropertiesOverride": {}}, "here each instance declares"),
+        ({"ecsPropertiesOverride": {"taskProperties": [{}, {}]}}, "a list of one object"),
+        (
+            {"containerOverrides": {"resourceRequirements": [{"type": "MEMORY", "value": "1"}]}},
+            "containerOverrides.memory: must be greater than or equal to 6",
+        ),
+        ({"ecsPropertiesOverride": {}, "containerOverrides": {}}, "stands in place of"),
+        (
+            {"containerOverrides": {"environment": [{"name": "AWS_BATCH_JOB_ID", "value": "x"}]}},
+            "containerOverrides.environment: AWS_BATCH_JOB_ID: Batch keeps",
+        ),
         ({"dependsOn": [{}]}, "dependsOn: jobId: required"),
         (
             {"containerOverrides": {"resourceRequirements": [{"type": "VCPU", "value": "two"}]}},

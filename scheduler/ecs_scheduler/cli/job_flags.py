@@ -183,7 +183,7 @@ def pairs(flag: str, given: tuple[str, ...]) -> dict[str, str]:
 
 
 def _dependency(given: str) -> dict[str, str]:
-    """[TYPE:]ID. An id may hold colons itself, so that of types only what looks like one is seen."""
+    """[TYPE:]ID; an id may hold colons itself, so only what resembles a type is taken for one."""
     if given == "SEQUENTIAL":
         return {"type": given}
     kind, colon, job_id = given.partition(":")
