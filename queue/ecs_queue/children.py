@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecs_queue.errors import UnknownJob
 from ecs_queue.job import JobId
-from ecs_queue.script import Command
+from ecs_queue.script import Command, chunks
 from ecs_queue.states import JobState
 
 if TYPE_CHECKING:
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """How one child stands; of those without success, the first 1000 have their reason."""
+    """How one child stands; what is kept of it says `lua/past.lua`. `launches` is None where an
+    ended child was launched and nobody knows any more how often.
+    """
 
     id: JobId
     index: int
     state: JobState
     exit_code: int | None
     reason: str
+    launches: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,9 @@ def _page(array: JobId, state: JobState | None, at: int, most: int) -> Command[C
                 JobState(word.decode()),
                 int(exit_code) if exit_code else None,
                 reason.decode(errors="replace"),
+                int(launches) if launches else None,
             )
-            for index, word, exit_code, reason in zip(*[iter(rest)] * 4, strict=True)
+            for index, word, exit_code, reason, launches in chunks(rest, 5)
         )
         return Children(found, None if int(go_on_at) < 0 else int(go_on_at))
 

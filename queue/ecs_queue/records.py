@@ -64,6 +64,7 @@ def record(reply: list[Any]) -> JobRecord:
         progress=_progress(fields),
         result=from_json(fields.get(b"result", b"null")),
         attempts=attempts(fields.get(b"h", b"")),
+        forgotten=b"forgotten" in fields,
     )
 
 

@@ -126,7 +126,7 @@ def sources() -> dict[str, str]:
         for entry in folder.iterdir()
         if entry.name.endswith(".lua")
     }
-    shared = "".join(texts.pop(name) for name in ("prelude", "arrays", "gangs"))
+    shared = "".join(texts.pop(name) for name in ("prelude", "past", "arrays", "gangs"))
     return {name: shared + text for name, text in texts.items()}
 
 

@@ -357,6 +357,7 @@ class JobRecord:
 
     `priority` is the document's unless it was changed since; `failures` counts used-up attempts;
     `result` is what the task reported, and is left out where many jobs are listed.
+    `forgotten`: a child of an array that ended, whose attempts and times are kept no longer.
     """
 
     job: Job
@@ -381,6 +382,7 @@ class JobRecord:
     array: ArraySummary | None = None
     progress: Progress | None = None
     result: JsonValue = None
+    forgotten: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from ecs_queue.assignment import ask
 from ecs_queue.client import Queue
@@ -242,3 +243,34 @@ def test_a_time_that_is_none(cli: Callable[..., Any], queue_name: str, since: st
     answer = cli("jobs", f"--since={since}")
     assert (answer.code, answer.out) == (2, "")
     assert "30m, 2h or 7d" in answer.err
+
+
+def test_a_child_shows_its_attempts_until_nobody_knows_them(
+    cli: Callable[..., Any], on_queue: Callable[..., Any], queue_name: str, valkey: str
+) -> None:
+    """Like any job; then what is not known is said, or null, and never shown as zero."""
+    cli("submit", "etl", "--id", "p", "--array-size", "2")
+    on_queue(launched("p", TaskFailed("exit code 3", 3)))
+    shown = cli("job", "p:0").out
+    assert "launches:                1\n" in shown
+    assert "past attempts:" in shown
+    listed = cli("jobs", "--array", "p", "--state", "FAILED").out.splitlines()
+    assert listed[0].split() == ["ID", "STATE", "LAUNCHES", "EXIT", "REASON"]
+    assert listed[1].split() == ["p:0", "FAILED", "1", "3", "exit", "code", "3"]
+
+    with redis.from_url(valkey) as server:
+        server.delete(f"{{q:{queue_name}}}:past:p")
+    shown = cli("job", "p:0").out
+    assert "launches:                no longer known, nor its times and attempts" in shown
+    assert json.loads(cli("job", "p:0", "-o", "json").out)["launches"] is None
+    assert cli("jobs", "--array", "p").out.splitlines()[1].split()[:4] == [
+        "p:0",
+        "FAILED",
+        "-",
+        "3",
+    ]
+    logs = cli("logs", "p:0")
+    assert (logs.code, logs.err) == (
+        1,
+        "ecs-scheduler: job p:0 FAILED; which tasks it had is no longer known\n",
+    )

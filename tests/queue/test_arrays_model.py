@@ -4,6 +4,8 @@ second array follows the first one child by child.
 Every script runs twice here, as after a lost reply.
 """
 
+from collections import Counter
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -36,6 +38,7 @@ class ArrayMachine(Machine):
         self.ended: dict[int, JobState] = {}
         self.running: dict[int, TaskArn] = {}
         self.failures: dict[int, int] = {}
+        self.launches: Counter[int] = Counter()
         self.to_cancel: set[int] = set()
         self.whole_cancelled = False
 
@@ -78,6 +81,7 @@ class ArrayMachine(Machine):
             claim = data.draw(st.sampled_from(claims))
             task = self.start(claim)
             self.running[claim.job.array_index] = task
+            self.launches[claim.job.array_index] += 1
         self.do(self.queue.hand_back(OWNER))
 
     @rule(data=st.data(), success=st.booleans())
@@ -130,13 +134,15 @@ class ArrayMachine(Machine):
                 self.ended[index] = CANCELLED
 
     @invariant()
-    def every_child_is_in_one_state(self) -> None:
+    def every_child_is_in_one_state_and_has_its_launches(self) -> None:
         if not hasattr(self, "size"):
             return
         for index in range(self.size):
             record = self.do(self.queue.job(JobId(f"p:{index}")))
             expected = self.ended.get(index, JobState.RUNNABLE)
             assert record.state is (JobState.STARTING if index in self.running else expected)
+            assert (record.launches, record.forgotten) == (self.launches[index], False)
+            assert len(record.attempts) == self.launches[index] - (index in self.running)
 
     @invariant()
     def the_parent_is_what_they_add_up_to(self) -> None:

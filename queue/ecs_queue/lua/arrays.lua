@@ -1,23 +1,13 @@
 
--- Arrays: what stands for their children. Shared by every script, behind the prelude.
+-- Arrays: what stands for their children. Shared by every script, behind past.lua.
 --
 -- A parent's hash holds N its size, I the next index to hand out, S | F | C how many children ended
 -- so, Q if one child runs after the other, E the first failure. Only a child that was handed out and
 -- has not ended has keys of its own, with P its parent and J its index; alive:<parent> is their set.
 -- M is the array whose child i has to succeed before this one's child i (N_TO_N); free:<parent> lists
 -- the indexes whose counterpart has, and followers:<id> the arrays that follow this one.
--- How the others ended say three bitmaps bits:<state>:<parent>, and for the first of those that did
--- not succeed why:<parent>: index to exit code, tab, reason.
-local WHY_KEPT = 1000
+-- What is known of those that have ended: see past.lua.
 local COUNTER = {SUCCEEDED = 'S', FAILED = 'F', CANCELLED = 'C'}
-
-local function bits_key(parent, state)
-  return PREFIX .. 'bits:' .. state .. ':' .. parent
-end
-
-local function why_key(parent)
-  return PREFIX .. 'why:' .. parent
-end
 
 local function free_key(parent)
   return PREFIX .. 'free:' .. parent
@@ -25,13 +15,6 @@ end
 
 local function followers_key(parent)
   return PREFIX .. 'followers:' .. parent
-end
-
-local function note_why(parent, index, exit_code, reason, first)
-  if call('HLEN', why_key(parent)) < WHY_KEPT then
-    call('HSET', why_key(parent), index, exit_code .. '\t' .. reason)
-  end
-  call('HSETNX', job_key(parent), 'E', first)
 end
 
 -- A bitmap of the children that have neither ended nor are under way, under a key to be deleted.
@@ -78,8 +61,14 @@ local function close(parent, from, why)
   for state in pairs(COUNTER) do
     call('EXPIRE', bits_key(parent, state), RETENTION_S)
   end
-  call('EXPIRE', why_key(parent), RETENTION_S)
+  for _, class in ipairs({'R', 'F', 'S'}) do
+    call('DEL', PREFIX .. 'kept:' .. class .. ':' .. parent)
+  end
+  for _, key in ipairs({bits_key(parent, 'LAUNCHED'), why_key(parent), past_key(parent), results_key(parent)}) do
+    call('EXPIRE', key, RETENTION_S)
+  end
   finish_job(parent, from, to, why or '')
+  forget_pasts(parent)
   tell_of(parent)
 end
 
@@ -181,14 +170,15 @@ local function follow(parent, index, to, reason)
   end
 end
 
-child_ended = function(parent, index, to, reason, exit_code)
+child_ended = function(parent, index, to, reason, fields)
   local key = job_key(parent)
   local id = parent .. ':' .. int(index)
+  local child = keep_past(parent, index, to, fields)
   call('SETBIT', bits_key(parent, to), index, 1)
   call('HINCRBY', key, COUNTER[to], 1)
   call('SREM', alive_key(parent), int(index))
   if to ~= 'SUCCEEDED' then
-    note_why(parent, int(index), exit_code or '', reason, id .. ': ' .. reason)
+    note_why(parent, int(index), child.x or '', reason, id .. ': ' .. reason)
   end
   follow(parent, index, to, reason)
   if close_if_ended(parent) then
@@ -216,19 +206,6 @@ local function child_of(id)
     return parent, index
   end
   return nil
-end
-
--- The state of a child without keys of its own, and how it ended: exit code, tab, reason.
-local function child_state(parent, index)
-  for _, state in ipairs({'CANCELLED', 'FAILED', 'SUCCEEDED'}) do
-    if call('GETBIT', bits_key(parent, state), index) == 1 then
-      local why = state ~= 'SUCCEEDED' and (
-        call('HGET', why_key(parent), int(index)) or call('HGET', why_key(parent), 'rest'))
-      return state, why or '\t'
-    end
-  end
-  local state = call('HGET', job_key(parent), 's')
-  return state == 'PENDING' and state or 'RUNNABLE', '\t'
 end
 
 -- State and reason of any job or child; nil for none.

@@ -1,6 +1,6 @@
 -- ARGV: 5 array, 6 a state or '', 7 the index to begin with, 8 how many at most. Looks at LOOKED_AT
--- children at most; answers the index to go on at (-1 at the end), then index, state, exit code and
--- reason of each that is wanted; nil for no such array.
+-- children at most; answers the index to go on at (-1 at the end), then index, state, exit code,
+-- reason and launches ('' = no longer known) of each that is wanted; nil for no such array.
 local LOOKED_AT = 8192
 local parent, wanted, first, most = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
 local size = tonumber(call('HGET', job_key(parent), 'N') or '0')
@@ -31,23 +31,35 @@ local function state_at(index)
   return waiting
 end
 
+-- Exit code, reason, launches.
+local function told_of(index, state)
+  local child = {}
+  if alive[index] then
+    local job = call('HMGET', job_key(parent .. ':' .. int(index)), 'x', 'w', 'n')
+    return job[1] or '', job[2] or '', job[3] or '0'
+  elseif not ended[state] then
+    return '', '', '0'
+  end
+  local fields = past_fields(parent, index)
+  if #fields == 0 then
+    local exit_code, reason = string.match(select(2, child_state(parent, index)), '^(%-?%d*)\t(.*)$')
+    return exit_code, reason, is_forgotten(parent, index, state) == '1' and '' or '0'
+  end
+  for i = 1, #fields, 2 do
+    child[fields[i]] = fields[i + 1]
+  end
+  return child.x or '', child.w or '', child.n
+end
+
 local answer = {-1}
 for index = first, last do
   local state = state_at(index)
   if wanted == '' or state == wanted then
-    if #answer > most * 4 then
+    if #answer > most * 5 then
       answer[1] = index
       return answer
     end
-    local why = '\t'
-    if alive[index] then
-      local job = call('HMGET', job_key(parent .. ':' .. int(index)), 'x', 'w')
-      why = (job[1] or '') .. '\t' .. (job[2] or '')
-    elseif ended[state] then
-      why = select(2, child_state(parent, index))
-    end
-    local exit_code, reason = string.match(why, '^(%-?%d*)\t(.*)$')
-    for _, value in ipairs({index, state, exit_code, reason}) do
+    for _, value in ipairs({index, state, told_of(index, state)}) do
       answer[#answer + 1] = value
     end
   end

@@ -11,7 +11,7 @@
 --   y ended ms   x exit code
 --   q timeout in s   e timed out: why   d deadline ms   b bound on the wait: ms:action[:priority]
 --   k dependencies that are open (of a PENDING job)
---   N I S F C Q M E of the parent of an array, P J of a child: see arrays.lua
+--   N I S F C Q M E of the parent of an array, P J of a child: see arrays.lua and past.lua
 --   T share (tenant), if not default
 --   p progress: ms, space, text
 --   O priority at first, if it rose by waiting
@@ -230,8 +230,9 @@ local function forget_oldest(state)
   end
   for _, id in ipairs(call('ZRANGE', IN[state], 0, math.min(over, FORGOTTEN_AT_ONCE) - 1)) do
     if call('EXISTS', after_key(id)) == 0 then
-      call('UNLINK', doc_key(id), job_key(id), payload_key(id), result_key(id), PREFIX .. 'why:' .. id)
-      for _, ended in ipairs({'SUCCEEDED', 'FAILED', 'CANCELLED'}) do
+      call('UNLINK', doc_key(id), job_key(id), payload_key(id), result_key(id))
+      call('UNLINK', PREFIX .. 'why:' .. id, PREFIX .. 'past:' .. id, PREFIX .. 'results:' .. id)
+      for _, ended in ipairs({'SUCCEEDED', 'FAILED', 'CANCELLED', 'LAUNCHED'}) do
         call('UNLINK', PREFIX .. 'bits:' .. ended .. ':' .. id)
       end
       call('ZREM', IN[state], id)
@@ -259,9 +260,9 @@ local function finish_job(id, from, to, reason, parent)
     call('EXPIRE', key, RETENTION_S)
     call('EXPIRE', doc_key(id), RETENTION_S)
     call('EXPIRE', payload_key(id), RETENTION_S)
+    call('EXPIRE', result_key(id), RETENTION_S)
     forget_oldest(to)
   end
-  call('EXPIRE', result_key(id), RETENTION_S)
   for _, on in ipairs(waited_for) do
     call('HDEL', after_key(on), id)
   end
@@ -277,17 +278,18 @@ end
 
 -- Ends a job; of an array, the children that were not handed out yet.
 local function end_job(id, from, to, reason)
-  local job = call('HMGET', job_key(id), 'N', 'P', 'J', 'x', 'G')
+  local job = call('HMGET', job_key(id), 'N', 'P', 'J', 'G')
   if job[1] then
     end_rest(id, from, to, reason)
     return
   end
   finish_job(id, from, to, reason, job[2])
   if job[2] then
+    local fields = call('HGETALL', job_key(id))
     call('DEL', job_key(id), doc_key(id))
-    child_ended(job[2], tonumber(job[3]), to, reason, job[4])
-  elseif job[5] then
-    member_ended(job[5], id, to, reason)
+    child_ended(job[2], tonumber(job[3]), to, reason, fields)
+  elseif job[4] then
+    member_ended(job[4], id, to, reason)
   end
   tell_of(id)
 end

@@ -30,6 +30,7 @@ from ecs_scheduler.clock import SystemClock
 from ecs_scheduler.web.presentation import record_as_json, since_ms
 
 POLL_S = 0.5
+FORGOTTEN = "no longer known, nor its times and attempts (of a large array the latest are kept)"
 
 Limit = Annotated[int, Parameter(name=["--limit", "-n"], validator=Number(gte=1, lte=10_000))]
 
@@ -128,12 +129,13 @@ async def _children(
         (
             each.id,
             each.state.value,
+            "-" if each.launches is None else str(each.launches),
             "-" if each.exit_code is None else str(each.exit_code),
             each.reason,
         )
         for each in children.found
     ]
-    print_table(("ID", "STATE", "EXIT", "REASON"), rows)
+    print_table(("ID", "STATE", "LAUNCHES", "EXIT", "REASON"), rows)
     if children.go_on_at is not None:
         report(f"there may be more: --offset {children.go_on_at}")
     return OK
@@ -231,7 +233,7 @@ def _show(record: JobRecord, payload: str) -> None:
         "task": record.task_arn or "",
         "instance": record.instance_arn or "",
         "exit code": "" if record.exit_code is None else str(record.exit_code),
-        "launches": str(record.launches),
+        "launches": FORGOTTEN if record.forgotten else str(record.launches),
         "attempts allowed": str(record.job.retry.attempts),
         "infrastructure failures": str(record.infrastructure_failures or ""),
         "cancel requested": "yes" if record.cancel_requested else "",

@@ -81,6 +81,8 @@ async def logs(
 def task_of(record: JobRecord, attempt: int | None) -> TaskArn:
     """The task of an attempt; of the latest one, if none is named. Raises Failed, InvalidInput."""
     tasks = tasks_of(record)
+    if record.forgotten:
+        raise Failed(f"job {record.job.id} {record.state}; which tasks it had is no longer known")
     if not tasks:
         raise Failed(f"job {record.job.id} has had no task yet: {record.state} {record.reason}")
     number = max(tasks) if attempt is None else attempt

@@ -19,11 +19,16 @@ _MOMENT: TypeAdapter[int] = TypeAdapter(Moment)
 
 
 def record_as_json(record: JobRecord) -> dict[str, Any]:
-    """A job and its life: `id` and `state` first, the document (without defaults) under `job`."""
+    """A job and its life: `id` and `state` first, the document (without defaults) under `job`.
+
+    What is forgotten of a child is null, rather than none.
+    """
     values: dict[str, Any] = _RECORD.dump_python(record, mode="json", by_alias=True)
     document = record.job.model_dump(
         mode="json", by_alias=True, exclude_defaults=True, exclude={"payload_digest"}
     )
+    if record.forgotten:
+        values |= dict.fromkeys(("launches", "failures", "infrastructure_failures", "attempts"))
     return {"id": record.job.id, "state": record.state.value} | values | {"job": document}
 
 
