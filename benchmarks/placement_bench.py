@@ -32,6 +32,7 @@ from ecs_placement.batch import place
 from ecs_placement.explanation import after
 from ecs_placement.feasible import Constraints, Shortages
 from ecs_placement.plan import Start
+from ecs_placement.policy import Policy, Strategy
 from ecs_placement.request import RequestId, Shape, TaskRequest
 from ecs_placement.snapshot import Instance, InstanceId, Snapshot
 
@@ -68,6 +69,34 @@ def throughput(instances: int, requests: int, shapes: int) -> list[Row]:
         {"name": name, "value": round(rate), "unit": "requests/s", "note": note},
         {"name": f"{name}, ratio", "value": round(rate / slow, 1), "unit": "x", "note": ""},
     ]
+
+
+CHAINS = {
+    "spread(instanceId), binpack(memory)": ("spread:instanceId", "binpack:memory"),
+    "spread(zone), spread(instanceId)": ("spread:attribute:zone", "spread:instanceId"),
+    "binpack(memory)": ("binpack:memory",),
+    "random": ("random:",),
+}
+
+
+def chains(instances: int, requests: int) -> list[Row]:
+    """ECS's chains, tasks per CPU second, and how many times as long as best fit they take."""
+    snapshot, asked = cluster(instances), batch(requests, 20)
+    _, usual = min(both_clocks(lambda: place(asked, snapshot)) for _ in range(3))
+    rows: list[Row] = []
+    for name, steps in CHAINS.items():
+        chain = tuple(Strategy(*step.split(":", 1)) for step in steps)
+        policy = Policy(strategies=chain)
+        spent = min(both_clocks(lambda p=policy: place(asked, snapshot, p))[1] for _ in range(3))  # type: ignore[misc]
+        rows.append(
+            {
+                "name": f"chain {instances:,} x {requests:,}, {name}",
+                "value": round(requests / spent),
+                "unit": "requests/s",
+                "note": f"of CPU time; {spent / usual:.1f} x as long as best fit in this run",
+            }
+        )
+    return rows
 
 
 def urgent(repeats: int) -> Row:
@@ -301,11 +330,13 @@ def run(quick: bool = False) -> list[Row]:
     if quick:
         rows = throughput(200, 2_000, 20) + arrays(100, 1_000, 20)
         rows += [searched(50, 500, 0.02), memory(100, 1_000, 20), reasons(100, 2_000, 20)]
+        rows += chains(200, 500)
         return [*rows, urgent(5), *fenzo(200)]
     rows = throughput(1_000, 10_000, 20) + throughput(10_000, 100_000, 20)
     rows += throughput(10_000, 100_000, 1_000) + throughput(1_000, 10_000, 10_000)
     rows += arrays(10_000, 100_000, 20) + arrays(10_000, 100_000, 1_000)
     rows += [searched(1_000, 8_000, 0.1), searched(5_000, 50_000, 0.1)]
+    rows += chains(5_000, 5_000) + chains(5_000, 50_000)
     rows += [memory(10_000, 100_000, 20), memory(10_000, 100_000, 1_000)]
     rows += [reasons(5_000, 50_000, 40), reasons(5_000, 50_000, 1_000)]
     return [*rows, *gaps(), urgent(200), full_queue(20), *fenzo(10_000)]

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ecs_placement.buckets import Buckets
+from ecs_placement.buckets import Buckets, spreads
 from ecs_placement.feasible import Constraints
 from ecs_placement.policy import Policy, Strategy
 from ecs_placement.request import CPU, MEMORY, Shape
 from ecs_placement.room import Filled, Room
 from ecs_placement.scoring import Scores
+from ecs_placement.turns import Key, Keys, Spread, fill
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -68,6 +69,17 @@ class Chain:
             return Filled(rows, rows)
         fits = room.multiplicity(rows, shape.demand, 1 if once_per_row else count)
         sight = self._look(shape, rows, room)
+        ordered = self._ordered(sight)
+        if ordered is None:
+            self._one_by_one(sight, fits, count)
+        else:
+            sight.placed = fill(ordered, fits, count)
+        chosen = np.flatnonzero(sight.placed)
+        filled = Filled(rows[chosen], sight.placed[chosen])
+        room.occupy(filled, shape.demand)
+        return filled
+
+    def _one_by_one(self, sight: _Sight, fits: Ints, count: int) -> None:
         for _ in range(min(count, int(fits.sum()))):
             able = sight.placed < fits
             if self._policy.limits:
@@ -75,10 +87,44 @@ class Chain:
             if not able.any():
                 break
             self._put(self._choose(np.flatnonzero(able), sight), sight)
-        chosen = np.flatnonzero(sight.placed)
-        filled = Filled(rows[chosen], sight.placed[chosen])
-        room.occupy(filled, shape.demand)
-        return filled
+
+    def _ordered(self, sight: _Sight) -> Keys | None:
+        """What decides, where each row's keys depend on that row alone but for one spread; None
+        for chance, skew limits, several spreads, and scores that spread.
+        """
+        shape, steps = sight.shape, list(dict.fromkeys(self._strategies))
+        kinds = [strategy.type for strategy in steps]
+        apart = [at for at, each in enumerate(steps) if each.type == "spread" and _shared(each)]
+        limited = bool(self._policy.limits) and shape.group is not None
+        scattered = "score" in kinds and spreads(self._policy, shape)
+        if "random" in kinds or limited or scattered or len(apart) > 1:
+            return None
+        keys = [self._key_of(each, sight) for each in steps]
+        first = [] if sight.tier is None else [self._tier_of(sight)]
+        own = [each for at, each in enumerate(steps) if at not in apart]
+        moving = next((each for each in own if _moves(each, shape)), None)
+        falls = moving is None or moving.type == "binpack"
+        if not apart:
+            return Keys([*first, *keys], None, [], falls)
+        at = apart[0]
+        spread = Spread(sight.tasks[steps[at]].code, sight.tasks[steps[at]].tasks)
+        return Keys([*first, *keys[:at]], spread, keys[at + 1 :], falls)
+
+    def _key_of(self, strategy: Strategy, sight: _Sight) -> Key:
+        """The strategy's key of candidates that have been given so many tasks already."""
+        shape = sight.shape
+        if strategy.type == "binpack":
+            dimension = _DIMENSION[strategy.field]
+            free, asked = sight.free[dimension], shape.demand[dimension]
+            return lambda at, taken: free[at] - taken * asked
+        if strategy.type == "spread":
+            counted = sight.tasks[strategy]
+            tasks = counted.tasks[counted.code]
+            return lambda at, taken: tasks[at] + taken
+        return lambda at, taken: -self._scores.values(shape, sight.rows[at], taken)
+
+    def _tier_of(self, sight: _Sight) -> Key:
+        return lambda at, taken: -self._scores.tiers(sight.rows[at], taken)
 
     def keys(self, shape: Shape, rows: Ints, room: Room) -> dict[str, Floats]:
         """What each strategy wants least of, per row, before the next task; `random` has none."""
@@ -144,3 +190,13 @@ class Chain:
         if shape.group is not None:
             np.add.at(tasks, column.code, self._constraints.columns.tasks_of(shape.group))
         return _Tasks(column.code[rows], tasks)
+
+
+def _shared(spread: Strategy) -> bool:
+    """Whether several rows may be in one bucket."""
+    return spread.field not in ("instanceId", "host")
+
+
+def _moves(strategy: Strategy, shape: Shape) -> bool:
+    """Whether a row's key changes as it takes tasks of the shape."""
+    return strategy.type != "binpack" or shape.demand[_DIMENSION[strategy.field]] > 0

@@ -43,6 +43,9 @@ class Columns:
 
     def column(self, subject: str) -> Column:
         """The values of `subject` (as queries name it, or `instanceId`)."""
+        if subject == "instanceId" and subject not in self._known:
+            ids = tuple(instance.id for instance in self._snapshot.instances)  # each its own
+            self._known[subject] = Column(ids, np.arange(len(ids)))
         if subject not in self._known:
             self._known[subject] = _coded(
                 _value(subject, instance) for instance in self._snapshot.instances
@@ -90,6 +93,5 @@ def _value(subject: str, instance: Instance) -> Value:
         "ec2InstanceId": facts.ec2_instance_id,
         "registeredAt": facts.registered_at_s,
         "runningTasksCount": facts.running_tasks,
-        "instanceId": instance.id,
     }
     return values[subject]

@@ -1,6 +1,7 @@
 """ECS's strategy chains, against a naive reading of AWS's words that keeps everything in lists."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from ecs_placement.batch import place
 from ecs_placement.check import check
 from ecs_placement.errors import InvalidPolicy
 from ecs_placement.plan import Plan, Start
-from ecs_placement.policy import Policy, Strategy
+from ecs_placement.policy import OBJECTIVES, Policy, Strategy, Term
 from ecs_placement.request import RequestId, Shape, TaskRequest
 from ecs_placement.snapshot import Facts, Instance, InstanceId, Snapshot
 
@@ -164,3 +165,63 @@ def naive(
             running[best] += 1
             placed[f"i-{best}"] += 1
     return placed
+
+
+ROOM = st.integers(0, 12)
+MIXED = st.lists(
+    st.sampled_from(
+        [
+            Strategy("binpack", "cpu"),
+            Strategy("binpack", "memory"),
+            Strategy("spread", ZONE),
+            Strategy("spread", "host"),
+            Strategy("score"),
+        ]
+    ),
+    min_size=1,
+    max_size=3,
+)
+SCORES = st.sampled_from(
+    [(), (Term("best_fit"), Term("consolidate", 2.0)), (Term("keep_room"), Term("open_cost"))]
+)
+NOT_THERE = (Strategy("spread", "attribute:nobody"), Strategy("spread", "attribute:nowhere"))
+
+
+POLICIES = st.builds(
+    lambda chain, terms, objective: Policy(
+        strategies=tuple(chain), terms=terms, objective=objective
+    ),
+    MIXED,
+    SCORES,
+    st.sampled_from(OBJECTIVES),
+)
+
+
+@given(
+    POLICIES,
+    st.lists(st.tuples(ROOM, ROOM, st.sampled_from("ab"), st.integers(0, 2)), max_size=6),
+    st.integers(0, 25),
+    st.tuples(st.integers(0, 2), st.integers(1, 2), st.sampled_from([None, "g"])),
+)
+def test_many_at_once_are_never_placed_otherwise_than_one_by_one(
+    policy: Policy,
+    drawn: list[tuple[int, int, str, int]],
+    count: int,
+    asked: tuple[int, int, str | None],
+) -> None:
+    """Two spreads over what no instance has narrow nothing, and need each task looked at alone."""
+    cpu, memory, group = asked
+    snapshot = Snapshot.of(
+        Instance(
+            InstanceId(f"i-{n}"),
+            (12, 12, 0, 0),
+            (free_cpu, free_memory, 0, 0),
+            attributes={"ecs.availability-zone": zone},
+            facts=Facts(tasks_by_group={"g": running}),
+        )
+        for n, (free_cpu, free_memory, zone, running) in enumerate(drawn)
+    )
+    shape = Shape(cpu, memory, group=group)
+    requests = [TaskRequest(RequestId(f"t{n}"), shape, order=n) for n in range(count)]
+    alone = replace(policy, strategies=(*policy.strategies, *NOT_THERE))
+    assert place(requests, snapshot, policy) == place(requests, snapshot, alone)
