@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import structlog
+from tests.cli.cloud import Cloud
 
 from ecs_queue.client import Queue
 from ecs_queue.embedded import EmbeddedValkey
@@ -118,3 +120,31 @@ def on_queue(queue_name: str, valkey: str) -> Callable[[Callable[[Queue], Any]],
         return asyncio.run(connected())
 
     return do
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """The URL of moto's server."""
+    from moto.server import ThreadedMotoServer  # here, because it takes a second
+
+    # It would log each request to the stderr of the test that began it, closed by then.
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def cloud(moto: str, queue_name: str, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """An account at moto's, where the commands of this test go."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
+    name = f"family-{uuid.uuid4().hex}"
+    ecs, logs = (boto3.client(each, region_name="us-east-1") for each in ("ecs", "logs"))
+    ecs.create_cluster(clusterName="default")
+    logs.create_log_group(logGroupName=name)
+    return Cloud(ecs, logs, name)

@@ -1,35 +1,26 @@
 """The console examples of docs/jobs.md are played as they stand.
 
-`$ cat FILE` writes the file it shows. A `…` in what follows a command stands for anything (for
-lines, on a line of its own), and one inside a command for what was printed there last. After an
-XADD the inbox is read, as a running service does.
+A word with a `…` inside a command stands for what was printed there last. After an XADD the inbox
+is read, as a running service does. While somebody sleeps, a scheduler works on a simulated cluster;
+what its containers echo is written to CloudWatch Logs, as moto plays it.
 """
 
 import asyncio
 import re
-import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.cloud import Cloud
+from tests.cli.cluster import Cluster
+from tests.pages import Step, examples, pattern_of
 
+from ecs_queue.client import Queue
 from ecs_queue.connection import connect
-from ecs_queue.states import OwnerId
-
-PAGE = (Path(__file__).parents[2] / "docs" / "jobs.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^## \d+\. (.*?)$|```console\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
-
-
-def examples() -> list[Any]:
-    found: list[Any] = []
-    section = ""
-    for heading, block in EXAMPLES:
-        section = heading or section
-        if block:
-            found.append(pytest.param(block, id=f"{section} {len(found)}"))
-    return found
+from ecs_queue.producing import inbox_key
+from ecs_queue.states import OwnerId, QueueName
 
 
 @dataclass
@@ -37,55 +28,79 @@ class Console:
     """Plays one block."""
 
     cli: Callable[..., Any]
-    on_queue: Callable[..., Any]
     url: str
-    queue: str
+    queue: QueueName
     folder: Path
+    wanted: Callable[[str], Any]
     printed: str = ""
     words: dict[str, str] = field(default_factory=dict)
 
-    def play(self, command: str, expected: str) -> None:
-        words = [self.filled(word) for word in shlex.split(command)]
-        if words[0] == "cat":
-            (self.folder / words[1]).write_text(expected)
-        elif words[:2] == ["redis-cli", "XADD"]:
-            asyncio.run(self.add(words[-1]))
-            self.on_queue(lambda queue: queue.admit(OwnerId("page")))
-        else:
-            assert words[0] == "ecs-scheduler"
-            self.printed = self.cli(*words[1:]).out
-            parts = [re.escape(part) for part in expected.replace("\n…\n", "\n⋮").split("…")]
-            pattern = r"[^\n]*?".join(parts).replace("⋮", r"(?:[^\n]*\n)*?")
-            assert re.fullmatch(pattern, self.printed), self.printed
-            self.remember(expected)
+    def play(self, step: Step) -> None:
+        words = [self.words.get(word, word) for word in step.words]
+        match words:
+            case ["cat", name]:
+                (self.folder / name).write_text(step.shown)
+            case ["redis-cli", "XADD", *_, document]:
+                asyncio.run(self.add(document))
+            case ["sleep", seconds]:
+                self.cluster.sleep(float(seconds))
+            case ["aws", "ecs", "put-attributes", *_, "--attributes", attributes]:
+                self.cluster.put_attributes(attributes)
+            case ["ecs-scheduler", *arguments]:
+                if arguments[0] == "logs":
+                    self.cloud.follow(self.cluster)
+                answer = self.cli(*arguments)
+                self.printed = answer.out
+                assert re.fullmatch(pattern_of(step.shown), answer.out), answer
+                self.remember(step.shown)
+            case _:
+                raise AssertionError(words)
+
+    @property
+    def cluster(self) -> Cluster:
+        found: Cluster = self.wanted("cluster")
+        return found
+
+    @property
+    def cloud(self) -> Cloud:
+        found: Cloud = self.wanted("cloud")
+        return found
 
     async def add(self, document: str) -> None:
         client = connect(self.url)
-        await client.xadd(f"{{q:{self.queue}}}:inbox", {"job": document})
+        await client.xadd(inbox_key(self.queue), {"job": document})
+        await Queue(client, self.queue).admit(OwnerId("page"))
         await client.aclose()
 
-    def remember(self, expected: str) -> None:
+    def remember(self, shown: str) -> None:
         """What every shortened word of the expected output was in full."""
-        for short in re.findall(r"\S*\d…\S*\d", expected):
+        for short in re.findall(r"\S*\d…\S*\d", shown):
             pattern = r"\S*?".join(re.escape(part) for part in short.split("…"))
             found = re.search(rf"(?<!\S){pattern}(?!\S|\d)", self.printed)
             if found:
                 self.words[short] = found.group()
 
-    def filled(self, word: str) -> str:
-        return self.words.get(word, word)
+
+@pytest.fixture
+def cluster(valkey: str, queue_name: str) -> Iterator[Cluster]:
+    built = Cluster(valkey.removeprefix("unix://"), queue_name)
+    yield built
+    built.close()
 
 
 @pytest.fixture
 def console(
-    cli: Callable[..., Any], on_queue: Callable[..., Any], queue_name: str, valkey: str, bare: Path
+    cli: Callable[..., Any],
+    queue_name: str,
+    valkey: str,
+    bare: Path,
+    request: pytest.FixtureRequest,
 ) -> Console:
-    return Console(cli, on_queue, valkey, queue_name, bare)
+    return Console(cli, valkey, QueueName(queue_name), bare, request.getfixturevalue)
 
 
-@pytest.mark.parametrize("block", examples())
-def test_the_console_examples_say_what_happens(block: str, console: Console) -> None:
+@pytest.mark.parametrize("steps", examples("jobs.md"))
+def test_the_console_examples_say_what_happens(steps: list[Step], console: Console) -> None:
     """Each command prints what the page says."""
-    for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-        command, _, expected = step.partition("\n")
-        console.play(command, expected)
+    for step in steps:
+        console.play(step)

@@ -1,17 +1,12 @@
 """What the containers of a task wrote, read from CloudWatch Logs as moto's server plays it."""
 
 import json
-import logging
-import time
-import uuid
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
+from tests.cli.cloud import NOW, Cloud
 
 from ecs_queue.client import Queue
 from ecs_queue.job import Job, JobId
@@ -22,61 +17,7 @@ from ecs_scheduler.cli.task_logs import LINGER_LOOKS, until_ended
 from ecs_scheduler.ecs.container_logs import Line, LogReader, Stream, streams_of
 from ecs_scheduler.errors import AwsRefused, NoLogs
 
-NOW = time.time_ns() // 1_000_000 // 1000 * 1000
-"""CloudWatch refuses lines from another day."""
 TASK = TaskArn("arn:aws:ecs:us-east-1:123456789012:task/jobs/0123abc")
-
-
-@dataclass
-class Cloud:
-    """moto's ECS and CloudWatch Logs, as the command finds them."""
-
-    ecs: Any
-    logs: Any
-    name: str
-
-    def define(self, *containers: dict[str, Any]) -> None:
-        """A task definition whose containers log to the group of this test."""
-        self.ecs.register_task_definition(
-            family=self.name,
-            containerDefinitions=[
-                {"image": "busybox", "memory": 64, **each} for each in containers
-            ],
-        )
-
-    def awslogs(self, **options: str) -> dict[str, Any]:
-        given = {"awslogs-group": self.name, "awslogs-region": "us-east-1", **options}
-        return {"logDriver": "awslogs", "options": given}
-
-    def write(self, stream: str, *messages: str, at_ms: int = NOW) -> None:
-        """Lines of one stream, a millisecond apart."""
-        self.logs.create_log_stream(logGroupName=self.name, logStreamName=stream)
-        events = [{"timestamp": at_ms + i, "message": each} for i, each in enumerate(messages)]
-        self.logs.put_log_events(logGroupName=self.name, logStreamName=stream, logEvents=events)
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    # It would log each request to the stderr of the test that began it, closed by then.
-    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def cloud(moto: str, queue_name: str, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
-    name = f"family-{uuid.uuid4().hex}"
-    ecs, logs = (boto3.client(each, region_name="us-east-1") for each in ("ecs", "logs"))
-    ecs.create_cluster(clusterName="default")
-    logs.create_log_group(logGroupName=name)
-    return Cloud(ecs, logs, name)
 
 
 Did = Callable[[Queue], Awaitable[None]]

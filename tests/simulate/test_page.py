@@ -1,45 +1,29 @@
-"""The console examples of docs/simulate.md are played as they stand; `…` stands for anything."""
+"""The console examples of docs/simulate.md are played as they stand."""
 
 import re
-import shlex
 from pathlib import Path
 
 import pytest
+from tests.pages import Step, examples, pattern_of
 
 from ecs_scheduler.cli import main
 
-PAGE = (Path(__file__).parents[2] / "docs" / "simulate.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^## (\d+)\..*?$|```console\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
 
-
-def examples() -> list[object]:
-    found: list[object] = []
-    section = ""
-    for heading, block in BLOCKS:
-        section = heading or section
-        if block:
-            found.append(pytest.param(block, id=f"section {section}"))
-    return found
-
-
-@pytest.mark.parametrize("block", examples())
+@pytest.mark.parametrize("steps", examples("simulate.md"))
 def test_an_example_of_the_page_prints_what_it_shows(
-    block: str,
+    steps: list[Step],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Commands run in an empty folder; `cat` writes the file that it shows."""
+    """Commands run in an empty folder; of a long report the page shows some lines."""
     monkeypatch.chdir(tmp_path)
-    for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-        command, _, expected = example.partition("\n")
-        words = shlex.split(command)
-        if words[0] == "cat":
-            Path(words[1]).write_text(expected)
+    for step in steps:
+        if step.written_to is not None:
+            Path(step.written_to).write_text(step.shown)
             continue
-        processes = ["--processes", "1"] if words[1] in ("simulate", "tune") else []
-        assert main([*words[1:], *processes]) == 0
+        processes = ["--processes", "1"] if step.words[1] in ("simulate", "tune") else []
+        assert main([*step.words[1:], *processes]) == 0
         printed = capsys.readouterr().out
-        for line in expected.splitlines():
-            pattern = ".*".join(re.escape(part) for part in line.split("…"))
-            assert re.search(f"^{pattern}", printed, re.MULTILINE), printed
+        for line in step.shown.splitlines():
+            assert re.search(f"^{pattern_of(line)}", printed, re.MULTILINE), printed
