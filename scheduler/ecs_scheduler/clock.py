@@ -28,6 +28,10 @@ class SystemClock:
         """Seconds since some fixed point."""
         return time.monotonic()
 
+    def cpu_s(self) -> float:
+        """Seconds of CPU that this process has used."""
+        return time.process_time()
+
 
 class LoopClock:
     """The running event loop's clock, so that virtual time moves everything together."""

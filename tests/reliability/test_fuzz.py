@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,27 +14,38 @@ from ecs_queue.states import JobState
 from ecs_scheduler.fuzz.invariants import INVARIANTS, Evidence, violations
 from ecs_scheduler.fuzz.run import play
 from ecs_scheduler.fuzz.scenario import draw
+from ecs_scheduler.fuzz.servers import Servers
 from ecs_simulator.names import TaskArn
 
 FINGERPRINT = """
 from ecs_scheduler.fuzz.run import play
 from ecs_scheduler.fuzz.scenario import draw
-print(play(draw(4, 0.4, jobs=12)).history.fingerprint())
+from ecs_scheduler.fuzz.servers import Servers
+with Servers() as servers:
+    play(draw(9, 0.1, jobs=2), servers)
+    print(play(draw(4, 0.4, jobs=12), servers).history.fingerprint())
 """
 
 
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    """Started once; each run begins with an empty one."""
+    with Servers() as servers:
+        yield servers
+
+
 @pytest.mark.parametrize("seed", [3, 4, 7])
-def test_promises_hold_under_faults(seed: int) -> None:
+def test_promises_hold_under_faults(seed: int, servers: Servers) -> None:
     """Forty seconds of faults and twenty-five jobs each."""
-    played = play(draw(seed, 0.7, jobs=25))
+    played = play(draw(seed, 0.7, jobs=25), servers)
     assert played.violations == (), played.history.text()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [3, 4, 7, 16, 18, 19, 21])
-def test_seeds_that_found_bugs(seed: int) -> None:
+def test_seeds_that_found_bugs(seed: int, servers: Servers) -> None:
     """Ten minutes of faults each; what they found is told in docs/reliability.md."""
-    played = play(draw(seed, 10.0))
+    played = play(draw(seed, 10.0), servers)
     assert played.violations == (), played.history.text()
 
 
@@ -63,9 +74,9 @@ def test_drawing_is_pure() -> None:
 
 
 @pytest.fixture(scope="module")
-def good() -> Evidence:
+def good(servers: Servers) -> Evidence:
     """A short run without a violation, with jobs that succeeded."""
-    return play(draw(1, 0.5, jobs=12)).evidence
+    return play(draw(1, 0.5, jobs=12), servers).evidence
 
 
 def with_first_record(evidence: Evidence, **changes: Any) -> Evidence:

@@ -1,26 +1,23 @@
-"""An ECS endpoint that fails: calls that get lost, answers that do, 5xx, throttles, late work.
+"""An ECS that fails: calls that get lost, answers that do, 5xx, throttles, late work.
 
-`session_class` makes an HTTP session for aiobotocore that serves from the simulated ECS, behind
-one replica's gate.
+An `Endpoint` is one replica's way there. What travels is a `Request`: over HTTP, with everything
+that the SDK does to it (`ecs_over_http`), or as it is (`ecs_direct`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from aiobotocore.awsrequest import AioAWSResponse
 from botocore.exceptions import (
     ConnectionClosedError,
     EndpointConnectionError,
     ReadTimeoutError,
 )
 
-from ecs_simulator import http_session_class
-
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from random import Random
 
     from ecs_scheduler.fuzz.gate import Gate
@@ -42,6 +39,8 @@ HELD_UP_S = 1.0
 """A launch that its process held up this long between deciding and sending may come too late for
 any bound: no check before the call can exclude it.
 """
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +78,25 @@ class EcsWeather:
     arriving: set[asyncio.Task[None]] = field(default_factory=set)
 
 
+class Request(Protocol[Answer]):
+    """One call on its way to ECS or SQS."""
+
+    operation: str
+    url: str
+
+    def parameters(self) -> Mapping[str, Any]:
+        """What is asked for."""
+
+    async def served(self) -> Answer:
+        """Do it."""
+
+    def refused(self, status: int, code: str, message: str) -> Answer:
+        """The answer that says no; may raise instead."""
+
+    async def shortened(self, answer: Answer, rng: Random) -> Answer:
+        """The answer without one of its tasks; an answer without tasks as it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One replica's way to ECS."""
@@ -91,132 +109,86 @@ class Endpoint:
     history: History
     who: str
 
-    def session_class(self) -> type:
-        """The transport for `ecs.connect(http_session_cls=...)`."""
-        inner = http_session_class(self.ecs)
-        return type("FaultySession", (_FaultySession,), {"endpoint": self, "inner": inner()})
-
-
-class _Body:
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    async def read(self) -> bytes:
-        return self._body
-
-
-class _FaultySession:
-    endpoint: Endpoint
-    inner: Any
-
-    def __init__(self, **_: Any) -> None:
-        """Connection settings have no meaning here."""
-
-    async def __aenter__(self) -> _FaultySession:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Nothing to close."""
-
-    async def close(self) -> None:
-        """Nothing to close."""
-
-    async def send(self, request: Any) -> AioAWSResponse:
-        endpoint, operation = self.endpoint, _operation(request)
-        entered_s = asyncio.get_running_loop().time()
-        await endpoint.gate.cross()
-        await asyncio.sleep(endpoint.rng.uniform(*LATENCY_S))
-        await endpoint.gate.cross()
-        fault = "" if endpoint.weather.calm else _drawn(endpoint, operation)
-        said = f"{endpoint.who} {operation}{_told(endpoint, operation, request)}"
-        endpoint.history.say("fault" if fault else "ecs", f"{said} {fault}".rstrip())
-        if operation in LAUNCHES and asyncio.get_running_loop().time() - entered_s > HELD_UP_S:
-            endpoint.weather.beyond_bounds += 1
-            endpoint.history.say("fault", f"{endpoint.who} was frozen with this call in hand")
+    async def carried(self, request: Request[Answer]) -> Answer:
+        """Bring a request there and its answer back, or let it fail as a network and ECS may."""
+        operation, now_s = request.operation, asyncio.get_running_loop().time
+        entered_s = now_s()
+        await self.gate.cross()
+        await asyncio.sleep(self.rng.uniform(*LATENCY_S))
+        await self.gate.cross()
+        fault = "" if self.weather.calm else self._drawn(operation)
+        said = f"{self.who} {operation}{self._told(request)}"
+        self.history.say("fault" if fault else "ecs", f"{said} {fault}".rstrip())
+        if operation in LAUNCHES and now_s() - entered_s > HELD_UP_S:
+            self.weather.beyond_bounds += 1
+            self.history.say("fault", f"{self.who} was frozen with this call in hand")
         answer = await self._served(request, fault)
-        await asyncio.sleep(endpoint.rng.uniform(*LATENCY_S))
-        await endpoint.gate.cross()
+        await asyncio.sleep(self.rng.uniform(*LATENCY_S))
+        await self.gate.cross()
         return answer
 
-    async def _served(self, request: Any, fault: str) -> AioAWSResponse:
-        rng, url = self.endpoint.rng, request.url
+    async def _served(self, request: Request[Answer], fault: str) -> Answer:
         if fault == "not_sent":
-            raise EndpointConnectionError(endpoint_url=url)
+            raise EndpointConnectionError(endpoint_url=request.url)
         if fault == "throttled":
-            return _refusal(url, 400, "ThrottlingException", "Rate exceeded")
+            return request.refused(400, "ThrottlingException", "Rate exceeded")
         if fault == "error_before":
-            return _refusal(url, 500, "ServerException", "Internal error")
+            return request.refused(500, "ServerException", "Internal error")
         if fault in ("late", "very_late"):
             self._arrive_later(request, fault)
         if fault in ("timed_out", "late", "very_late"):
             await asyncio.sleep(READ_TIMEOUT_S)
-            raise ReadTimeoutError(endpoint_url=url)
-        answer: AioAWSResponse = await self.inner.send(request)
+            raise ReadTimeoutError(endpoint_url=request.url)
+        answer = await request.served()
         if fault == "slow":
-            await asyncio.sleep(rng.uniform(*SLOW_S))
+            await asyncio.sleep(self.rng.uniform(*SLOW_S))
         if fault == "error_after":
-            return _refusal(url, 500, "ServerException", "Internal error")
+            return request.refused(500, "ServerException", "Internal error")
         if fault == "lost_reply":
-            raise ConnectionClosedError(endpoint_url=url)
-        return await _shortened(answer, rng) if fault == "incomplete" else answer
+            raise ConnectionClosedError(endpoint_url=request.url)
+        return await request.shortened(answer, self.rng) if fault == "incomplete" else answer
 
-    def _arrive_later(self, request: Any, fault: str) -> None:
+    def _arrive_later(self, request: Request[Any], fault: str) -> None:
         """The request outlives the client that sent it, its process included."""
-        endpoint = self.endpoint
-        by_s = endpoint.rng.uniform(*(LATE_BY_S if fault == "late" else VERY_LATE_BY_S))
-        shown_after_s = by_s + endpoint.ecs.options.undocumented.missing_after_launch_s
-        endpoint.weather.beyond_bounds += shown_after_s > SHOWN_WITHIN_S
+        by_s = self.rng.uniform(*(LATE_BY_S if fault == "late" else VERY_LATE_BY_S))
+        shown_after_s = by_s + self.ecs.options.undocumented.missing_after_launch_s
+        self.weather.beyond_bounds += shown_after_s > SHOWN_WITHIN_S
 
         async def arrive() -> None:
             await asyncio.sleep(by_s)
-            await self.inner.send(request)
-            endpoint.history.say("fault", f"{endpoint.who} late call arrives after {by_s:.1f} s")
+            self.history.say("fault", f"{self.who} late call arrives after {by_s:.1f} s")
+            await request.served()
 
         task = asyncio.get_running_loop().create_task(arrive(), name="late call")
-        endpoint.weather.arriving.add(task)
-        task.add_done_callback(endpoint.weather.arriving.discard)
+        self.weather.arriving.add(task)
+        task.add_done_callback(self._arrived)
 
+    def _arrived(self, task: asyncio.Task[None]) -> None:
+        """Nobody waits for the answer any more, whatever it is."""
+        self.weather.arriving.discard(task)
+        if not task.cancelled():
+            task.exception()
 
-def _drawn(endpoint: Endpoint, operation: str) -> str:
-    drawn = endpoint.rng.random()
-    for each in fields(EcsFaults):
-        drawn -= getattr(endpoint.faults, each.name)
-        if drawn < 0:
-            only_launches = each.name in ("incomplete", "late", "very_late")
-            return "" if only_launches and operation not in LAUNCHES else each.name
-    return ""
-
-
-def _operation(request: Any) -> str:
-    target = request.headers["X-Amz-Target"]
-    text = target.decode() if isinstance(target, bytes) else str(target)
-    return text.rpartition(".")[2]
-
-
-def _told(endpoint: Endpoint, operation: str, request: Any) -> str:
-    """What the history says of a call; launches are counted by their token."""
-    if operation not in (*LAUNCHES, "StopTask"):
+    def _drawn(self, operation: str) -> str:
+        drawn = self.rng.random()
+        for name in FAULTS:
+            drawn -= getattr(self.faults, name)
+            if drawn < 0:
+                only_launches = name in ("incomplete", "late", "very_late")
+                return "" if only_launches and operation not in LAUNCHES else name
         return ""
-    body = json.loads(request.body)
-    if operation == "StopTask":
-        return f" {body['task'].rpartition('/')[2]}"
-    token = body["startedBy"]
-    tokens = endpoint.weather.tokens
-    tokens[token] = tokens.get(token, 0) + 1
-    places = [each.rpartition("/")[2][:8] for each in body.get("containerInstances", ())]
-    return f" {token} {' '.join(places) or body.get('count', 1)}"
+
+    def _told(self, request: Request[Any]) -> str:
+        """What the history says of a call; launches are counted by their token."""
+        if request.operation not in (*LAUNCHES, "StopTask"):
+            return ""
+        body = request.parameters()
+        if request.operation == "StopTask":
+            return f" {body['task'].rpartition('/')[2]}"
+        token = body["startedBy"]
+        self.weather.tokens[token] = self.weather.tokens.get(token, 0) + 1
+        places = [each.rpartition("/")[2][:8] for each in body.get("containerInstances", ())]
+        return f" {token} {' '.join(places) or body.get('count', 1)}"
 
 
-def _refusal(url: str, status: int, code: str, message: str) -> AioAWSResponse:
-    body = json.dumps({"__type": code, "message": message}).encode()
-    headers = {"content-type": "application/x-amz-json-1.1", "content-length": str(len(body))}
-    return AioAWSResponse(url, status, headers, _Body(body))
-
-
-async def _shortened(answer: AioAWSResponse, rng: Random) -> AioAWSResponse:
-    """The answer without one of its tasks; an answer without tasks as it is."""
-    document = json.loads(await answer.content)
-    if document.get("tasks"):
-        document["tasks"].pop(rng.randrange(len(document["tasks"])))
-    body = json.dumps(document).encode()
-    return AioAWSResponse(answer.url, answer.status_code, dict(answer.headers), _Body(body))
+FAULTS = tuple(each.name for each in fields(EcsFaults))

@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeAlias
 
-from ecs_scheduler.fuzz.redis_faults import Backup
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-
-    from fakeredis import FakeAsyncRedis
 
     from ecs_scheduler.fuzz.replica import Replica, Stage
     from ecs_scheduler.fuzz.scenario import Happening
@@ -24,12 +20,9 @@ class Director:
     what Redis may have forgotten.
     """
 
-    def __init__(
-        self, stage: Stage, replicas: Sequence[Replica], redis: FakeAsyncRedis, again: Again
-    ) -> None:
+    def __init__(self, stage: Stage, replicas: Sequence[Replica], again: Again) -> None:
         self._stage = stage
         self._replicas = replicas
-        self._redis = redis
         self._again = again
 
     async def play(self) -> None:
@@ -68,16 +61,16 @@ class Director:
                 await self._storm(happening)
             case "scripts lost":
                 self._say("Redis forgets its scripts")
-                await self._redis.script_flush()
+                self._stage.servers.one(b"SCRIPT", b"FLUSH")
             case _:
                 await self._instance(happening)
 
     async def _fail_over(self, behind_s: float) -> None:
         now = asyncio.get_running_loop().time
-        backup, began = Backup(self._stage.server), now()
+        backup, began = self._stage.servers.backup(), now()
         await asyncio.sleep(behind_s)
         self._say(f"Redis fails over and forgets {behind_s:.1f} s")
-        backup.promote()
+        self._stage.servers.promote(backup)
         self._stage.redis_weather.forgotten.append((began, now()))
         await self._again()
 

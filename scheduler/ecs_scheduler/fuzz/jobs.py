@@ -84,8 +84,9 @@ def draw_gangs(rng: Random, within_s: float) -> tuple[PlannedJob, ...]:
 def _body(rng: Random) -> tuple[dict[str, Any], int]:
     exit_code = rng.choice((0, 0, 0, 0, 3))
     seconds = rng.choice((0.0, rng.uniform(0, 20), rng.uniform(0, LONG_S)))
+    attempts: tuple[int, ...] = (1, 1, 2, 3)
     if rng.random() < 0.05:
-        seconds = LONGEST_S
+        seconds, attempts = LONGEST_S, (1,)  # several such attempts outlast the run
     command = ["sh", "-c", f"sleep {seconds:.2f}; exit {exit_code}"]
     container: dict[str, Any] = {"name": "main", "command": command}
     if rng.random() < 0.3:
@@ -94,7 +95,7 @@ def _body(rng: Random) -> tuple[dict[str, Any], int]:
         "task_definition": FAMILY,
         "overrides": {"containerOverrides": [container]},
         "priority": rng.choice((0, 0, 10)),
-        "retry": {"attempts": rng.choice((1, 1, 2, 3))},
+        "retry": {"attempts": rng.choice(attempts)},
     }
     if rng.random() < 0.1:
         body["task_definition"] = SERVERLESS_FAMILY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,23 +14,37 @@ from ecs_queue.errors import QueueError
 from ecs_scheduler.clock import LoopClock
 from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.errors import SchedulerError
+from ecs_scheduler.fuzz import ecs_direct, ecs_over_http
 from ecs_scheduler.fuzz.ecs_faults import EcsWeather, Endpoint
 from ecs_scheduler.fuzz.gate import Gate
 from ecs_scheduler.fuzz.jobs import QUEUES
 from ecs_scheduler.fuzz.redis_faults import FaultyRedis, RedisWeather, Surroundings
 from ecs_scheduler.metrics import Metrics
+from ecs_scheduler.passes.pace import Pace
 from ecs_scheduler.passes.service import Service
 
 if TYPE_CHECKING:
-    from fakeredis import FakeServer
+    from collections.abc import AsyncIterator
 
     from ecs_queue.states import QueueName
+    from ecs_scheduler.clock import Clock
     from ecs_scheduler.config import Config
     from ecs_scheduler.fuzz.history import History
     from ecs_scheduler.fuzz.scenario import Scenario
+    from ecs_scheduler.fuzz.servers import Servers
     from ecs_simulator import SimulatedEcs
 
-CROSSINGS_IN_A_LIFE = 3000
+CROSSINGS_IN_A_LIFE = 1500
+PACE = Pace(
+    busy_s=0.25,
+    refresh_s=2.5,
+    interruptions_s=5.0,
+    recurring_s=5.0,
+    reconcile_s=5.0,
+    observe_s=20.0,
+)
+"""Slower than the service's own wherever that costs no promise: most of a run is idle looks."""
+
 RESTARTED_AFTER_S = 2.0
 MOST_CRASHES = 10
 """A service that ends this often by itself is broken; there is nothing more to learn."""
@@ -42,7 +57,7 @@ class Stage:
     scenario: Scenario
     config: Config
     sim: SimulatedEcs
-    server: FakeServer
+    servers: Servers
     start_ms: int
     history: History
     redis_weather: RedisWeather = field(default_factory=RedisWeather)
@@ -125,7 +140,7 @@ class Replica:
         )
         clock = LoopClock(stage.start_ms)
         queue = Queue(
-            FaultyRedis(stage.server, around),
+            FaultyRedis(stage.servers, around),
             self._queue,
             now_ms=clock.now_ms,
             new_token=lambda: f"{rng.getrandbits(128):032x}",
@@ -139,7 +154,6 @@ class Replica:
             stage.history,
             self._name,
         )
-        transport = endpoint.session_class()
         config = stage.config.model_copy(
             update={
                 "queue": self._queue,
@@ -147,9 +161,21 @@ class Replica:
                 "events_queue_url": stage.event_queues.get(self._queue),
             }
         )
-        async with ecs.connect(config, clock, http_session_cls=transport) as client:
+        async with self._connected(endpoint, config, clock) as client:
             self.service = Service(config, queue, client, Metrics(), clock)
+            self.service.pace = PACE
             await self.service.run()
+
+    @asynccontextmanager
+    async def _connected(
+        self, endpoint: Endpoint, config: Config, clock: Clock
+    ) -> AsyncIterator[ecs.Ecs]:
+        if not self._stage.scenario.over_http:
+            yield ecs_direct.connect(endpoint, config, clock)
+            return
+        transport = ecs_over_http.session_class(endpoint)
+        async with ecs.connect(config, clock, http_session_cls=transport) as client:
+            yield client
 
     def _bury(self, life: asyncio.Task[None]) -> None:
         """Whatever is neither a kill nor an outage is a bug of the service."""

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fakeredis import FakeAsyncRedis, FakeServer
-
 from ecs_queue.client import Queue
 from ecs_queue.job import JobId
 from ecs_queue.states import AlreadyEnded, Cancellation, JobState, QueueName
@@ -21,6 +19,7 @@ from ecs_scheduler.fuzz.invariants import Evidence, violations
 from ecs_scheduler.fuzz.jobs import QUEUES, TASK_DEFINITIONS, PlannedJob
 from ecs_scheduler.fuzz.replica import MOST_CRASHES, Replica, Stage
 from ecs_scheduler.fuzz.scenario import Scenario
+from ecs_scheduler.fuzz.servers import ServedRedis, Servers
 from ecs_simulator import FEW_CAPABILITIES, Options, SimulatedEcs, VirtualClock, run_virtual
 from ecs_simulator.errors import InvariantBroken
 from ecs_simulator.faults import FaultOptions
@@ -29,12 +28,13 @@ CLUSTER = "default"
 REST_WITHIN_S = 1200.0
 """After the faults: MISSING is believed after 300 s, and jobs queue for what room there is."""
 
+LOOK_S = 5.0
 VERIFIED_EVERY_S = 60.0
 CONFIG = Config(
     cluster=CLUSTER,
-    pass_interval_s=1.0,
-    track_interval_s=3.0,
-    lease_s=5.0,
+    pass_interval_s=5.0,
+    track_interval_s=5.0,
+    lease_s=15.0,
     unplaceable_after_s=100_000.0,
     worker_url="http://scheduler:8081",
 )
@@ -55,7 +55,6 @@ class Played:
 class _Run:
     stage: Stage
     queues: Mapping[QueueName, Queue]
-    redis: FakeAsyncRedis
     replicas: list[Replica]
     clock: VirtualClock
     submitted: list[PlannedJob] = field(default_factory=list)
@@ -64,38 +63,42 @@ class _Run:
     timed_out: bool = False
 
 
-def play(scenario: Scenario, config: Config = CONFIG) -> Played:
+def play(scenario: Scenario, servers: Servers, config: Config = CONFIG) -> Played:
     """Run one scenario in virtual time; equal scenarios give equal histories."""
+    servers.clear()
     random.seed(scenario.seed)  # the SDKs draw the jitter of their retries from here
     collecting = gc.isenabled()
     gc.disable()  # a finaliser must not run at a moment that depends on other seeds
+    gc.freeze()  # what was there before is not looked through after each seed
     try:
-        return run_virtual(lambda clock: _main(scenario, config, clock))
+        return run_virtual(lambda clock: _main(scenario, servers, config, clock))
     finally:
         if collecting:
             gc.enable()
         gc.collect()
+        gc.unfreeze()
 
 
-async def _main(scenario: Scenario, config: Config, clock: VirtualClock) -> Played:
-    run = _set_up(scenario, config, clock)
+async def _main(
+    scenario: Scenario, servers: Servers, config: Config, clock: VirtualClock
+) -> Played:
+    run = _set_up(scenario, servers, config, clock)
     asyncio.get_running_loop().set_exception_handler(_listener(run))
     with run.stage.history.listening():
         lives = [asyncio.create_task(each.supervise()) for each in run.replicas]
         async with asyncio.TaskGroup() as playing:
             for planned in scenario.jobs:
                 playing.create_task(_submit(run, planned))
-            director = Director(run.stage, run.replicas, run.redis, lambda: _again(run))
+            director = Director(run.stage, run.replicas, lambda: _again(run))
             playing.create_task(director.play())
         await _come_to_rest(run)
         left_behind = await _left_behind(run)
         for each in run.replicas:
             each.dismiss()
         await asyncio.gather(*lives)
-        left_behind["claims"] = await _claims(run)
+        left_behind["claims"] = _claims(servers)
     _verify(run)
     evidence = await _evidence(run, left_behind)
-    await run.redis.aclose()
     return Played(
         scenario,
         evidence,
@@ -105,7 +108,7 @@ async def _main(scenario: Scenario, config: Config, clock: VirtualClock) -> Play
     )
 
 
-def _set_up(scenario: Scenario, config: Config, clock: VirtualClock) -> _Run:
+def _set_up(scenario: Scenario, servers: Servers, config: Config, clock: VirtualClock) -> _Run:
     options = Options(
         agent_capabilities=FEW_CAPABILITIES,
         throttled=False,
@@ -116,12 +119,10 @@ def _set_up(scenario: Scenario, config: Config, clock: VirtualClock) -> _Run:
     sim.add_instances(CLUSTER, scenario.fleet)
     for definition in TASK_DEFINITIONS:
         sim.call("RegisterTaskDefinition", definition)
-    server = FakeServer()
-    redis = FakeAsyncRedis(server=server)
     words = scenario.rng("producer")
     queues = {
         name: Queue(
-            redis,
+            ServedRedis(servers),
             name,
             now_ms=lambda: round(clock.now() * 1000),
             new_token=lambda: f"{words.getrandbits(128):032x}",
@@ -129,12 +130,12 @@ def _set_up(scenario: Scenario, config: Config, clock: VirtualClock) -> _Run:
         for name in QUEUES[: scenario.services]
     }
     stage = Stage(
-        scenario, config, sim, server, round(clock.start * 1000), History(clock.monotonic)
+        scenario, config, sim, servers, round(clock.start * 1000), History(clock.monotonic)
     )
     if scenario.events is not None:
         stage.event_queues.update((name, sim.send_events_to(name).url) for name in queues)
     replicas = [Replica(stage, number) for number in range(1, scenario.replicas + 1)]
-    return _Run(stage, queues, redis, replicas, clock)
+    return _Run(stage, queues, replicas, clock)
 
 
 def _listener(run: _Run) -> Any:
@@ -190,7 +191,7 @@ async def _come_to_rest(run: _Run) -> None:
         if run.clock.monotonic() - verified_at > VERIFIED_EVERY_S:
             verified_at = run.clock.monotonic()
             _verify(run)
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(LOOK_S)
 
 
 def _verify(run: _Run) -> None:
@@ -216,9 +217,8 @@ async def _left_behind(run: _Run) -> dict[str, int]:
     }
 
 
-async def _claims(run: _Run) -> int:
-    keys = await run.redis.keys("*claimed:*")
-    return sum([await run.redis.hlen(key) for key in keys])
+def _claims(servers: Servers) -> int:
+    return sum(servers.one(b"HLEN", key) for key in servers.one(b"KEYS", b"*claimed:*"))
 
 
 async def _evidence(run: _Run, left_behind: Mapping[str, int]) -> Evidence:

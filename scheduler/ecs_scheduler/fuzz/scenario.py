@@ -43,6 +43,9 @@ HAPPENINGS: Kinds = (
 MORE_HAPPENINGS: Kinds = (("redis fails over", 1, (0.05, 3.0)), ("spot storm", 2, (20.0, 200.0)))
 """Of each at most so many in a run, and how long; a fail-over forgets what came last."""
 
+OVER_HTTP = 0.1
+"""Share of seeds whose calls go through the real SDK, which takes most of the time of a run."""
+
 LONGEST_HIDDEN_S = 25.0
 """Tasks that stay invisible longer than this may count as absent; see `beyond_bounds`."""
 
@@ -75,6 +78,8 @@ class Scenario:
     events: FaultOptions | None = None
     """How EventBridge's events go wrong; None where there are none."""
     requeue_draining_after_s: float | None = None
+    over_http: bool = False
+    """Whether calls to AWS go through the SDK, or straight to the simulated ECS."""
     services: int = 1
     """Services that share the budget, with a queue each; the last replica serves the second."""
 
@@ -88,7 +93,7 @@ class Scenario:
         return Random(":".join(map(str, (self.seed, *purpose))))
 
 
-def draw(seed: int, minutes: float, replicas: int | None = None, jobs: int = 100) -> Scenario:
+def draw(seed: int, minutes: float, replicas: int | None = None, jobs: int = 40) -> Scenario:
     """The scenario of a seed; `replicas` None draws their number too."""
     rng, more = Random(f"{seed}:scenario"), Random(f"{seed}:more")
     count = replicas or rng.choice(REPLICAS)
@@ -118,6 +123,7 @@ def draw(seed: int, minutes: float, replicas: int | None = None, jobs: int = 100
         + draw_gangs(Random(f"{seed}:gangs"), minutes * 60 * 0.7),
         events=_events(more) if more.random() < 0.6 else None,
         requeue_draining_after_s=more.choice((None, 0.0, 15.0)),
+        over_http=Random(f"{seed}:wire").random() < OVER_HTTP,
         services=services,
     )
 

@@ -31,6 +31,7 @@ from ecs_scheduler.passes.around import Around
 from ecs_scheduler.passes.deciding import Deciding
 from ecs_scheduler.passes.intake import Intake
 from ecs_scheduler.passes.leadership import Leadership
+from ecs_scheduler.passes.pace import Pace
 from ecs_scheduler.passes.planning import (
     Decided,
     affordable,
@@ -62,14 +63,6 @@ if TYPE_CHECKING:
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
-BUSY_INTERVAL_S = 0.02
-"""Pause between passes while launches are under way and the budget has room for more."""
-
-REFRESH_INTERVAL_S = 0.5
-INTERRUPTIONS_INTERVAL_S = RECURRING_INTERVAL_S = 1.0
-RECONCILE_INTERVAL_S = 2.0
-OBSERVE_INTERVAL_S = 1.0
-RELOAD_INTERVAL_S = 60.0
 STANDBY_STEPS = ("lead", "observe")
 """What a scheduler does that does not lead; the rest waits until it does."""
 
@@ -108,6 +101,7 @@ class Service:
             policies=LivePolicies.of(config),
         )
         self.policies = around.policies
+        self.pace = Pace()
         self._window = Window(config.window)
         self._deciding = Deciding(around, self._window, self.policies, self._in_quotas)
         self._intake = Intake(around, self._window, lambda: self._launcher.jobs_in_flight)
@@ -163,22 +157,22 @@ class Service:
         await self._launcher.drain(max(1.0, config.drain_timeout_s - STEPS_END_S - RESIGN_S))
 
     async def _run_loops(self) -> None:
-        config = self._around.config
+        config, pace = self._around.config, self.pace
         running: list[asyncio.Task[None]] = []
         async with asyncio.TaskGroup() as loops:
             for name, interval_s, step in (
                 ("pass", config.pass_interval_s, self._pass),
                 ("lead", config.lease_s / 4, self._leadership.campaign),
                 ("sweep", config.sweep_interval_s, self._sweep.all),
-                ("refresh", REFRESH_INTERVAL_S, self._refresh),
+                ("refresh", pace.refresh_s, self._refresh),
                 ("track", config.track_interval_s, self._track),
-                ("interruptions", INTERRUPTIONS_INTERVAL_S, self._interruptions.look),
-                ("rewind", RECONCILE_INTERVAL_S, self._rewind.look),
-                ("reload", RELOAD_INTERVAL_S, self._tracker.load),
-                ("reconcile", RECONCILE_INTERVAL_S, self._reconciler.look),
-                ("strays", RECONCILE_INTERVAL_S, self._strays.look),
-                ("recurring", RECURRING_INTERVAL_S, self._recurring.look),
-                ("observe", OBSERVE_INTERVAL_S, self._observe),
+                ("interruptions", pace.interruptions_s, self._interruptions.look),
+                ("rewind", pace.reconcile_s, self._rewind.look),
+                ("reload", pace.reload_s, self._tracker.load),
+                ("reconcile", pace.reconcile_s, self._reconciler.look),
+                ("strays", pace.reconcile_s, self._strays.look),
+                ("recurring", pace.recurring_s, self._recurring.look),
+                ("observe", pace.observe_s, self._observe),
                 *self._listener.steps(),
             ):
                 running.append(loops.create_task(self._repeat(name, interval_s, step), name=name))
@@ -270,7 +264,7 @@ class Service:
                 failures += 1
                 log.warning("will try again", step=name, failures=failures, error=str(error))
             busy = name == "pass" and self._progress
-            pause_s = BUSY_INTERVAL_S if busy else interval_s
+            pause_s = self.pace.busy_s if busy else interval_s
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s * min(2**failures, 32) if failures else pause_s):
                     await until()

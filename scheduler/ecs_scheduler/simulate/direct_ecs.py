@@ -25,44 +25,53 @@ class DirectClient:
 
     async def describe_clusters(self, **request: Any) -> dict[str, Any]:
         """DescribeClusters."""
-        return self.call("DescribeClusters", request)
+        return await self.answered("DescribeClusters", request)
 
     async def describe_container_instances(self, **request: Any) -> dict[str, Any]:
         """DescribeContainerInstances."""
-        return self.call("DescribeContainerInstances", request)
+        return await self.answered("DescribeContainerInstances", request)
 
     async def describe_tasks(self, **request: Any) -> dict[str, Any]:
         """DescribeTasks."""
-        return self.call("DescribeTasks", request)
+        return await self.answered("DescribeTasks", request)
 
     async def describe_task_definition(self, **request: Any) -> dict[str, Any]:
         """DescribeTaskDefinition."""
-        return self.call("DescribeTaskDefinition", request)
+        return await self.answered("DescribeTaskDefinition", request)
 
     async def start_task(self, **request: Any) -> dict[str, Any]:
         """StartTask."""
-        return self.call("StartTask", request)
+        return await self.answered("StartTask", request)
 
     async def run_task(self, **request: Any) -> dict[str, Any]:
         """RunTask."""
-        return self.call("RunTask", request)
+        return await self.answered("RunTask", request)
 
     async def stop_task(self, **request: Any) -> dict[str, Any]:
         """StopTask."""
-        return self.call("StopTask", request)
+        return await self.answered("StopTask", request)
+
+    async def answered(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """One call; a way for faults to get in between."""
+        return self.call(operation, request)
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """One call. Raises ClientError, as botocore does."""
         try:
             return self._ecs.call(operation, request)
         except EcsError as error:
-            raise ClientError(
-                {
-                    "Error": {"Code": error.code, "Message": error.message},
-                    "ResponseMetadata": {"HTTPStatusCode": error.status},
-                },
-                operation,
-            ) from error
+            raise client_error(operation, error) from error
+
+
+def client_error(operation: str, error: EcsError) -> ClientError:
+    """What botocore raises for a refusal."""
+    return ClientError(
+        {
+            "Error": {"Code": error.code, "Message": error.message},
+            "ResponseMetadata": {"HTTPStatusCode": error.status},
+        },
+        operation,
+    )
 
 
 class _Paginator:
@@ -77,7 +86,7 @@ class _Paginator:
         del request["PaginationConfig"]
         request["maxResults"] = _PAGE
         while True:
-            page = self._client.call(self._operation, request)
+            page = await self._client.answered(self._operation, request)
             yield page
             if not page.get("nextToken"):
                 return
