@@ -26,6 +26,10 @@ _READY_TRIES, _READY_PAUSE_S = 1000, 0.01
 _STOP_WITHIN_S = 5.0
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
 
+# The server in the wheel is built on glibc's malloc, whose cache of freed pieces holds 7 of a size.
+# A script that takes 500 jobs in frees thousands at its end; cached, they cost a third less time.
+_ALLOCATOR = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=8192")
+
 _PREFIX, _OWNER = "ecs-scheduler-", "owner.pid"
 
 # Runs between fork and exec of the server, in a process of its own: code between fork and exec
@@ -226,6 +230,7 @@ def _spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
+                    env=dict([_ALLOCATOR]) | os.environ,
                     start_new_session=True,  # Ctrl-C is the parent's to handle
                 )
         except OSError as error:

@@ -1,8 +1,8 @@
 """An operation of the queue, once, without I/O: a Command is a script, its arguments, and how to
 read its answer. `client.Queue` and `sync.SyncQueue` run the same commands.
 
-The scripts are the .lua files beside this module, each behind lua/prelude.lua. The keys known
-beforehand are declared; the others (one per job, owner, token, task) share their hash tag.
+The scripts are the .lua files beside this module, linked to what they share (`linking`). The keys
+known beforehand are declared; the others (one per job, owner, token, task) share their hash tag.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ecs_queue.linking import Shared
 
 if TYPE_CHECKING:  # the worker runs where no pydantic is
     from ecs_queue.states import QueueName
@@ -43,6 +45,7 @@ _STATIC_KEYS = (
     "paused",
 )
 
+_SHARED = ("prelude", "past", "arrays", "gangs")
 _REASON_CHARACTERS = 1000
 
 
@@ -119,15 +122,15 @@ class Envelope:
 
 @cache
 def sources() -> dict[str, str]:
-    """The source of every script by its name, prelude included."""
+    """The source of every script by its name, behind what it needs of the shared text."""
     folder = resources.files("ecs_queue") / "lua"
     texts = {
         entry.name.removesuffix(".lua"): entry.read_text(encoding="utf-8")
         for entry in folder.iterdir()
         if entry.name.endswith(".lua")
     }
-    shared = "".join(texts.pop(name) for name in ("prelude", "past", "arrays", "gangs"))
-    return {name: shared + text for name, text in texts.items()}
+    shared = Shared.of("\n\n".join(texts.pop(name) for name in _SHARED))
+    return {name: shared.linked(text) for name, text in texts.items()}
 
 
 def text(value: bytes) -> str:

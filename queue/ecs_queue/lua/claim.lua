@@ -46,7 +46,7 @@ local function still_held(epoch)
       ids[#ids + 1] = claimed[i]
       local job = call('HMGET', job_key(claimed[i]), 'o', 'J', 'G')
       local score = tonumber(job[1])
-      scores[claimed[i]] = {bound(job[3]) and job[3] or claimed[i], score, tonumber(job[2] or '0')}
+      scores[claimed[i]] = {job[3] and bound(job[3]) and job[3] or claimed[i], score, tonumber(job[2] or '0')}
       foremost[scores[claimed[i]][1]] = math.min(score, foremost[scores[claimed[i]][1]] or score)
     end
   end

@@ -1,4 +1,5 @@
--- Stands in front of every script: the queue's keys, the time, and the steps that several share.
+-- What scripts share: the queue's keys, the time, and the steps that several take. Each gets those
+-- paragraphs that it mentions, see linking.py.
 --
 -- ARGV: 1 key prefix, 2 now in ms ('' = the server's clock), 3 retention in s, 4 events kept : ended
 -- jobs kept of each state : dead letters kept.
@@ -19,18 +20,25 @@
 --   v suspended: ms before which a resumed job is not due
 -- Short names and a separate document keep the hash in its compact encoding. Who holds a job says
 -- claimed:<owner>, a hash of job id to epoch: claiming a hundred jobs is one write, not hundreds.
+
 local call = redis.call
+
 local INBOX, READY, DELAYED, OWNERS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local CLAIMS, INTENTS, LIVE, CANCELS = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local DEAD, EVENTS, SEQ, EPOCH = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+
 local IN = {
   STARTING = KEYS[13], RUNNING = KEYS[14],
   SUCCEEDED = KEYS[15], FAILED = KEYS[16], CANCELLED = KEYS[17],
 }
+IN.PENDING = ARGV[1] .. 'in:PENDING'
+
 local TIMEOUTS, DUE, SUSPENDED, PAUSED = KEYS[18], KEYS[19], KEYS[20], KEYS[21]
+
 local PREFIX, RETENTION_S = ARGV[1], ARGV[3]
+
 local EVENTS_KEPT, ENDED_KEPT, DEAD_KEPT = string.match(ARGV[4], '^(%d+):(%d+):(%d+)$')
-IN.PENDING = PREFIX .. 'in:PENDING'
+
 local UNTOLD, GRAPHS, ARRAYS = PREFIX .. 'untold', PREFIX .. 'graphs', PREFIX .. 'arrays'
 local GATHERED = PREFIX .. 'gathered'
 
@@ -44,7 +52,9 @@ if not NOW then
   local time = call('TIME')
   NOW = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
+
 local NOW_TEXT = int(NOW)
+
 local KEPT_SINCE = int(NOW - tonumber(RETENTION_S) * 1000)
 
 local function job_key(id)
@@ -118,7 +128,7 @@ local function to_queue(id, score, delay_ms)
   if job[1] then
     call('HSET', job_key(id), 'v', int(NOW + delay_ms))
     call('ZADD', SUSPENDED, score, id)
-  elseif bound(job[2]) then
+  elseif job[2] and bound(job[2]) then
     assemble(job[2], id, score, delay_ms)
   elseif delay_ms > 0 then
     call('ZADD', DELAYED, int(NOW + delay_ms), id)
@@ -150,7 +160,7 @@ local function give_up_claims(owner)
   local places, gangs = {}, {}
   for _, id in ipairs(ids) do
     local job = call('HMGET', job_key(id), 'o', 'G')
-    if bound(job[2]) then
+    if job[2] and bound(job[2]) then
       gangs[job[2]] = true
     else
       places[#places + 1] = job[1]
@@ -331,7 +341,7 @@ local function move_to(id, priority, reason)
   if reason ~= '' then
     call('HSET', key, 'w', reason)
   end
-  if not call('ZSCORE', DELAYED, id) or bound(job[3]) then
+  if not call('ZSCORE', DELAYED, id) or job[3] and bound(job[3]) then
     take_out(id)
     to_queue(id, score, 0)
   end
@@ -423,7 +433,7 @@ local function fields_of(id, document)
     fields[#fields + 1] = call('SCARD', alive_key(id))
   end
   local job = call('HMGET', job_key(id), 's', 'G')
-  if job[1] == 'RUNNABLE' and bound(job[2]) then
+  if job[1] == 'RUNNABLE' and job[2] and bound(job[2]) then
     local gang = call('HMGET', PREFIX .. 'gang:' .. job[2], 'n', 'A', 's')
     fields[#fields + 1] = 'gang'
     fields[#fields + 1] = table.concat(gang, ' ')

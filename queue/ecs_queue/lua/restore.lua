@@ -7,7 +7,7 @@ for i = 5, #ARGV, 2 do
   local key = job_key(id)
   local job = call('HMGET', key, 's', 'n', 'G')
   local launches = tonumber(job[2] or '0') + 1
-  if job[1] == 'RUNNABLE' and not is_known_task(task) and not bound(job[3]) then
+  if job[1] == 'RUNNABLE' and not is_known_task(task) and not (job[3] and bound(job[3])) then
     call('HSET', key, 's', 'STARTING', 'a', task, 'g', NOW_TEXT, 'n', int(launches))
     call('HSET', LIVE, task, id)
     call('ZADD', IN.STARTING, NOW_TEXT, id)
