@@ -32,8 +32,9 @@ class Columns:
         self._snapshot = snapshot
         self._known: dict[str, Column] = {}
         self._tasks: dict[str, Ints] = {}
-        for row, group, number in snapshot.groups:
-            self.tasks_of(group)[row] += number
+        for row, groups in snapshot.groups.items():
+            for group, number in groups.items():
+                self.tasks_of(group)[row] += number
 
     def tasks_of(self, group: str) -> Ints:
         """int64[n]: tasks of a group on each row, those placed by this batch included."""
@@ -43,14 +44,17 @@ class Columns:
 
     def column(self, subject: str) -> Column:
         """The values of `subject` (as queries name it, or `instanceId`)."""
-        if subject == "instanceId" and subject not in self._known:
-            ids = tuple(instance.id for instance in self._snapshot.instances)  # each its own
-            self._known[subject] = Column(ids, np.arange(len(ids)))
+        if subject == "instanceId" or subject.startswith("attribute:"):
+            return self._snapshot.lasting.get((subject,), Column, lambda: self._coded(subject))
         if subject not in self._known:
-            self._known[subject] = _coded(
-                _value(subject, instance) for instance in self._snapshot.instances
-            )
+            self._known[subject] = self._coded(subject)
         return self._known[subject]
+
+    def _coded(self, subject: str) -> Column:
+        if subject == "instanceId":
+            ids = tuple(instance.id for instance in self._snapshot.instances)  # each its own
+            return Column(ids, np.arange(len(ids)))
+        return _coded(_value(subject, instance) for instance in self._snapshot.instances)
 
     def where(self, subject: str, test: Test) -> Bools:
         """bool[n]: the rows for which the test holds."""

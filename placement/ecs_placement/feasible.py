@@ -69,7 +69,6 @@ class Constraints:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self.columns = Columns(snapshot)
-        self._attributes: dict[Attribute, Bools] = {}
         self._queries: dict[str, Bools] = {}
         self._port_taken: dict[Port, Bools] = {}
         self.barriers: list[Barrier] = []
@@ -81,22 +80,23 @@ class Constraints:
         """bool[n]: rows that have every required attribute; None when none is required."""
         mask: Bools | None = None
         for required in sorted(shape.required_attributes, key=repr):
-            if required not in self._attributes:
-                self._attributes[required] = self._having(required)
-            has = self._attributes[required]
+            has = self._having(required)
             mask = has if mask is None else mask & has
         return mask
 
     def _having(self, required: Attribute) -> Bools:
         name, value = required
-        return np.array(
-            [
-                name in instance.attributes
-                and (value is None or instance.attributes[name] == value)
-                for instance in self._snapshot.instances
-            ],
-            dtype=np.bool_,
-        )
+
+        def having() -> Bools:
+            every = (instance.attributes for instance in self._snapshot.instances)
+            mask = np.array(
+                [name in of and (value is None or of[name] == value) for of in every],
+                dtype=np.bool_,
+            )
+            mask.setflags(write=False)
+            return mask
+
+        return self._snapshot.lasting.get(("having", *required), np.ndarray, having)
 
     def port_taken(self, port: Port) -> Bools:
         """bool[n]: rows where the host port is in use, by what runs there or by this batch."""

@@ -42,14 +42,16 @@ def place_parts(
     """
     decided: dict[RequestId, Decision] = {}
     kept: list[Reservation] = []
-    for number, requests in _turns(parts, reserving):
+    turns = _turns(parts, reserving)
+    for turn, (number, requests) in enumerate(turns, start=1):
         part = parts[number]
         budget_s = part.budget_s * len(requests) / max(len(part.requests), 1)
         own = _own(reserving, requests)
         plan = place(requests, snapshot, part.policy, budget_s=budget_s, reserving=own)
         decided.update((each.request_id, each) for each in plan.decisions)
         kept += plan.reservations
-        snapshot = left_by(plan, requests, snapshot)
+        if turn < len(turns):
+            snapshot = left_by(plan, requests, snapshot)
     decisions = (decided[request.id] for part in parts for request in part.requests)
     return Plan(tuple(decisions), tuple(kept))
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ecs_placement.feasible import Constraints
 from ecs_placement.request import Shape
 from ecs_placement.snapshot import Availability, InstanceId
 from ecs_queue.job import JobId
@@ -205,6 +206,35 @@ def test_an_unchanged_cluster_is_the_same_snapshot() -> None:
     """A pass over a quiet cluster costs nothing."""
     cluster = model()
     assert cluster.snapshot(0.0) is cluster.snapshot(1.0)
+
+
+def test_an_answer_that_says_nothing_new_leaves_the_snapshot_as_it_is() -> None:
+    """A sweep of a quiet cluster changes nothing, so nothing is worked out anew."""
+    known = model(instance(), instance(I2))
+    before = known.snapshot(0.0)
+    known.observe((instance(), instance(I2)), asked_at=1.0)
+    assert known.snapshot(1.0) is before
+    known.observe((instance(version=2, cpu=999), instance(I2)), asked_at=2.0)
+    assert known.snapshot(2.0).free[:, 0].tolist() == [999, 1000]
+
+
+def test_what_follows_from_attributes_is_never_older_than_they_are() -> None:
+    """It outlives a change of what is free, and no change of an attribute."""
+    wanting = Shape(1, 1, required_attributes=frozenset({("fast", None)}))
+    known = model(instance(), instance(I2, attributes=["fast"]))
+
+    def having() -> list[bool]:
+        mask = Constraints(known.snapshot(0.0)).attributes(wanting)
+        assert mask is not None
+        return [bool(each) for each in mask]
+
+    assert having() == [False, True]
+    kept = known.snapshot(0.0).lasting
+    known.observe((instance(version=2, cpu=999),), asked_at=1.0)
+    assert having() == [False, True]
+    assert known.snapshot(0.0).lasting is kept
+    known.observe((instance(version=3, attributes=["fast"]),), asked_at=2.0)
+    assert having() == [True, True]
 
 
 def test_news_of_a_stopped_task_marks_its_instance_for_another_look() -> None:

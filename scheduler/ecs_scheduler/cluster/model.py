@@ -49,6 +49,7 @@ class ClusterModel:
         self._trouble: dict[InstanceArn, float] = {}
         self._scalars = Scalars()
         self._declaring: set[InstanceArn] = set()
+        self._draining: set[InstanceArn] = set()
         self.blame = Blame()
         self.slowness = Blame()
         self.stale: set[InstanceArn] = set()
@@ -64,7 +65,7 @@ class ClusterModel:
 
     def observe(self, instances: Iterable[ContainerInstance], asked_at: float) -> None:
         """Take over what ECS answered to a question asked at `asked_at`; older versions than the
-        known one are ignored.
+        known one are ignored. Most answers of a sweep say nothing new, and cost next to nothing.
         """
         for seen in instances:
             if seen.status == "INACTIVE":
@@ -74,20 +75,32 @@ class ClusterModel:
             if row is None:
                 row = self._rows[seen.arn] = Row(seen)
                 row.interfaces |= self._interfaces_before_seen.pop(seen.arn, set())
+                self._take_over(row, seen)
             elif seen.version < row.seen.version:
                 continue
-            row.seen = seen
-            if declared(seen.attributes):
-                self._declaring.add(seen.arn)
-            else:
-                self._declaring.discard(seen.arn)
-            row.promises = {
+            elif seen != row.seen:
+                self._take_over(row, seen)
+            self.stale.discard(seen.arn)
+            standing = {
                 job_id: promise
                 for job_id, promise in row.promises.items()
                 if not shown(promise, seen.version, asked_at)
             }
-            self.stale.discard(seen.arn)
-            self._touch(seen.arn)
+            if len(standing) < len(row.promises):
+                row.promises = standing
+                self._touch(seen.arn)
+
+    def _take_over(self, row: Row, seen: ContainerInstance) -> None:
+        row.seen = seen
+        if declared(seen.attributes):
+            self._declaring.add(seen.arn)
+        else:
+            self._declaring.discard(seen.arn)
+        if seen.status == "DRAINING":
+            self._draining.add(seen.arn)
+        else:
+            self._draining.discard(seen.arn)
+        self._touch(seen.arn)
 
     def hear(self, instance: ContainerInstance, at: float) -> None:
         """Take over an event about one instance. Where something changed that it may not know of
@@ -100,7 +113,7 @@ class ClusterModel:
 
     def draining(self) -> list[InstanceArn]:
         """Instances that ECS drains."""
-        return [arn for arn, row in self._rows.items() if row.seen.status == "DRAINING"]
+        return sorted(self._draining)
 
     def by_ec2_id(self, ec2_instance_id: str) -> InstanceArn | None:
         """The container instance on this EC2 instance."""
@@ -121,6 +134,7 @@ class ClusterModel:
         self._avoided.discard(arn)
         self._refusing.discard(arn)
         self._declaring.discard(arn)
+        self._draining.discard(arn)
         self.blame.forget(arn)
         self.slowness.forget(arn)
         self.stale.discard(arn)

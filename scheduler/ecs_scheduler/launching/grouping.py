@@ -113,6 +113,4 @@ def _capped(
     for instance_id, shape in kept:
         free[snapshot.row_of[instance_id]] -= snapshot.demand(shape)
     demand = snapshot.demand(one)
-    capped = np.where(demand > 0, np.minimum(free, demand * most), free)
-    capped.setflags(write=False)
-    return Snapshot(snapshot.instances, snapshot.total, capped, snapshot.scalars)
+    return snapshot.having_free(np.where(demand > 0, np.minimum(free, demand * most), free))
