@@ -58,7 +58,7 @@ def solve(problem: Problem, budget_s: float | None, seed: int) -> Placed:
     steps = Steps(budget_s, seed)
     merit = _merit(problem, fast)
     if problem.opening:
-        if merit[1] == 0 and merit[0] == 0:
+        if merit[0] == 0 and merit[1] <= least_cost(problem) * (1 + 1e-12):
             return fast
         better = _open_rows(problem, steps)
     else:
@@ -76,6 +76,26 @@ def _merit(problem: Problem, placed: Placed) -> tuple[float, float]:
     opened[placed.row] = True
     cost = float(problem.cost[opened & ~problem.active].sum()) if problem.opening else 0.0
     return (waiting if waiting > 1e-12 else 0.0, cost)
+
+
+def least_cost(problem: Problem) -> float:
+    """What opened rows cost at the least when all is placed: in no dimension do fewer of the
+    roomiest do, nor do as many of any cost less than the cheapest. For one shape rows count the
+    tasks that they hold, so that equal rows make it exact.
+    """
+    room = np.maximum(problem.free, 0).astype(np.float64)
+    asked = problem.counts @ np.maximum(problem.shapes, 0).astype(np.float64)
+    if problem.counts.size == 1:
+        needed = problem.shapes[0] > 0
+        held = room[:, needed] // problem.shapes[0, needed]
+        room, asked = held.min(axis=1, initial=2.0**62)[:, None], problem.counts.astype(np.float64)
+        if (allowed := problem.allowed(0)) is not None:
+            room = room * allowed[:, None]
+    closed = ~problem.active & (problem.cost > 0)
+    short = asked * (1 - 1e-9) - room[~closed].sum(axis=0)
+    roomiest = np.cumsum(np.sort(room[closed], axis=0)[::-1], axis=0)
+    rows = int(np.max((roomiest < short).sum(axis=0) + (short > 0), initial=0))
+    return float(np.sort(problem.cost[closed])[:rows].sum())
 
 
 def _even(free: Ints) -> Floats:

@@ -17,7 +17,7 @@ from ecs_placement.patterns import Rows, Task, repack
 from ecs_placement.problem import Placed, Problem, shares_of
 from ecs_placement.steps import Steps
 from ecs_placement.swapping import improve
-from ecs_placement.thorough import default_budget_s, solve
+from ecs_placement.thorough import default_budget_s, least_cost, solve
 from ecs_placement.volume import classify, volume_plan
 
 Ints = NDArray[np.int64]
@@ -107,6 +107,40 @@ def test_twelve_triples_go_on_twelve_rows() -> None:
     assert len(set(rows.tolist())) == 12
     fast = pack(free, demand, active=closed, objective="open", budget_s=0)
     assert len(set(fast.tolist())) > 12
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_packing_is_cheaper_than_the_least_cost(seed: int) -> None:
+    """Rows of different cost and room, some in use, some that a shape must not go to."""
+    chance = np.random.default_rng(seed)
+    free, demand = drawn(seed, 30, 90)
+    shapes, counts, _ = intern(demand if seed % 2 else demand[:1].repeat(90, axis=0))
+    offers, cost = chance.integers(1, 4, 30), chance.integers(1, 5, 30).astype(np.float64)
+    case = Problem(
+        free=free,
+        capacity=free,
+        active=np.arange(30) < seed % 5,
+        cost=cost,
+        shapes=shapes,
+        counts=counts,
+        opening=True,
+        worth=shares_of(shapes, free),
+        needs=np.ones(counts.size, dtype=np.int64),
+        offers=offers,
+    )
+    for budget_s in (0, 0.1):
+        placed = solve(case, budget_s, seed)
+        if waiting(case, placed) < 1e-9:
+            assert least_cost(case) <= opened(case, placed) + 1e-9
+
+
+def test_one_shape_on_equal_rows_is_known_to_be_best_at_once() -> None:
+    """70 of a size of which a row takes 6, on two rows in use and 30 others: ten must be opened,
+    by volume (60 of 60 units a row are never used up) a row less would do.
+    """
+    demand = np.array([[9, 1, 1]]).repeat(70, axis=0)
+    case = problem(np.full((32, 3), 60), demand, closed=30)
+    assert least_cost(case) == opened(case, solve(case, 0, 0)) == 10
 
 
 @pytest.mark.parametrize("opening", [False, True])
