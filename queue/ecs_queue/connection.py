@@ -8,6 +8,7 @@ into a minute of silent retries.
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import hiredis
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -50,6 +51,8 @@ class _PackedByHiredis:
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """One command as RESP."""
+        if args[0] == "EVALSHA":  # ours; redis-py's packer looks at each argument's type first
+            return [hiredis.pack_command(args)]
         packed: list[bytes] = self._packer.pack(*args)
         return packed
 
