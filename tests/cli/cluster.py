@@ -82,7 +82,7 @@ class Cluster:
         for job in await queue.jobs(limit=1000):
             self._define(job.job.task_definition)
         client: Any = DirectClient(self.sim)
-        ecs = Ecs(client, client, CLUSTER, budget_of(config, clock))
+        ecs = Ecs(client, CLUSTER, budget_of(config, clock))
         service = Service(config, queue, ecs, Metrics(), clock)
         running = asyncio.create_task(service.run())
         await asyncio.sleep(seconds)

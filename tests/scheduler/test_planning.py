@@ -11,7 +11,7 @@ from ecs_placement.snapshot import Instance, InstanceId, Snapshot
 from ecs_queue.job import JobId
 from ecs_queue.states import InstanceArn
 from ecs_scheduler.config import Config
-from ecs_scheduler.ecs.client import LaunchAnswer, LaunchFailure, RunTarget
+from ecs_scheduler.ecs.launch_answer import LaunchAnswer, LaunchFailure, RunTarget
 from ecs_scheduler.ecs.tasks import Task, parse_task
 from ecs_scheduler.launching.launch import Launch, Slot, match
 from ecs_scheduler.passes.planning import (

@@ -1,25 +1,29 @@
 """The seam to Amazon ECS: one method, one API operation, paid from the budget, with errors mapped.
 
-Launches go through a client that makes a single attempt, because a retried StartTask can start its
-tasks twice. Everything else may be repeated and uses the SDK's standard retries.
+The SDK makes a single attempt: a retried StartTask can start its tasks twice. Everything else may
+be repeated, and is, by us: so each attempt has its token, and each throttle is learnt from.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NewType, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, NewType
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ecs_queue.states import InstanceArn, LaunchToken, TaskArn
+from ecs_scheduler.ecs import signing
 from ecs_scheduler.ecs.budget import Bucket, Budget, ReadPurpose, TokenBucket
 from ecs_scheduler.ecs.call_errors import mapped_error
 from ecs_scheduler.ecs.container_instances import ContainerInstance, parse_container_instance
 from ecs_scheduler.ecs.event_queue import EventQueue, open_event_queue
+from ecs_scheduler.ecs.launch_answer import LaunchAnswer, RunTarget, launch_answer
 from ecs_scheduler.ecs.tasks import Task, parse_task
 from ecs_scheduler.ecs.wire import PlainParsers
 from ecs_scheduler.errors import (
@@ -34,56 +38,29 @@ from ecs_scheduler.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from types_aiobotocore_ecs.client import ECSClient
-    from types_aiobotocore_ecs.type_defs import FailureTypeDef, TaskDefinitionTypeDef, TaskTypeDef
+    from types_aiobotocore_ecs.type_defs import TaskDefinitionTypeDef
 
     from ecs_scheduler.clock import Clock
     from ecs_scheduler.config import Config
     from ecs_scheduler.launching.launch_signature import LaunchSignature
 
 PAGE = 100
+ATTEMPTS = 3
+"""Of a call that may be made twice; what fails so often is tried again by whoever needs it."""
+
+PAUSE_S = 0.1
+"""Half the wait before the second attempt, a quarter of that before the third."""
 
 IN_PROCESS = {"aws_access_key_id": "simulated", "aws_secret_access_key": "simulated"}
 """Requests are signed even when no AWS is there to check it."""
 
-Page = TypeVar("Page")
+Call = Callable[..., Awaitable[Any]]
+"""One operation of the SDK's client; its answer is a TypedDict of its own."""
+
 ClusterArn = NewType("ClusterArn", str)
-
-
-@dataclass(frozen=True, slots=True)
-class LaunchFailure:
-    """One entry of `failures[]`; for StartTask `arn` is the container instance."""
-
-    arn: str
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class LaunchAnswer:
-    """What StartTask or RunTask answered; a call may start some tasks and fail others."""
-
-    tasks: tuple[Task, ...]
-    failures: tuple[LaunchFailure, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RunTarget:
-    """Where RunTask should look for room: a capacity provider strategy, or a launch type, or
-    neither (ECS's default).
-    """
-
-    capacity_provider_strategy: tuple[Mapping[str, Any], ...] = ()
-    launch_type: str | None = None
-
-    def parameters(self) -> dict[str, Any]:
-        """The members of a RunTask request that say where."""
-        if self.capacity_provider_strategy:
-            strategy = [dict(item) for item in self.capacity_provider_strategy]
-            return {"capacityProviderStrategy": strategy}
-        return {} if self.launch_type is None else {"launchType": self.launch_type}
 
 
 @asynccontextmanager
@@ -110,7 +87,8 @@ async def connect(
             session = AioSession(profile=config.profile)
             # One fixed text: the SDK's own is put together anew, twice for each call.
             transport["user_agent"] = f"ecs-scheduler {session.user_agent()}"
-            once = AioConfig(retries={"total_max_attempts": 1}, **transport)
+            signed = {"signature_version": signing.SIGNED_BY_KEPT_KEY}
+            once = AioConfig(retries={"total_max_attempts": 1}, **signed, **transport)
             retrying = AioConfig(retries={"mode": "standard", "total_max_attempts": 3}, **transport)
             session.register_component("response_parser_factory", PlainParsers())
             if http_session_cls is None and await session.get_credentials() is None:
@@ -118,12 +96,11 @@ async def connect(
                     "no AWS credentials found; set AWS_PROFILE (or --profile), "
                     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run with a task role"
                 )
-            launches, reads = [
-                await stack.enter_async_context(
-                    session.create_client("ecs", config=each, **options)
-                )
-                for each in (once, retrying)
-            ]
+            client = await stack.enter_async_context(
+                session.create_client("ecs", config=once, **options)
+            )
+            # Nothing is retried, so nobody needs to be asked after each call.
+            client.meta.events.unregister("needs-retry.ecs", unique_id="retry-config-ecs")
             events = None
             if config.events_queue_url is not None:
                 queue = open_event_queue(session, config.events_queue_url, retrying, options)
@@ -133,7 +110,7 @@ async def connect(
                 f"cannot set up the AWS client: {error}; "
                 "check --region, --profile and --endpoint-url"
             ) from error
-        ecs = Ecs(launches, reads, config.cluster, budget_of(config, clock))
+        ecs = Ecs(client, config.cluster, budget_of(config, clock))
         ecs.events = events
         yield ecs
 
@@ -155,9 +132,8 @@ def budget_of(config: Config, clock: Clock) -> Budget:
 class Ecs:
     """One ECS cluster behind its API. Every call but a launch waits for its token first."""
 
-    def __init__(self, launches: ECSClient, reads: ECSClient, cluster: str, budget: Budget) -> None:
-        self._launches = launches
-        self._reads = reads
+    def __init__(self, client: ECSClient, cluster: str, budget: Budget) -> None:
+        self._client = client
         self._cluster = cluster
         self.budget = budget
         self.events: EventQueue | None = None
@@ -169,8 +145,9 @@ class Ecs:
         or AwsRefused if we can't tell.
         """
         try:
-            with self._errors("DescribeClusters"):
-                answer = await self._reads.describe_clusters(clusters=[self._cluster])
+            answer = await self._repeated(
+                "DescribeClusters", None, self._client.describe_clusters, clusters=[self._cluster]
+            )
         except (CallNotSent, CallUnknown) as error:
             raise AwsUnreachable(
                 f"ECS does not answer ({error.message}); "
@@ -180,7 +157,7 @@ class Ecs:
             if cluster.get("status") == "ACTIVE":
                 self.cluster_arn = ClusterArn(cluster.get("clusterArn", ""))
                 return self.cluster_arn
-        region = self._reads.meta.region_name
+        region = self._client.meta.region_name
         raise ClusterNotFound(
             f"there is no active ECS cluster {self._cluster!r} in {region}; "
             "set --cluster (ECS_SCHEDULER_CLUSTER) or --region, or create the cluster"
@@ -188,12 +165,10 @@ class Ecs:
 
     async def list_container_instances(self, purpose: ReadPurpose = "sweep") -> list[InstanceArn]:
         """Every container instance that is not INACTIVE, in pages of 100."""
-        pages = self._reads.get_paginator("list_container_instances").paginate(
-            cluster=self._cluster, PaginationConfig={"PageSize": PAGE}
-        )
+        operation = "ListContainerInstances", self._client.list_container_instances
         return [
             InstanceArn(arn)
-            async for page in self._paid("ListContainerInstances", pages, purpose)
+            async for page in self._pages(operation, purpose)
             for arn in page["containerInstanceArns"]
         ]
 
@@ -201,11 +176,12 @@ class Ecs:
         self, arns: Sequence[InstanceArn], purpose: ReadPurpose = "sweep"
     ) -> tuple[list[ContainerInstance], list[InstanceArn]]:
         """Up to 100 instances, and those of them that ECS does not know."""
-        await self.budget.read_for(purpose)
-        with self._errors("DescribeContainerInstances"):
-            answer = await self._reads.describe_container_instances(
-                cluster=self._cluster, containerInstances=list(arns)
-            )
+        answer = await self._read(
+            "DescribeContainerInstances",
+            purpose,
+            self._client.describe_container_instances,
+            containerInstances=list(arns),
+        )
         found = [parse_container_instance(raw) for raw in answer["containerInstances"]]
         missing = [InstanceArn(failure.get("arn", "")) for failure in answer["failures"]]
         return found, missing
@@ -214,9 +190,9 @@ class Ecs:
         self, arns: Sequence[TaskArn], purpose: ReadPurpose = "track"
     ) -> tuple[list[Task], list[TaskArn]]:
         """Up to 100 tasks, and those of them that ECS does not know (or does not show yet)."""
-        await self.budget.read_for(purpose)
-        with self._errors("DescribeTasks"):
-            answer = await self._reads.describe_tasks(cluster=self._cluster, tasks=list(arns))
+        answer = await self._read(
+            "DescribeTasks", purpose, self._client.describe_tasks, tasks=list(arns)
+        )
         missing = [TaskArn(failure.get("arn", "")) for failure in answer["failures"]]
         return [parse_task(raw) for raw in answer["tasks"]], missing
 
@@ -242,27 +218,29 @@ class Ecs:
         return await self._list_tasks("reconcile", desiredStatus="STOPPED", **where)
 
     async def _list_tasks(self, purpose: ReadPurpose, **filters: Any) -> list[TaskArn]:
-        pages = self._reads.get_paginator("list_tasks").paginate(
-            cluster=self._cluster, PaginationConfig={"PageSize": PAGE}, **filters
-        )
+        operation = "ListTasks", self._client.list_tasks
         return [
             TaskArn(arn)
-            async for page in self._paid("ListTasks", pages, purpose)
+            async for page in self._pages(operation, purpose, **filters)
             for arn in page["taskArns"]
         ]
 
     async def describe_task_definition(self, name: str) -> TaskDefinitionTypeDef:
         """A task definition by family, family:revision or ARN. Raises TaskDefinitionNotFound."""
-        await self.budget.task_definition_read.take()
         try:
-            with self._errors("DescribeTaskDefinition"):
-                answer = await self._reads.describe_task_definition(taskDefinition=name)
+            answer = await self._repeated(
+                "DescribeTaskDefinition",
+                self.budget.task_definition_read.take,
+                self._client.describe_task_definition,
+                taskDefinition=name,
+            )
         except CallRefused as error:
             raise TaskDefinitionNotFound(
                 f"task definition {name!r} cannot be used ({error.message}); "
                 "register it, or correct the job's task_definition, and submit the job again"
             ) from error
-        return answer["taskDefinition"]
+        definition: TaskDefinitionTypeDef = answer["taskDefinition"]
+        return definition
 
     async def launch_allowed(self) -> None:
         """Wait for the token of one StartTask or RunTask, and spend it.
@@ -280,13 +258,13 @@ class Ecs:
         nobody knows.
         """
         with self._errors("StartTask"):
-            answer = await self._launches.start_task(
+            answer = await self._client.start_task(
                 cluster=self._cluster,
                 containerInstances=list(instances),
                 startedBy=token,
                 **signature.parameters(),
             )
-        return _launch_answer(answer["tasks"], answer["failures"])
+        return launch_answer(answer["tasks"], answer["failures"])
 
     async def run_task(
         self, signature: LaunchSignature, count: int, target: RunTarget, token: LaunchToken
@@ -295,7 +273,7 @@ class Ecs:
         attempt; raises like start_task.
         """
         with self._errors("RunTask"):
-            answer = await self._launches.run_task(
+            answer = await self._client.run_task(
                 cluster=self._cluster,
                 count=count,
                 clientToken=token,
@@ -304,25 +282,61 @@ class Ecs:
                 **signature.where(),
                 **target.parameters(),
             )
-        return _launch_answer(answer["tasks"], answer["failures"])
+        return launch_answer(answer["tasks"], answer["failures"])
 
     async def stop_task(self, arn: TaskArn, reason: str) -> None:
         """Ask ECS to stop a task; asking twice does no harm."""
-        await self.budget.modify.take()
-        with self._errors("StopTask"):
-            await self._reads.stop_task(cluster=self._cluster, task=arn, reason=reason[:255])
+        await self._repeated(
+            "StopTask",
+            self.budget.modify.take,
+            self._client.stop_task,
+            cluster=self._cluster,
+            task=arn,
+            reason=reason[:255],
+        )
 
-    async def _paid(
-        self, operation: str, pages: AsyncIterable[Page], purpose: ReadPurpose
-    ) -> AsyncIterator[Page]:
-        """The pages of a paginator, each paid for with one token."""
-        await self.budget.read_for(purpose)
-        with self._errors(operation):
-            async for page in pages:
-                yield page
-                self.calls[operation, "ok"] += 1
-                if cast("dict[str, Any]", page).get("nextToken"):
-                    await self.budget.read_for(purpose)
+    async def _pages(
+        self, operation: tuple[str, Call], purpose: ReadPurpose, **filters: Any
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Every page of a list, a hundred entries each."""
+        name, call = operation
+        token: str | None = None
+        while True:
+            more = filters if token is None else filters | {"nextToken": token}
+            page = await self._read(name, purpose, call, maxResults=PAGE, **more)
+            yield page
+            last, token = token, page.get("nextToken")
+            if not token:
+                return
+            if token == last:
+                raise CallUnknown(name, "nextToken", "ECS sends the same page again and again")
+
+    async def _read(
+        self, operation: str, purpose: ReadPurpose, call: Call, **request: Any
+    ) -> dict[str, Any]:
+        """A read of this cluster for this purpose."""
+        pay = partial(self.budget.read_for, purpose)
+        return await self._repeated(operation, pay, call, cluster=self._cluster, **request)
+
+    async def _repeated(
+        self, operation: str, pay: Callable[[], Awaitable[None]] | None, call: Call, **request: Any
+    ) -> dict[str, Any]:
+        """A call that may be made twice: up to ATTEMPTS times while ECS is busy or out of reach,
+        each paid for by itself. After a throttle the bucket says when the next may follow.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            if pay is not None:
+                await pay()
+            try:
+                with self._errors(operation):
+                    answer: dict[str, Any] = await call(**request)
+                    return answer
+            except (Throttled, CallNotSent, CallUnknown) as error:
+                if attempt == ATTEMPTS:
+                    raise
+                if pay is None or not isinstance(error, Throttled):
+                    await asyncio.sleep(PAUSE_S * 2**attempt)
+        raise AssertionError("the last attempt returns or raises")
 
     @contextmanager
     def _errors(self, operation: str) -> Iterator[None]:
@@ -342,15 +356,3 @@ class Ecs:
         if operation == "DescribeTaskDefinition":
             return self.budget.task_definition_read
         return self.budget.read
-
-
-def _launch_answer(
-    tasks: Sequence[TaskTypeDef], failures: Sequence[FailureTypeDef]
-) -> LaunchAnswer:
-    return LaunchAnswer(
-        tasks=tuple(parse_task(raw) for raw in tasks),
-        failures=tuple(
-            LaunchFailure(raw.get("arn", ""), raw.get("reason", ""), raw.get("detail", ""))
-            for raw in failures
-        ),
-    )

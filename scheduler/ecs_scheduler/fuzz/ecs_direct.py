@@ -1,5 +1,5 @@
 """The faulty endpoint behind the service's own seam, without botocore in between: a tenth of the
-work. The SDK's retries are imitated; what it really does is left to the seeds over HTTP.
+work. The SDK's retries of SQS are imitated; what it really does is left to the seeds over HTTP.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 URL = "https://ecs.simulated"
 ATTEMPTS = 3
-"""The SDK's standard retries, as `ecs.client.connect` sets them for all but launches."""
+"""The SDK's standard retries, as `ecs.client.connect` sets them for SQS."""
 
 LOOK_AGAIN_S = (0.25, 2.0)
 """Pauses of a long poll at SQS between two looks for a message, when something is due or not."""
@@ -34,23 +34,19 @@ LOOK_AGAIN_S = (0.25, 2.0)
 
 def connect(endpoint: Endpoint, config: Config, clock: Clock) -> Ecs:
     """The service's seam to ECS and SQS."""
-    launches, reads = _Client(endpoint, 1), _Client(endpoint, ATTEMPTS)
-    ecs = Ecs(cast("Any", launches), cast("Any", reads), config.cluster, budget_of(config, clock))
+    ecs = Ecs(cast("Any", _Client(endpoint)), config.cluster, budget_of(config, clock))
     if config.events_queue_url is not None:
         ecs.events = EventQueue(_SqsClient(endpoint), config.events_queue_url)
     return ecs
 
 
 class _Client(DirectClient):
-    def __init__(self, endpoint: Endpoint, attempts: int) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint.ecs)
         self._endpoint = endpoint
-        self._attempts = attempts
 
     async def answered(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        return await _tried(
-            self._endpoint, _EcsRequest(self._ecs, operation, request), self._attempts
-        )
+        return await self._endpoint.carried(_EcsRequest(self._ecs, operation, request))
 
 
 class _SqsClient:
@@ -67,16 +63,16 @@ class _SqsClient:
 
     async def _answered(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         carried = _SqsRequest(self._endpoint.ecs, operation, request)
-        return await _tried(self._endpoint, carried, ATTEMPTS)
+        return await _tried(self._endpoint, carried)
 
 
-async def _tried(endpoint: Endpoint, request: _EcsRequest, attempts: int) -> dict[str, Any]:
-    """Send a request up to so often, with the pauses of the SDK's standard mode."""
-    for attempt in range(attempts):
+async def _tried(endpoint: Endpoint, request: _EcsRequest) -> dict[str, Any]:
+    """Send a request up to ATTEMPTS times, with the pauses of the SDK's standard mode."""
+    for attempt in range(ATTEMPTS):
         try:
             return await endpoint.carried(request)
         except (ClientError, HTTPClientError) as error:
-            if attempt == attempts - 1 or not _transient(error):
+            if attempt == ATTEMPTS - 1 or not _transient(error):
                 raise
         await asyncio.sleep(random.random() * 2**attempt)
     raise AssertionError("no attempt was allowed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ecs_scheduler.ecs.client import LaunchAnswer, LaunchFailure, RunTarget
+from ecs_scheduler.ecs.launch_answer import LaunchAnswer, LaunchFailure, RunTarget
 from ecs_scheduler.ecs.tasks import Task
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import structlog
 from ecs_queue.errors import QueueError, QueueUnreachable
 from ecs_queue.states import Intent, LaunchOutcome, LaunchToken, Refused, Rejected, Started
 from ecs_scheduler.cluster.row import SHOWN_AFTER_S
-from ecs_scheduler.ecs.client import LaunchFailure
+from ecs_scheduler.ecs.launch_answer import LaunchFailure
 from ecs_scheduler.errors import (
     AwsRefused,
     CallNotSent,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ecs_queue.job import JobId
-    from ecs_scheduler.ecs.client import LaunchAnswer
+    from ecs_scheduler.ecs.launch_answer import LaunchAnswer
     from ecs_scheduler.ecs.tasks import Task
     from ecs_scheduler.launching.tracker import Tracker
     from ecs_scheduler.passes.around import Around

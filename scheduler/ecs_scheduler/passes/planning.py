@@ -15,7 +15,7 @@ from ecs_placement.request import RequestId, TaskRequest
 from ecs_queue.job import Fallback, JobId
 from ecs_queue.states import InstanceArn
 from ecs_scheduler.cluster.row import not_refused
-from ecs_scheduler.ecs.client import RunTarget
+from ecs_scheduler.ecs.launch_answer import RunTarget
 from ecs_scheduler.launching.launch import Launch, Slot
 from ecs_scheduler.launching.launch_signature import MAX_TASKS_PER_CALL, LaunchSignature, batches
 from ecs_scheduler.passes.window import requests_of

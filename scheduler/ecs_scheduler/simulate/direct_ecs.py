@@ -2,15 +2,13 @@
 answers are the same dictionaries, nothing is signed, serialised or parsed.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from ecs_simulator import SimulatedEcs
 from ecs_simulator.errors import EcsError
-
-_PAGE = 100
 
 
 class DirectClient:
@@ -19,9 +17,13 @@ class DirectClient:
     def __init__(self, ecs: SimulatedEcs) -> None:
         self._ecs = ecs
 
-    def get_paginator(self, operation: str) -> "_Paginator":
-        """A paginator of list_container_instances or list_tasks."""
-        return _Paginator(self, "".join(word.title() for word in operation.split("_")))
+    async def list_container_instances(self, **request: Any) -> dict[str, Any]:
+        """ListContainerInstances."""
+        return await self.answered("ListContainerInstances", request)
+
+    async def list_tasks(self, **request: Any) -> dict[str, Any]:
+        """ListTasks."""
+        return await self.answered("ListTasks", request)
 
     async def describe_clusters(self, **request: Any) -> dict[str, Any]:
         """DescribeClusters."""
@@ -72,22 +74,3 @@ def client_error(operation: str, error: EcsError) -> ClientError:
         },
         operation,
     )
-
-
-class _Paginator:
-    """Pages of one list operation."""
-
-    def __init__(self, client: DirectClient, operation: str) -> None:
-        self._client = client
-        self._operation = operation
-
-    async def paginate(self, **request: Any) -> AsyncIterator[dict[str, Any]]:
-        """Every page, a hundred entries each."""
-        del request["PaginationConfig"]
-        request["maxResults"] = _PAGE
-        while True:
-            page = await self._client.answered(self._operation, request)
-            yield page
-            if not page.get("nextToken"):
-                return
-            request["nextToken"] = page["nextToken"]

@@ -85,7 +85,7 @@ class _World:
         config = _config(case.workload)
         service_clock = LoopClock(round(clock.start * 1000))
         client = cast("Any", DirectClient(self._sim))
-        ecs = Ecs(client, client, CLUSTER, budget_of(config, service_clock))
+        ecs = Ecs(client, CLUSTER, budget_of(config, service_clock))
         self._service = Service(config, self._queue, ecs, Metrics(), service_clock)
         self._service.policies.book = case.policy
 
