@@ -11,7 +11,8 @@ TRIAL = Trial("new", "default", 50, LIMITS)
 
 def trying(trial: Trial = TRIAL) -> Trying:
     under_way = Trying()
-    under_way.follow(trial)
+    under_way.follow(trial, "1")
+    under_way.remember("")
     return under_way
 
 
@@ -80,14 +81,15 @@ def test_a_candidate_under_which_nothing_starts_is_not_taken_for_a_fast_one() ->
     assert "its jobs wait" in rolled_back(under_way)
 
 
-def test_it_stays_rolled_back_until_the_file_changes_the_trial() -> None:
+def test_it_stays_rolled_back_until_the_file_has_another_version() -> None:
     under_way = trying()
     play(under_way, range(80), 40.0)
     play(under_way, range(80, 300), 1.0)
-    under_way.follow(TRIAL)
+    under_way.follow(TRIAL, "1")
     assert rolled_back(under_way)
-    under_way.follow(Trial("new", "default", 10, LIMITS))
+    under_way.follow(TRIAL, "2")
     assert rolled_back(under_way) == ""
+    under_way.remember("")
     assert any(under_way.takes(f"j{n}", "default") for n in range(100))
 
 
@@ -95,3 +97,12 @@ def test_only_jobs_of_the_policy_it_is_tried_on_are_taken() -> None:
     under_way = trying(Trial("new", "default", 100, LIMITS))
     assert under_way.takes("j", "default")
     assert not under_way.takes("j", "bulk")
+
+
+def test_nobody_is_taken_before_it_is_known_whether_it_was_rolled_back_before() -> None:
+    under_way = Trying()
+    under_way.follow(Trial("new", "default", 100, LIMITS), "1")
+    assert not under_way.takes("j", "default")
+    under_way.remember("its jobs waited")
+    assert rolled_back(under_way) == "its jobs waited"
+    assert not under_way.takes("j", "default")

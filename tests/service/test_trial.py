@@ -82,3 +82,30 @@ def test_a_candidate_that_starts_nothing_is_rolled_back(world: Run, tmp_path: Pa
         assert trial.percent == 0
 
     world(story, fleet=FOUR, policy_file=str(file))
+
+
+def test_a_rolled_back_candidate_stays_so_after_a_restart(world: Run, tmp_path: Path) -> None:
+    """The next scheduler of the queue gives it no job, until the file has another version."""
+    file = tmp_path / "p.toml"
+    file.write_text(NOWHERE)
+
+    async def story(w: Any) -> None:
+        await w.submit(*(sleep(f"j{i}", 30) for i in range(16)))
+        for i in range(16):
+            await w.until(f"j{i}")
+        assert w.service.status().policies.trial.rolled_back
+        w.service.stop()
+        await asyncio.wait({w.running[-1]})
+        async with w.another_service():
+            await w.submit(*(sleep(f"k{i}", 2) for i in range(10)))
+            for i in range(10):
+                assert (await w.until(f"k{i}", timeout_s=60)).state is JobState.SUCCEEDED
+            trial = w.service.status().policies.trial
+            assert (trial.percent, "its jobs wait" in trial.rolled_back) == (0, True)
+            file.write_text(NOWHERE.replace("percent = 50", "percent = 60"))
+            w.service.policies.reload()
+            await asyncio.sleep(5)
+            trial = w.service.status().policies.trial
+            assert (trial.percent, trial.rolled_back) == (60, "")
+
+    world(story, fleet=FOUR, policy_file=str(file))

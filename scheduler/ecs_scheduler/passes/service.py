@@ -46,6 +46,7 @@ from ecs_scheduler.passes.recurring import Recurring
 from ecs_scheduler.passes.status import ServiceStatus
 from ecs_scheduler.passes.window import Window
 from ecs_scheduler.policies.live import LivePolicies
+from ecs_scheduler.policies.roll_backs import RollBacks
 from ecs_scheduler.sharing.fairness import Cluster, Rules
 from ecs_scheduler.sharing.usage import ShareUsage
 
@@ -117,6 +118,7 @@ class Service:
         self._interruptions = Interruptions(around, self._tracker)
         self._listener = Listener(around, self._tracker, self._interruptions.notice)
         self._recurring = Recurring(around)
+        self._roll_backs = RollBacks(around)
         self._reconciler = Reconciler(around, self._launcher, self._tracker)
         self._leadership = Leadership(around, self._lead_changed)
         self.explainer = Explainer(
@@ -171,6 +173,7 @@ class Service:
                 ("reload", pace.reload_s, self._tracker.load),
                 ("reconcile", pace.reconcile_s, self._reconciler.look),
                 ("strays", pace.reconcile_s, self._strays.look),
+                ("roll back", pace.reconcile_s, self._roll_backs.look),
                 ("recurring", pace.recurring_s, self._recurring.look),
                 ("observe", pace.observe_s, self._observe),
                 *self._listener.steps(),

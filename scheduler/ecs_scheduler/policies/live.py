@@ -12,6 +12,7 @@ from ecs_scheduler.errors import InvalidPolicyFile
 from ecs_scheduler.passes.status import PolicyStatus
 from ecs_scheduler.policies.book import Chosen, PolicyBook, of_settings
 from ecs_scheduler.policies.reading import read_book
+from ecs_scheduler.policies.trial import Trial
 from ecs_scheduler.policies.trying import Trying
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -27,6 +28,7 @@ class LivePolicies:
         self.reloads = {"ok": 0, "error": 0}
         self._queue = queue
         self._path = path
+        self._followed: PolicyBook | None = None
         self._known: dict[tuple[str | None, str], Chosen] = {}
 
     @classmethod
@@ -60,11 +62,16 @@ class LivePolicies:
         trial = self.trying.status()
         return PolicyStatus(self.book.version, labels, self.error, trial, dict(self.reloads))
 
+    def follow(self) -> Trial | None:
+        """The trial of the policies in force; a new version of these begins it anew."""
+        if self._followed is not self.book:  # a version is worked out once
+            self.trying.follow(self.book.trial, self.book.version)
+            self._followed = self.book
+        return self.book.trial
+
     def choose(self, job: Job) -> Chosen:
         """The policy of a job: the candidate where the roll-out of a trial takes it."""
-        self.trying.follow(self.book.trial)
-        chosen = self._usual(job)
-        trial = self.book.trial
+        trial, chosen = self.follow(), self._usual(job)
         if trial is None or not self.trying.takes(job.id, chosen.policy.name):
             return chosen
         return Chosen(self.book.named(trial.candidate), chosen.why_not)

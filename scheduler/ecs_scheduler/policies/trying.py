@@ -72,29 +72,43 @@ class Trying:
 
     def __init__(self) -> None:
         self._trial: Trial | None = None
+        self._version = ""
         self._reset()
 
     def _reset(self) -> None:
         self._live, self._candidate = _Side(), _Side()
         self._worse_since: float | None = None
-        self._rolled_back = ""
+        self._remembered = False
+        self.rolled_back = ""
         self._compared = self._moved = 0
         self._started = self._started_after = 0
         self._opened = self._opened_after = 0
         self._latest: tuple[str, ...] = ()
 
-    def follow(self, trial: Trial | None) -> None:
-        """What the file says now; what was rolled back stays so until the file changes it."""
-        if trial != self._trial:
-            self._trial = trial
+    def follow(self, trial: Trial | None, version: str) -> None:
+        """What the file says now, and the version of all that it says: as long as that stays, what
+        was rolled back stays so.
+        """
+        if (trial, version) != (self._trial, self._version):
+            self._trial, self._version = trial, version
             self._reset()
+
+    def remember(self, why: str) -> None:
+        """What is known of this version from before: why it was rolled back, or nothing against it.
+        Until this was said, the candidate takes no job.
+        """
+        self._remembered = True
+        if why and not self.rolled_back:
+            self.rolled_back = why
+            log.warning("candidate policy stays rolled back", why=why)
 
     def takes(self, job_id: str, policy: str) -> bool:
         """Whether this job of `policy` is placed by the candidate."""
         trial = self._trial
         return (
             trial is not None
-            and not self._rolled_back
+            and self._remembered
+            and not self.rolled_back
             and policy == trial.of
             and trial.takes(job_id)
         )
@@ -125,7 +139,7 @@ class Trying:
         A condition has to hold `for_s` without a break; one good look in between starts it over.
         """
         trial = self._trial
-        if trial is None or not trial.percent or self._rolled_back:
+        if trial is None or not trial.percent or self.rolled_back:
             return
         for side in (self._live, self._candidate):
             side.forget_before(now - trial.limits.for_s, trial.limits.least_jobs)
@@ -140,7 +154,7 @@ class Trying:
         elif self._worse_since is None:
             self._worse_since = now
         elif now - self._worse_since >= trial.limits.for_s:
-            self._rolled_back = why
+            self.rolled_back = why
             log.error("candidate policy rolled back", policy=trial.candidate, why=why)
 
     def status(self) -> TrialStatus | None:
@@ -151,8 +165,8 @@ class Trying:
         return TrialStatus(
             candidate=trial.candidate,
             of=trial.of,
-            percent=0.0 if self._rolled_back else trial.percent,
-            rolled_back=self._rolled_back,
+            percent=0.0 if self.rolled_back else trial.percent,
+            rolled_back=self.rolled_back,
             passes=self._compared,
             started=(self._started, self._started_after),
             opened=(self._opened, self._opened_after),
