@@ -101,7 +101,7 @@ def why(
     left out of account: members are explained one by one.
     """
     (alone,), over = over_scalars([replace(request, gang=None)], snapshot)
-    faults = _Faults(alone.shape, over, policy)
+    faults = _Faults(alone.shape, Constraints(over), over, policy)
     return Explanation(
         decision=place([replace(request, gang=None)], snapshot, policy).decisions[0],
         ranked=ranking(request.shape, snapshot, policy, most=most),
@@ -112,8 +112,27 @@ def why(
     )
 
 
+def lacking(
+    requests: Sequence[TaskRequest], name: InstanceId, snapshot: Snapshot, policy: Policy
+) -> list[tuple[Lack, ...]]:
+    """What keeps each request from one instance as it is; nothing where it fits."""
+    instance = snapshot.instances[snapshot.row_of[name]]
+    alike, alone = over_scalars(requests, Snapshot.of([instance]))
+    constraints, every = Constraints(alone), Constraints(snapshot)
+    found = []
+    for request, wide in zip(requests, alike, strict=True):
+        faults = _Faults(wide.shape, constraints, alone, policy)
+        # How many tasks of a group are elsewhere, no instance shows by itself.
+        within = _within_skew(request.shape, policy, every, len(snapshot))
+        skewed = within is not None and not within[snapshot.row_of[name]]
+        found.append(faults.at(0, Reason.SKEW if skewed else None))
+    return found
+
+
 def after(plan: Plan, requests: Sequence[TaskRequest], snapshot: Snapshot) -> Snapshot:
-    """The cluster once everything that the plan starts is running."""
+    """The cluster with everything that the plan starts. Its `runningTasksCount` stays as it is: a
+    task that was just started is PENDING, and ECS does not count it yet.
+    """
     shapes = {request.id: request.shape for request in requests}
     changed: dict[int, Instance] = {}
     for decision in plan.decisions:
@@ -136,14 +155,13 @@ def _with(instance: Instance, shape: Shape) -> Instance:
     groups = Counter(instance.facts.tasks_by_group)
     if shape.group is not None:
         groups[shape.group] += 1
-    running = instance.facts.running_tasks + 1
     return replace(
         instance,
         free=(cpu, memory, gpus, enis),
         ports_tcp_used=instance.ports_tcp_used | shape.ports_tcp,
         ports_udp_used=instance.ports_udp_used | shape.ports_udp,
         scalars=scalars,
-        facts=replace(instance.facts, running_tasks=running, tasks_by_group=groups),
+        facts=replace(instance.facts, tasks_by_group=groups),
     )
 
 
@@ -152,10 +170,12 @@ class _Faults:
     the shortage.
     """
 
-    def __init__(self, shape: Shape, snapshot: Snapshot, policy: Policy) -> None:
+    def __init__(
+        self, shape: Shape, constraints: Constraints, snapshot: Snapshot, policy: Policy
+    ) -> None:
         self._shape = shape
         self._snapshot = snapshot
-        self._constraints = constraints = Constraints(snapshot)
+        self._constraints = constraints
         self._masks: dict[_Cause, Bools] = {}
         self._short: dict[_Cause, Ints] = {}
         self._largest: dict[_Cause, int] = {}
@@ -237,13 +257,23 @@ class _Faults:
         return int(self._short[cause][mask].min()) if cause in self._short else 0
 
     def _near(self, row: int) -> Near:
-        instance, here = self._rows[row], np.arange(len(self._snapshot)) == row
-        lacks = tuple(
-            Lack(cause[0], self._least(cause, here), cause[1] or self._detail(cause[0], row))
+        instance = self._rows[row]
+        return Near(instance.id, _type_of(instance), self.at(row))
+
+    def at(self, row: int, besides: Reason | None = None) -> tuple[Lack, ...]:
+        """All that one row lacks, and what it lacks besides."""
+        lacks = [
+            Lack(
+                cause[0],
+                int(self._short[cause][row]) if cause in self._short else 0,
+                cause[1] or self._detail(cause[0], row),
+            )
             for cause, mask in self._masks.items()
-            if mask[row]
-        )
-        return Near(instance.id, _type_of(instance), lacks)
+            if mask[row] and cause[0] is not besides
+        ]
+        if besides is not None:
+            lacks.append(Lack(besides, 0, self._detail(besides, row)))
+        return tuple(lacks)
 
     def _detail(self, reason: Reason, row: int) -> str:
         instance, shape = self._rows[row], self._shape

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from ecs_placement.batch import place
 from ecs_placement.explanation import Change, Lack, Near, TypeFit, after, why
 from ecs_placement.plan import Reason, Start, Tally, Wait
+from ecs_placement.policy import DEFAULT_POLICY
 from ecs_placement.request import RequestId, Shape, TaskRequest
+from ecs_placement.several import Part, place_parts
 from ecs_placement.snapshot import Availability, Facts, Instance, InstanceId, Snapshot
 
 Build = Callable[..., Instance]
@@ -82,7 +84,7 @@ def test_after_a_plan_the_cluster_holds_what_it_starts(instance: Build, task: As
     left = after(place(asked, snapshot), asked, snapshot)
     assert left.free.tolist() == [[0, 8192, 0, 3]]
     assert left.instances[0].ports_tcp_used == {1, 2, 3, 4}
-    assert left.instances[0].facts.running_tasks == 4
+    assert left.instances[0].facts.running_tasks == 0, "they are PENDING first"
     late = task("late", order=9)
     assert place([*asked, late], snapshot).decisions[4] == why(late, left).decision
 
@@ -180,3 +182,46 @@ def test_the_smallest_change_of_an_amount_never_fails_to_help(
             less = {names[column]: shape.demand[column] - change.short_by}
             changed = TaskRequest(RequestId("t"), replace(shape, **less))  # type: ignore[arg-type]
             assert isinstance(place([changed], snapshot).decisions[0], Start)
+
+
+COUNTED = st.builds(
+    Shape,
+    SMALL,
+    SMALL,
+    member_of=st.sampled_from(
+        [("runningTasksCount < 2",), ("runningTasksCount >= 1", "attribute:zone exists"), ()]
+    ),
+    group=st.sampled_from([None, "g"]),
+)
+BUSY = st.lists(
+    st.builds(
+        lambda cpu, running, zone: Instance(
+            InstanceId(""), (4, 4, 1, 0), (cpu, 4, 0, 0), attributes=zone,
+            facts=Facts(running_tasks=running),
+        ),
+        SMALL, st.integers(0, 2), ZONES,
+    ),
+    max_size=4,
+)  # fmt: skip
+
+
+@given(st.lists(COUNTED, max_size=8), BUSY, st.integers(0, 8))
+def test_an_explanation_never_counts_otherwise_than_the_pass(
+    shapes: list[Shape], drawn: list[Instance], cut: int
+) -> None:
+    """What waits after a pass, of one policy or two, is told the same reasons by `why`; above all
+    `runningTasksCount`, which stays what ECS said of it.
+    """
+    snapshot = Snapshot.of(replace(row, id=InstanceId(f"i{n}")) for n, row in enumerate(drawn))
+    asked = [TaskRequest(RequestId(f"t{n}"), shape, order=n) for n, shape in enumerate(shapes)]
+    parts = [Part(DEFAULT_POLICY, tuple(asked[:cut])), Part(DEFAULT_POLICY, tuple(asked[cut:]))]
+    plan = place_parts(parts, snapshot)
+    left = after(plan, asked, snapshot)
+    last = {request.id for request in asked[cut:] or asked[:cut]}
+    for request in asked:
+        decision = next(each for each in plan.decisions if each.request_id == request.id)
+        if not isinstance(decision, Start) and request.id in last:
+            found = why(request, left)
+            assert found.decision == decision
+            if isinstance(decision, Wait):
+                assert found.tallies == decision.reasons

@@ -13,6 +13,7 @@ from ecs_scheduler.cli.service_call import ServiceFlags, quoted
 from ecs_scheduler.explaining.words import duration
 
 DEFAULT_SERVICE = ServiceFlags()
+SHOWN_KINDS = 20
 _UNITS = {"RESOURCE:CPU": "CPU units", "RESOURCE:MEMORY": "MiB", "RESOURCE:GPU": "GPUs"}
 
 
@@ -157,9 +158,12 @@ def _instance(answer: Mapping[str, Any]) -> Iterator[str]:
         if total:
             free = answer["free"][name]
             yield f"{name:<10} {free} of {total} free ({free / total:.0%})"
-    for each in answer["waiting"]:
+    for each in answer["waiting"][:SHOWN_KINDS]:
         lacks = ", ".join(each["lacks"]) or "fits"
         yield f"{each['jobs']} waiting such as {each['example']} ({each['needs']}): {lacks}"
+    more = sum(each["jobs"] for each in answer["waiting"][SHOWN_KINDS:])
+    if more:
+        yield f"{more} waiting of other kinds (-o json lists them)"
 
 
 def _short(arn: str) -> str:

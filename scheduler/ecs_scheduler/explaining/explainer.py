@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ecs_placement import place
 from ecs_placement.explain import sentence
-from ecs_placement.explanation import Explanation, why
+from ecs_placement.explanation import Explanation, lacking, why
 from ecs_placement.plan import Reject, Start
 from ecs_placement.request import DIMENSIONS, Gang, GangId, RequestId, Shape, TaskRequest
 from ecs_placement.snapshot import Snapshot
@@ -28,13 +28,17 @@ from ecs_scheduler.explaining.answers import (
 )
 from ecs_scheduler.explaining.forecast import Eta, Forecast
 from ecs_scheduler.explaining.words import amounts, job_summary, lack, plan_summary
+from ecs_scheduler.passes.narrowing import kept_away, under
+from ecs_scheduler.passes.planning import SHARE, WINDOW
 from ecs_scheduler.sharing.fairness import Used
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from ecs_placement.snapshot import InstanceId
     from ecs_queue.job import Job, JobId
     from ecs_queue.states import JobRecord
+    from ecs_scheduler.ecs.task_definitions import TaskDefinition
     from ecs_scheduler.launching.launcher import Launcher
     from ecs_scheduler.passes.around import Around
     from ecs_scheduler.passes.window import Held, Window
@@ -44,6 +48,9 @@ if TYPE_CHECKING:
 
 MOST_DEPENDENCIES = 20
 MOST_PLANNED = 10_000
+MOST_KINDS = 500
+"""Kinds of waiting jobs that are looked at for one instance, the most numerous first."""
+
 WATCHED_AT_ONCE = 5
 
 
@@ -89,7 +96,7 @@ class Explainer:
 
     async def _waiting(self, record: JobRecord, held: Held, policy: NamedPolicy) -> JobExplained:
         snapshot, now = self._snapshot(), self._sight.around.clock.monotonic_s()
-        explanation = why(request_of(held, policy), snapshot, policy.placement)
+        explanation = why(self._request_of(held, policy), snapshot, policy.placement)
         standing = await self._in_queue(held)
         eta = self.forecast.eta(held.lane, standing.ahead_equal, standing.ahead, now)
         decision = explanation.decision
@@ -98,7 +105,7 @@ class Explainer:
             job_id=held.job_id,
             state=record.state.value,
             summary=held.reason or sentence(decision, held.shape, snapshot)
-            if not fits
+            if not fits or held.kind in (SHARE, WINDOW)
             else f"has room now and waits its turn behind {standing.ahead} jobs and the API budget",
             reason=held.reason or record.reason,
             policy=policy.label,
@@ -111,13 +118,13 @@ class Explainer:
         )
 
     async def _in_queue(self, held: Held) -> InQueue:
-        everyone = self._sight.window.waiting_jobs()
-        before = [each for each in everyone if each.rank < held.rank]
         counts = await self._sight.around.queue.counts()
+        everyone, rank = self._sight.window.waiting_jobs(), held.rank
+        equal = [each for each in self._sight.window.lane(held.lane) if each.kind]
         return InQueue(
-            ahead=len(before),
-            ahead_equal=sum(each.lane == held.lane for each in before),
-            equal=sum(each.lane == held.lane for each in everyone),
+            ahead=sum(each.rank < rank for each in everyone),
+            ahead_equal=sum(each.rank < rank for each in equal),
+            equal=len(equal),
             beyond_window=max(0, counts.get(JobState.RUNNABLE, 0) - len(everyone)),
         )
 
@@ -169,18 +176,14 @@ class Explainer:
                 f"no container instance {name!r} among the {len(snapshot)} of this cluster; "
                 "give its id, its ARN or its EC2 instance id"
             )
-        alone = Snapshot.of(found)
-        lanes: dict[Shape, list[Held]] = {}
-        for held in self._sight.window.waiting_jobs():
-            lanes.setdefault(held.shape, []).append(held)
-        waiting = tuple(
-            self._there(members, alone) for members in sorted(lanes.values(), key=len, reverse=True)
-        )
         instance = found[0]
+        kinds = sorted(self._sight.window.waiting_by_lane(), key=len, reverse=True)
+        waiting = self._there(kinds[:MOST_KINDS], instance.id, snapshot)
         fitting = sum(each.jobs for each in waiting if not each.lacks)
+        unseen = sum(map(len, kinds[MOST_KINDS:]))
         return InstanceExplained(
             instance_id=wanted,
-            summary=_instance_summary(waiting, fitting),
+            summary=_instance_summary(waiting, fitting, unseen),
             instance_type=instance.attributes.get("ecs.instance-type") or "unknown",
             availability=instance.availability.value,
             running_tasks=instance.facts.running_tasks,
@@ -189,12 +192,38 @@ class Explainer:
             waiting=waiting,
         )
 
-    def _there(self, members: list[Held], alone: Snapshot) -> WaitingThere:
-        held = members[0]
-        policy = self._sight.policy(held.claim.job)
-        explained = why(request_of(held, policy), alone, policy.placement, most=1)
-        lacks = tuple(lack(each) for near in explained.nearest for each in near.lacks)
-        return WaitingThere(len(members), held.job_id, amounts(held.shape), lacks)
+    def _there(
+        self, kinds: Sequence[Sequence[Held]], instance: InstanceId, snapshot: Snapshot
+    ) -> tuple[WaitingThere, ...]:
+        """What jobs of each kind lack there, those of one policy looked at together."""
+        alike: defaultdict[str, list[int]] = defaultdict(list)
+        policies = [self._sight.policy(members[0].claim.job) for members in kinds]
+        for number, policy in enumerate(policies):
+            alike[policy.label].append(number)
+        lacks: dict[int, tuple[str, ...]] = {}
+        for numbers in alike.values():
+            policy = policies[numbers[0]]
+            requests = [self._request_of(kinds[number][0], policy) for number in numbers]
+            for number, found in zip(
+                numbers, lacking(requests, instance, snapshot, policy.placement), strict=True
+            ):
+                lacks[number] = tuple(map(lack, found))
+        jobs: Counter[tuple[str, tuple[str, ...]]] = Counter()
+        example: dict[tuple[str, tuple[str, ...]], str] = {}
+        for number, members in enumerate(kinds):
+            told = amounts(members[0].shape), lacks[number]
+            jobs[told] += len(members)
+            example.setdefault(told, members[0].job_id)
+        return tuple(WaitingThere(many, example[told], *told) for told, many in jobs.most_common())
+
+    def _request_of(self, held: Held, policy: NamedPolicy) -> TaskRequest:
+        """The request that a pass shows placement for one waiting job, by itself."""
+        shape = self._as_placed(held.shape, held.definition, policy)
+        return TaskRequest(RequestId(held.job_id), shape, held.claim.priority, held.claim.order)
+
+    def _as_placed(self, shape: Shape, definition: TaskDefinition, policy: NamedPolicy) -> Shape:
+        refused = self._sight.around.model.refused()
+        return under(policy, kept_away(shape, definition, refused), definition)
 
     async def plan(self, job: Job) -> Planned:
         """What would happen to this job now. Raises JobUnusable or TaskDefinitionNotFound."""
@@ -202,9 +231,8 @@ class Explainer:
         definition = await around.definitions.resolve(job.task_definition)
         if isinstance(definition, JobUnusable):
             raise definition
-        shape = around.definitions.shape(definition, job)
         policy = self._sight.policy(job)
-        shape = within(shape, policy)
+        shape = self._as_placed(around.definitions.shape(definition, job), definition, policy)
         snapshot = self._snapshot()
         tasks = min(job.array_size or 1, MOST_PLANNED)
         if job.gang is not None:
@@ -252,12 +280,10 @@ class Explainer:
         now = self._sight.around.clock.monotonic_s()
         everyone = self._sight.window.waiting_jobs()
         self.forecast.forget({each.job_id for each in everyone})
-        lanes: dict[object, list[Held]] = {}
-        for held in everyone:
-            lanes.setdefault(held.lane, []).append(held)
-        for members in sorted(lanes.values(), key=len, reverse=True)[:WATCHED_AT_ONCE]:
-            last = max(members, key=lambda each: each.rank)
-            ahead = sum(each.rank < last.rank for each in everyone)
+        lanes = self._sight.window.waiting_by_lane()
+        for members in sorted(lanes, key=len, reverse=True)[:WATCHED_AT_ONCE]:
+            last, rank = members[-1], members[-1].rank
+            ahead = sum(each.rank < rank for each in everyone)
             eta = self.forecast.eta(last.lane, len(members) - 1, ahead, now)
             if eta is not None:
                 self.forecast.watch(last.job_id, eta, now)
@@ -275,17 +301,6 @@ def _standing(
     )
 
 
-def request_of(held: Held, policy: NamedPolicy) -> TaskRequest:
-    """The request that placement sees for one waiting job by itself."""
-    shape = within(held.shape, policy)
-    return TaskRequest(RequestId(held.job_id), shape, held.claim.priority, held.claim.order)
-
-
-def within(shape: Shape, policy: NamedPolicy) -> Shape:
-    """The shape within the policy's filters."""
-    return replace(shape, member_of=(*shape.member_of, *policy.filters))
-
-
 def _verdict(explanation: Explanation, fit_now: int, tasks: int) -> Verdict:
     if fit_now == tasks:
         return "now"
@@ -294,10 +309,12 @@ def _verdict(explanation: Explanation, fit_now: int, tasks: int) -> Verdict:
     return "in part" if fit_now else "later"
 
 
-def _instance_summary(waiting: tuple[WaitingThere, ...], fitting: int) -> str:
+def _instance_summary(waiting: tuple[WaitingThere, ...], fitting: int, unseen: int) -> str:
     if not waiting:
         return "no job waits: nothing asks for its room"
+    more = f"; {unseen} more of rarer kinds were not looked at" if unseen else ""
     if fitting:
-        return f"{fitting} waiting jobs would fit: they wait for their turn or for the API budget"
+        turn = "they wait for their turn or for the API budget"
+        return f"{fitting} waiting jobs would fit: {turn}{more}"
     jobs = sum(each.jobs for each in waiting)
-    return f"none of the {jobs} waiting jobs fits: each lacks something here"
+    return f"none of the {jobs} waiting jobs fits: each lacks something here{more}"

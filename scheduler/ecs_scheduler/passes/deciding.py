@@ -16,6 +16,7 @@ from ecs_scheduler.decisions.coding import Asked
 from ecs_scheduler.decisions.log import DecisionLog
 from ecs_scheduler.decisions.replaying import within
 from ecs_scheduler.launching.grouping import regrouped
+from ecs_scheduler.passes.narrowing import under
 from ecs_scheduler.passes.planning import (
     API_BUDGET,
     NO_INSTANCES,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from ecs_placement.plan import Plan, Reservation, Reserving
-    from ecs_placement.request import RequestId, TaskRequest
+    from ecs_placement.request import RequestId, Shape, TaskRequest
     from ecs_placement.snapshot import Snapshot
     from ecs_queue.job import Fallback
     from ecs_scheduler.config import Config
@@ -122,12 +123,12 @@ class Deciding:
     ) -> None:
         """Let the candidate of a trial decide too, without acting, and judge those it acts on."""
         trying, book = self._policies.trying, self._policies.book
-        trying.follow(book.trial)
-        if book.trial is None:
+        if self._policies.follow() is None:
             return
         now_ms = self._around.clock.now_ms()
         waiting = (h for h in self._window.waiting_jobs() if h.kind not in NOT_FOR_PLACE)
         trying.look(now, ((h.policy, (now_ms - h.claim.runnable_at_ms) / 1000) for h in waiting))
+        assert book.trial is not None
         live, candidate = book.named(book.trial.of), book.named(book.trial.candidate)
         same = [each for each in asked if each.policy == live.label]
         if not same or now - self._compared_at < COMPARED_EVERY_S:
@@ -177,20 +178,23 @@ class Deciding:
     def _asked(self, policy: NamedPolicy, requests: Sequence[TaskRequest]) -> Asked:
         narrowed = requests
         if policy.filters or policy.wants_images:
-            narrowed = [self._narrowed(policy, request) for request in requests]
+            narrowed = self._narrowed(policy, requests)
         budget_s = search_budget_s(policy, len(requests), self._around.config)
         return Asked(policy.label, tuple(narrowed), policy.placement, policy.filters, budget_s)
 
-    def _narrowed(self, policy: NamedPolicy, request: TaskRequest) -> TaskRequest:
-        """The request within the policy's filters, with what it runs where the policy asks."""
-        shape = request.shape
-        family = self._window[JobId(request.id)].definition.family
-        shape = replace(
-            shape,
-            member_of=(*shape.member_of, *policy.filters),
-            image=family if policy.wants_images else shape.image,
-        )
-        return replace(request, shape=shape)
+    def _narrowed(self, policy: NamedPolicy, requests: Sequence[TaskRequest]) -> list[TaskRequest]:
+        """The requests under the policy; those of one shape share one again, which placement
+        recognises by its address.
+        """
+        known: dict[tuple[int, str], Shape] = {}
+        narrowed = []
+        for request in requests:
+            definition = self._window[JobId(request.id)].definition
+            key = (id(request.shape), definition.family)
+            if key not in known:
+                known[key] = under(policy, request.shape, definition)
+            narrowed.append(replace(request, shape=known[key]))
+        return narrowed
 
     def _closed(self, policy: NamedPolicy, requests: Sequence[TaskRequest], now_ms: int) -> None:
         opens_ms = policy.windows.opens_at_ms(now_ms)

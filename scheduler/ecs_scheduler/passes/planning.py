@@ -14,10 +14,10 @@ from ecs_placement.plan import Plan, Reject, Start, Wait
 from ecs_placement.request import RequestId, TaskRequest
 from ecs_queue.job import Fallback, JobId
 from ecs_queue.states import InstanceArn
-from ecs_scheduler.cluster.row import not_refused
 from ecs_scheduler.ecs.launch_answer import RunTarget
 from ecs_scheduler.launching.launch import Launch, Slot
 from ecs_scheduler.launching.launch_signature import MAX_TASKS_PER_CALL, LaunchSignature, batches
+from ecs_scheduler.passes.narrowing import kept_away
 from ecs_scheduler.passes.window import requests_of
 from ecs_scheduler.sharing.fairness import Waiting, rank
 from ecs_scheduler.sharing.usage import demand_of
@@ -62,12 +62,8 @@ def keeping_away(
         return list(requests)
     narrowed = []
     for request in requests:
-        definition = window[JobId(request.id)].definition.arn
-        if definition in refused:
-            member_of = (*request.shape.member_of, not_refused(definition))
-            narrowed.append(replace(request, shape=replace(request.shape, member_of=member_of)))
-        else:
-            narrowed.append(request)
+        shape = kept_away(request.shape, window[JobId(request.id)].definition, refused)
+        narrowed.append(request if shape is request.shape else replace(request, shape=shape))
     return narrowed
 
 

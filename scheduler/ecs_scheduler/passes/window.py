@@ -220,6 +220,12 @@ class Window:
         """The jobs that placement found no room for."""
         return [held for held in self._held.values() if held.kind]
 
+    def waiting_by_lane(self) -> list[list[Held]]:
+        """The same, equal ones together, first to be placed first."""
+        lanes = ([self._held[place[2]] for place in lane] for lane in self._lanes.values())
+        waiting = ([held for held in lane if held.kind] for lane in lanes)
+        return [lane for lane in waiting if lane]
+
     def waiting_since(self, ms: int) -> list[Held]:
         """Jobs that were RUNNABLE by then and could rise, those that have waited longest first."""
         since = [

@@ -1,0 +1,33 @@
+"""A job's shape as a pass shows it to placement, and as explanations do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ecs_scheduler.cluster.row import not_refused
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ecs_placement.request import Shape
+    from ecs_scheduler.ecs.task_definitions import TaskDefinition
+    from ecs_scheduler.policies.book import NamedPolicy
+
+
+def kept_away(shape: Shape, definition: TaskDefinition, refused: Collection[str]) -> Shape:
+    """Only where its task definition is not refused, if any instance refuses it."""
+    if definition.arn not in refused:
+        return shape
+    return replace(shape, member_of=(*shape.member_of, not_refused(definition.arn)))
+
+
+def under(policy: NamedPolicy, shape: Shape, definition: TaskDefinition) -> Shape:
+    """Within the policy's filters, which come last, with what it runs where the policy asks."""
+    if not (policy.filters or policy.wants_images):
+        return shape
+    return replace(
+        shape,
+        member_of=(*shape.member_of, *policy.filters),
+        image=definition.family if policy.wants_images else shape.image,
+    )
