@@ -4,7 +4,7 @@ Each column holds its distinct values once, so that a test runs once per value a
 groups also count what a batch has placed so far.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,12 +90,13 @@ def _value(subject: str, instance: Instance) -> Value:
         if name not in instance.attributes:
             return None
         return instance.attributes[name] or ""
-    facts = instance.facts
-    values: dict[str, Value] = {
-        "agentConnected": instance.availability is not Availability.AGENT_DISCONNECTED,
-        "agentVersion": facts.agent_version,
-        "ec2InstanceId": facts.ec2_instance_id,
-        "registeredAt": facts.registered_at_s,
-        "runningTasksCount": facts.running_tasks,
-    }
-    return values[subject]
+    return _FACTS[subject](instance)
+
+
+_FACTS: Mapping[str, Callable[[Instance], Value]] = {
+    "agentConnected": lambda each: each.availability is not Availability.AGENT_DISCONNECTED,
+    "agentVersion": lambda each: each.facts.agent_version,
+    "ec2InstanceId": lambda each: each.facts.ec2_instance_id,
+    "registeredAt": lambda each: each.facts.registered_at_s,
+    "runningTasksCount": lambda each: each.facts.running_tasks,
+}

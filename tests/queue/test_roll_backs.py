@@ -1,7 +1,5 @@
 """What the queue remembers of candidate policies that were rolled back."""
 
-import pytest
-
 from ecs_queue.client import Queue
 from ecs_queue.roll_backs import roll_back, rolled_back
 
