@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ecs_queue.document import from_canonical
+from ecs_queue.document import from_canonicals
 from ecs_queue.errors import LeaseLost, UnknownJob
 from ecs_queue.job import JobId
 from ecs_queue.records import SCORE_STEP, priority_of
@@ -88,7 +88,7 @@ def claim(
     def parse(reply: list[Any] | None) -> tuple[Claim, ...]:
         if reply is None:
             raise _lost(owner)
-        return tuple(_claim(each) for each in chunks(reply, 7))
+        return _claims(reply)
 
     return Command("claim", (owner, claim_id, count, *sorted(enough)), parse)
 
@@ -240,17 +240,27 @@ def _settlement(outcome: LaunchOutcome) -> tuple[str | int, ...]:
             return ("F", job_id, line(reason), 0)
 
 
-def _claim(values: list[bytes]) -> Claim:
-    job_id, document, epoch, score, launches, runnable_at_ms, together = values
-    return Claim(
-        job=from_canonical(JobId(text(job_id)), document),
-        epoch=int(epoch),
-        priority=priority_of(int(score)),
-        order=int(score) % SCORE_STEP,
-        launches=int(launches),
-        runnable_at_ms=int(runnable_at_ms),
-        together=max(0, int(together)),
-        overdue=int(together) < 0,
+def _claims(reply: list[bytes]) -> tuple[Claim, ...]:
+    if not reply:
+        return ()
+    epoch, ids, figures, *documents = reply
+    numbers = iter(map(int, figures.split()))
+    jobs = from_canonicals(ids.split(), documents)
+    # One iterator four times: each job takes four numbers.
+    return tuple(
+        Claim(
+            job=job,
+            epoch=int(epoch),
+            priority=priority_of(score),
+            order=score % SCORE_STEP,
+            launches=launches,
+            runnable_at_ms=runnable_at_ms,
+            together=max(0, together),
+            overdue=together < 0,
+        )
+        for job, score, launches, runnable_at_ms, together in zip(
+            jobs, numbers, numbers, numbers, numbers, strict=True
+        )
     )
 
 

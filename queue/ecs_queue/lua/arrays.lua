@@ -230,7 +230,7 @@ end
 
 -- Makes up to `most` children of a parent that was at the head of the queue; answers their ids. What
 -- is left of the parent goes back there, behind its children.
-local function hand_out(parent, most)
+hand_out = function(parent, most)
   local key = job_key(parent)
   local job = call('HMGET', key, 'N', 'I', 'o', 't', 'r', 'm', 'q', 'd', 'Q', 'C', 'M')
   local size, index = tonumber(job[1]), tonumber(job[2] or '0')

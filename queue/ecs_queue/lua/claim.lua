@@ -1,7 +1,8 @@
 -- ARGV: 5 owner, 6 claim id, 7 how many, then shares that have enough: their jobs are passed by.
--- Answers nil without a lease, nothing while the queue is suspended, else seven values a job: id,
--- document, epoch, score, launches, runnable ms, and how many are claimed together as its gang (see
--- together). A gang is taken whole, so that there may be more than were asked for.
+-- Answers nil without a lease, nothing while the queue is suspended, else the epoch, the ids, of each
+-- job score, launches, runnable ms and how many are claimed together as its gang (see together), and
+-- then the documents. Ids and figures are words of one text each: hundreds of values in a reply would
+-- take as long as reading the jobs. A gang is taken whole, so that there may be more than were asked for.
 --
 -- claims holds, per owner, the epoch of the last claim and then the latest claim ids, newest first:
 -- the newest one repeated answers as before; an older one is a straggler that nobody reads.
@@ -16,22 +17,19 @@ if call('EXISTS', PAUSED) == 1 then
 end
 
 local function describe(ids, epoch)
-  local documents, answer = {}, {}
+  local documents, figures = {}, {}
   for i, id in ipairs(ids) do
+    local job = call('HMGET', job_key(id), 'o', 'n', 't', 'r', 'G')
     documents[i] = doc_key(id)
+    figures[i * 4 - 3] = job[1]
+    figures[i * 4 - 2] = job[2] or '0'
+    figures[i * 4 - 1] = job[4] or job[3]
+    figures[i * 4] = job[5] and together(job[5]) or '0'
   end
+  local answer = {epoch, table.concat(ids, ' '), table.concat(figures, ' ')}
   for first = 1, #ids, 1000 do
-    local last = math.min(first + 999, #ids)
-    local found = call('MGET', unpack(documents, first, last))
-    for i = first, last do
-      local job = call('HMGET', job_key(ids[i]), 'o', 'n', 't', 'r', 'G')
-      answer[#answer + 1] = ids[i]
-      answer[#answer + 1] = found[i - first + 1]
-      answer[#answer + 1] = epoch
-      answer[#answer + 1] = job[1]
-      answer[#answer + 1] = job[2] or '0'
-      answer[#answer + 1] = job[4] or job[3]
-      answer[#answer + 1] = together(job[5])
+    for _, document in ipairs(call('MGET', unpack(documents, first, math.min(first + 999, #ids)))) do
+      answer[#answer + 1] = document
     end
   end
   return answer
@@ -71,7 +69,9 @@ for i = 2, #remembered do
   end
 end
 
-tell_dependents()
+if call('EXISTS', UNTOLD) == 1 then
+  tell_dependents()
+end
 for _, id in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', NOW_TEXT, 'LIMIT', 0, PROMOTED)) do
   call('ZREM', DELAYED, id)
   call('ZADD', READY, call('HGET', job_key(id), 'o'), id)

@@ -108,7 +108,7 @@ regather = function(gang)
 end
 
 -- What a gang in the queue hands out when its leader is claimed; nil for whom stands for itself.
-local function muster(leader)
+muster = function(leader)
   local gang = call('HGET', job_key(leader), 'G')
   if not gang or call('HGET', gang_key(gang), 's') ~= 'R' then
     return nil
@@ -125,7 +125,7 @@ end
 
 -- How many are claimed together with this one, 0 for whom stands for itself; -1 if it is the rest of a
 -- gang that is starting.
-local function together(gang)
+together = function(gang)
   local state = gang and call('HGET', gang_key(gang), 's')
   if state == 'C' then
     return call('SCARD', members_key(gang))

@@ -121,7 +121,7 @@ local function report(id, state, reason)
   end
 end
 
-local bound, scatter, regather, assemble, member_ended  -- see gangs.lua
+local bound, scatter, regather, assemble, muster, together, member_ended  -- see gangs.lua
 
 local function to_queue(id, score, delay_ms)
   local job = call('HMGET', job_key(id), 'v', 'G')
@@ -250,7 +250,7 @@ local function forget_oldest(state)
   end
 end
 
-local tell_dependents, end_rest, child_ended, look_at, wake
+local tell_dependents, hand_out, end_rest, child_ended, look_at, wake
 
 local function finish_job(id, from, to, reason, parent)
   local key = job_key(id)
