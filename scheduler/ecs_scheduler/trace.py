@@ -68,6 +68,8 @@ class Sources:
         machine_events: google2019: the export of that table; it is what the fleet is made of.
         machine_cpu_units: google2019: CPU units of the largest machine, which the trace calls 1.0.
         machine_memory_mib: google2019: MiB of the largest machine, which the trace calls 1.0.
+        fleet_of: Make the fleet so many instances in the proportions of the recorded one; each of
+            its instance types is kept at least once.
         skip_bad_rows: Leave out rows that make no sense instead of refusing the file.
     """
 
@@ -80,6 +82,7 @@ class Sources:
     machine_events: Path | None = None
     machine_cpu_units: Count | None = None
     machine_memory_mib: Count | None = None
+    fleet_of: Count | None = None
     skip_bad_rows: bool = False
 
 
@@ -140,7 +143,10 @@ def import_trace(
                 "--out-fleet: these tables tell of no machines; "
                 + ("give --machine-events" if trace_format == "google2019" else "leave it out")
             )
-        _write(outputs, imported.arrivals, imported.fleet)
+        fleet = imported.fleet
+        if sources.fleet_of is not None:
+            fleet = scaled_fleet(fleet, sources.fleet_of)
+        _write(outputs, imported.arrivals, fleet)
     for line in report_lines(imported.report):
         sys.stdout.write(line + "\n")
     return 0

@@ -46,6 +46,13 @@ def test_import_writes_both_files_and_says_what_it_did(
     assert load_fleet(folder / "f.jsonl")[0].attributes == {"gpu-model": "T4"}
 
 
+def test_an_imported_fleet_can_be_scaled(folder: Path) -> None:
+    """So many instances in the proportions of the recorded ones."""
+    (folder / "nodes.csv").write_text(NODES + "node-1,4000,8192,0,\n" * 3)
+    assert import_openb(folder, "--fleet-of", "8") == 0
+    assert sorted(group.count for group in load_fleet(folder / "f.jsonl")) == [2, 6]
+
+
 def test_a_plain_table_is_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Jobs as CSV or JSON lines; such a table has no machines, and says so when asked for them."""
     table, out = tmp_path / "jobs.csv", tmp_path / "t.jsonl"

@@ -74,7 +74,7 @@ def test_a_search_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     more = searched(storage, 1)
     assert [each.number for each in (*first, *more)] == [0, 1, 2]
     assert first[0].choice == DEFAULT_CHOICE
-    kept = tries(open_study(Search(TINY, "s", storage, 0, sampler_seed=1)))
+    kept = tries(open_study(Search(TINY, "s", storage, 0, sampler_seed=1)), {})
     assert [choice for choice, _ in kept] == [each.choice for each in (*first, *more)]
 
 
@@ -90,7 +90,7 @@ def test_many_machines_join_one_search_through_redis() -> None:
     with EmbeddedValkey() as server:
         searched(server.url, 1)
         searched(server.url, 1)
-        assert len(tries(open_study(Search(TINY, "s", server.url, 0, sampler_seed=1)))) == 2
+        assert len(tries(open_study(Search(TINY, "s", server.url, 0, sampler_seed=1)), {})) == 2
 
 
 def test_the_command_writes_a_policy_file_that_can_be_used(
@@ -99,6 +99,7 @@ def test_the_command_writes_a_policy_file_that_can_be_used(
     """The file is valid, the report stands alone, and the parts are told."""
     monkeypatch.chdir(tmp_path)
     flags = ["--jobs", "12", "--instances", "3", "--seeds", "1", "--processes", "1"]
+    flags += ["--judge-seeds", "1"]
     assert main(["tune", *flags, "--trials", "2", "--report", "r.html"]) == 0
     out = capsys.readouterr().out
     assert "instance-hours" in out

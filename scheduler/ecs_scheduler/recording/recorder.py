@@ -53,7 +53,7 @@ class Recorder:
                 jobs.append(job)
         jobs.sort(key=lambda job: (job.ended_at_s, job.job_id))
         self._folder.append(jobs, now_s)
-        fleet = await self._fleet()
+        fleet = await instances_of(self._ecs)
         changed = self._folder.note_fleet(fleet, now_s)
         return Recorded(len(jobs), left_out, sum(group.count for group in fleet), changed)
 
@@ -103,15 +103,17 @@ class Recorder:
             priority=record.priority,
         )
 
-    async def _fleet(self) -> list[Group]:
-        arns: list[InstanceArn] = await self._ecs.list_container_instances()
-        found: list[ContainerInstance] = []
-        for first in range(0, len(arns), DESCRIBED_AT_ONCE):
-            described, _ = await self._ecs.describe_container_instances(
-                arns[first : first + DESCRIBED_AT_ONCE]
-            )
-            found += described
-        return fleet_of(found)
+
+async def instances_of(ecs: Ecs) -> list[Group]:
+    """The cluster's instances at this moment, equal ones as groups; one Describe for each 100."""
+    arns: list[InstanceArn] = await ecs.list_container_instances()
+    found: list[ContainerInstance] = []
+    for first in range(0, len(arns), DESCRIBED_AT_ONCE):
+        described, _ = await ecs.describe_container_instances(
+            arns[first : first + DESCRIBED_AT_ONCE]
+        )
+        found += described
+    return fleet_of(found)
 
 
 def fleet_of(instances: list[ContainerInstance]) -> list[Group]:

@@ -1,5 +1,7 @@
 """The command `ecs-scheduler simulate`: flags, progress, table, files."""
 
+import asyncio
+import math
 import shlex
 import sys
 from collections.abc import Iterator
@@ -16,7 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ecs_scheduler.cli.failures import FAILED, OK, InvalidInput
 from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.compare import Comparison
-from ecs_scheduler.simulate.history import span_s
+from ecs_scheduler.simulate.history import named, span_s
+from ecs_scheduler.simulate.live import live_fleet
 from ecs_scheduler.simulate.policies import parse_policy
 from ecs_scheduler.simulate.prices import Prices, load_prices
 from ecs_scheduler.simulate.report import Told as Reported
@@ -24,7 +27,7 @@ from ecs_scheduler.simulate.report import as_json, html
 from ecs_scheduler.simulate.study import Study, Tell, Told, cores, run
 from ecs_scheduler.simulate.table import table
 from ecs_scheduler.simulate.verdict import verdict
-from ecs_scheduler.simulate.workload import Wanted, prepare
+from ecs_scheduler.simulate.workload import DAY_S, Wanted, prepare
 
 Count = Annotated[int, Parameter(validator=Number(gte=1, lte=10_000_000))]
 Hours = Annotated[float | None, Parameter(validator=Number(gt=0, lte=100_000))]
@@ -40,10 +43,17 @@ class WorkloadFlags:
     """Jobs of this trace file; see `ecs-scheduler trace`. Without it, jobs are made up."""
     fleet: Path | None = None
     """Instances of this fleet file (JSON lines or TOML)."""
-    history: Path | None = None
-    """Jobs and instances of this folder instead, which `ecs-scheduler record` wrote."""
+    history: str | None = None
+    """Jobs and instances of this folder instead, which `ecs-scheduler record` wrote; or last-7d,
+    for the last seven days of the folder `history`."""
     last: str | None = None
     """Only the last days or hours of the history, such as 7d or 12h."""
+    snapshot: Literal["live"] | None = None
+    """live: on the instances that the cluster of the settings (as for `run`) has now."""
+    since: str | None = None
+    """Only jobs that come so long after the start of the trace or history, such as 112d or 6h."""
+    until: str | None = None
+    """Only jobs that come before that."""
     mix: Literal["small", "openb"] = "small"
     """What to make up jobs and instances from."""
     jobs: Count = 2000
@@ -53,7 +63,12 @@ class WorkloadFlags:
     hours: Hours = None
     """Compress the time line to so many hours, closing idle stretches first."""
     seeds: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 3
-    """Number of seeds; a trace is varied by 10 % in every seed but the first."""
+    """Number of seeds; a trace is varied by 10 % in every seed but seed 1."""
+    first_seed: Annotated[int, Parameter(validator=Number(gte=1))] = 1
+    """The first of them; the others follow it."""
+    look_s: Annotated[float, Parameter(validator=Number(gte=0.2, lte=20))] = 0.2
+    """Time between two looks of the service at its queue. Less often is cheaper to simulate, and
+    waits are accurate to about that."""
     idle_s: Annotated[float, Parameter(validator=Number(gte=0, lte=1e6))] = 300.0
     """An instance is paid for until it has been empty for so many seconds."""
     prices: Path | None = None
@@ -66,6 +81,12 @@ class WorkloadFlags:
         """The workload as a value."""
         if self.history is not None and self.trace is not None:
             raise InvalidInput("give --trace or --history, not both")
+        if self.snapshot is not None and self.fleet is not None:
+            raise InvalidInput("give --fleet or --snapshot, not both")
+        recorded = self.trace is not None or self.history is not None
+        if not recorded and (self.since is not None or self.until is not None):
+            raise InvalidInput("--since and --until are for a --trace or a --history")
+        history, last_s = (None, None) if self.history is None else named(self.history, self.last)
         return Wanted(
             self.trace,
             self.fleet,
@@ -73,8 +94,11 @@ class WorkloadFlags:
             self.jobs,
             self.instances,
             self.hours,
-            self.history,
-            None if self.last is None else span_s(self.last),
+            history,
+            last_s,
+            since_s=0.0 if self.since is None else span_s(self.since, "--since"),
+            until_s=math.inf if self.until is None else span_s(self.until, "--until"),
+            live=() if self.snapshot is None else asyncio.run(live_fleet()),
         )
 
     def study(self, policies: tuple[tuple[str, PolicyBook], ...]) -> Study:
@@ -82,24 +106,28 @@ class WorkloadFlags:
         return Study(
             policies=policies,
             wanted=self.wanted,
-            seeds=tuple(range(1, self.seeds + 1)),
+            seeds=tuple(range(self.first_seed, self.first_seed + self.seeds)),
             prices=load_prices(self.prices) if self.prices is not None else Prices(),
             idle_s=self.idle_s,
             processes=self.processes or cores(),
+            look_s=self.look_s,
         )
 
-    def described(self) -> str:
-        """The workload in words; also the first check of its files, before anything is played."""
-        wanted = self.wanted
-        workload = prepare(wanted, 1)
-        instances = sum(group.count for group in workload.fleet)
-        source = f"trace {wanted.trace.name}" if wanted.trace else f"made up like {wanted.mix}"
-        source = f"history of {wanted.history}" if wanted.history else source
-        end_s = workload.submissions[-1].at_s
-        return (
-            f"{len(workload.submissions):,} jobs ({source}) submitted over {end_s / 3600:.2f} h "
-            f"on {instances:,} instances"
-        )
+
+def described(wanted: Wanted) -> str:
+    """The workload in words; also the first check of its files, before anything is played."""
+    workload = prepare(wanted, 1)
+    instances = sum(group.count for group in workload.fleet)
+    source = f"trace {wanted.trace.name}" if wanted.trace else f"made up like {wanted.mix}"
+    source = f"history of {wanted.history}" if wanted.history else source
+    part = [f"from day {wanted.since_s / DAY_S:g}"] if wanted.since_s else []
+    part += [f"to day {wanted.until_s / DAY_S:g}"] if wanted.until_s < math.inf else []
+    source = ", ".join([source, " ".join(part)]) if part else source
+    end_s = workload.submissions[-1].at_s
+    return (
+        f"{len(workload.submissions):,} jobs ({source}) submitted over {end_s / 3600:.2f} h "
+        f"on {instances:,} instances{' that the cluster has now' if wanted.live else ''}"
+    )
 
 
 @Parameter(name="*")
@@ -131,7 +159,13 @@ def simulate(
     writable(flags.report, "--report")
     writable(flags.json, "--json")
     study = workload.study(policies)
-    reported = Reported(workload.described(), command_line(), workload.idle_s)
+    reported = Reported(
+        described(study.wanted),
+        command_line(),
+        study.idle_s,
+        prepare(study.wanted, 1).fleet,
+        study.prices,
+    )
     with _progress() as tell:
         comparison, _ = run(study, tell)
     if flags.report is not None:

@@ -11,14 +11,27 @@ from ecs_simulator.workloads.batch import Run, Size, job_document
 _SPAN = re.compile(r"(?:last-)?(\d+(?:\.\d+)?)([smhdw])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 LEAST_RUN_S = 0.001
+RECORDED = Path("history")
+"""Where `ecs-scheduler record` writes unless told otherwise."""
 
 
-def span_s(text: str) -> float:
+def span_s(text: str, flag: str = "--last") -> float:
     """Seconds of a span such as 7d, last-7d or 12h. Raises InvalidInput."""
     match = _SPAN.fullmatch(text)
     if match is None:
-        raise InvalidInput(f"--last {text}: expected a span such as 7d, 12h or 30m")
+        raise InvalidInput(f"{flag} {text}: expected a span such as 7d, 12h or 30m")
     return float(match[1]) * _UNIT_S[match[2]]
+
+
+def named(text: str, last: str | None) -> tuple[Path, float | None]:
+    """The folder that --history names, and the span of it: a folder as it is, or `last-7d` for the
+    last seven days of `ecs-scheduler record`'s own folder. Raises InvalidInput.
+    """
+    if text.startswith("last-") and not Path(text).exists():
+        if last is not None:
+            raise InvalidInput(f"--history {text} says how much already; leave --last out")
+        return RECORDED, span_s(text, "--history")
+    return Path(text), None if last is None else span_s(last)
 
 
 def arrivals(path: Path, last_s: float | None) -> tuple[Arrival, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ecs_scheduler.cli.failures import InvalidInput
+from ecs_simulator.fleet import Fleet
 
 # US dollars an hour of a family's size with two vCPUs; larger sizes cost in proportion.
 _PER_TWO_VCPUS = {
@@ -49,6 +50,14 @@ class Prices:
         if family in _PER_TWO_VCPUS:
             return _PER_TWO_VCPUS[family] * cpu_units / 2048
         return PER_VCPU * cpu_units / 1024 + PER_GIB * memory_mib / 1024 + PER_GPU * gpus
+
+    def table(self, fleet: Fleet) -> dict[str, float]:
+        """The price of each instance type of a fleet, the most numerous first."""
+        kinds = [(-group.count, group.sized()) for group in fleet]
+        return {
+            kind.name: round(self.of(kind.name, (kind.cpu_units, kind.memory_mib, kind.gpus)), 4)
+            for _, kind in sorted(kinds, key=lambda each: (each[0], each[1].name))
+        }
 
 
 def load_prices(path: Path) -> Prices:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -13,7 +13,9 @@ import numpy as np
 from ecs_scheduler.simulate.charts import Axes, Line, Point, colour, heat, lines, points
 from ecs_scheduler.simulate.compare import METRICS, Compared, Comparison, Interval, Metric
 from ecs_scheduler.simulate.measures import QUANTILES, Measures
+from ecs_scheduler.simulate.prices import Prices
 from ecs_scheduler.simulate.verdict import verdict
+from ecs_simulator.fleet import Fleet
 
 TELLING_SEEDS = 3
 """With fewer, an interval says little, and nothing is called better or worse."""
@@ -21,11 +23,13 @@ TELLING_SEEDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the report says of how it came about."""
+    """What the report says of how it came about; `fleet` and `prices` are those of the run."""
 
     workload: str
     command: str
     idle_s: float
+    fleet: Fleet = ()
+    prices: Prices = field(default_factory=Prices)
 
 
 def html(comparison: Comparison, told: Told) -> str:
@@ -245,6 +249,11 @@ def as_json(comparison: Comparison, told: Told) -> str:
         "workload": told.workload,
         "command": told.command,
         "seeds": list(comparison.seeds),
+        "idle_s": told.idle_s,
+        "fleet": [
+            {"count": group.count, "instance_type": group.instance_type} for group in told.fleet
+        ],
+        "price_per_hour": told.prices.table(told.fleet),
         "verdict": verdict(comparison),
         "policies": [_policy(policy) for policy in comparison.policies],
     }

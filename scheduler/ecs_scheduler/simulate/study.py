@@ -15,7 +15,7 @@ from ecs_scheduler.simulate.measures import Measures, measure
 from ecs_scheduler.simulate.prices import Prices
 from ecs_scheduler.simulate.record import Jobs
 from ecs_scheduler.simulate.workload import Wanted, prepare
-from ecs_scheduler.simulate.world import Case, play
+from ecs_scheduler.simulate.world import LOOK_AT_QUEUE_S, Case, play
 
 QUIET = 40
 """Only errors of the simulated services are logged; a run of hours would drown everything."""
@@ -31,6 +31,7 @@ class Study:
     prices: Prices
     idle_s: float
     processes: int
+    look_s: float = LOOK_AT_QUEUE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def _played(study: Study, case: _Case, tell: Tell) -> tuple[Measures, Jobs]:
             told = ended
             tell(Told(name, seed, ended, total))
 
-    record = play(Case(name, policy, workload, seed), progress)
+    record = play(Case(name, policy, workload, seed, study.look_s), progress)
     tell(Told(name, seed, total, total))
     return measure(record, study.prices, study.idle_s), record.jobs
 

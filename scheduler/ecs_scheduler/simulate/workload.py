@@ -8,7 +8,8 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -27,6 +28,7 @@ from ecs_simulator.workloads.timeline import compress
 
 INDEX_VARIABLE = "AWS_BATCH_JOB_ARRAY_INDEX"
 
+DAY_S = 86_400.0
 VARIATION = 0.1
 """Standard deviation of the logarithm of a gap's or a run time's factor."""
 
@@ -43,6 +45,9 @@ class Wanted:
     hours: float | None = None
     history: Path | None = None
     last_s: float | None = None
+    since_s: float = 0.0
+    until_s: float = math.inf
+    live: Fleet = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +72,7 @@ class Workload:
 
 def prepare(wanted: Wanted, seed: int) -> Workload:
     """The workload of one seed. Raises InvalidInput, whose message names the flag."""
-    flag = ""
-    try:
-        if wanted.history is not None:
-            arrivals = _varied(history.arrivals(wanted.history, wanted.last_s), seed)
-        elif wanted.trace is not None:
-            flag = "--trace: "
-            arrivals = _varied(read_trace(wanted.trace), seed)
-        else:
-            arrivals = generate(seed, wanted.jobs, MIXES[wanted.mix])
-        flag = "--fleet: " if wanted.fleet is not None else ""
-        if wanted.fleet is not None:
-            fleet = load_fleet(wanted.fleet)
-        elif wanted.history is not None:
-            fleet = load_fleet(history.fleet_file(wanted.history))
-        else:
-            fleet = scaled_fleet(MIXES[wanted.mix].machines, wanted.instances)
-    except SimulatorError as error:
-        raise InvalidInput(f"{flag}{error}") from error
+    arrivals, fleet = _arrivals(wanted, seed), _fleet(wanted)
     if not arrivals:
         raise InvalidInput(f"--trace: no jobs in {wanted.trace}")
     if wanted.hours is not None:
@@ -102,6 +90,47 @@ def prepare(wanted: Wanted, seed: int) -> Workload:
             f"--trace: {len(twice)} job ids are used more than once, such as {twice[0]}"
         )
     return Workload(submissions, fleet)
+
+
+def _arrivals(wanted: Wanted, seed: int) -> tuple[Arrival, ...]:
+    if wanted.history is not None:
+        recorded = history.arrivals(wanted.history, wanted.last_s)
+    elif wanted.trace is not None:
+        with _named("--trace: "):
+            recorded = read_trace(wanted.trace)
+    else:
+        return generate(seed, wanted.jobs, MIXES[wanted.mix])
+    return _varied(_part(recorded, wanted), seed)
+
+
+def _fleet(wanted: Wanted) -> Fleet:
+    if wanted.live:
+        return wanted.live
+    if wanted.fleet is None and wanted.history is None:
+        return scaled_fleet(MIXES[wanted.mix].machines, wanted.instances)
+    with _named("--fleet: " if wanted.fleet is not None else "--history: "):
+        return load_fleet(wanted.fleet or history.fleet_file(wanted.history or Path()))
+
+
+@contextmanager
+def _named(flag: str) -> Iterator[None]:
+    try:
+        yield
+    except SimulatorError as error:
+        raise InvalidInput(f"{flag}{error}") from error
+
+
+def _part(arrivals: Sequence[Arrival], wanted: Wanted) -> tuple[Arrival, ...]:
+    """Those that come between `since_s` and `until_s`; the time line starts at `since_s`."""
+    if wanted.since_s == 0.0 and wanted.until_s == math.inf:
+        return tuple(arrivals)
+    kept = [each for each in arrivals if wanted.since_s <= each.at_s < wanted.until_s]
+    if not kept:
+        raise InvalidInput(
+            f"no job comes between --since and --until: the last of {len(arrivals)} comes at "
+            f"{max((each.at_s for each in arrivals), default=0.0) / DAY_S:.2f}d"
+        )
+    return tuple(replace(each, at_s=each.at_s - wanted.since_s) for each in kept)
 
 
 def _varied(arrivals: Sequence[Arrival], seed: int) -> tuple[Arrival, ...]:

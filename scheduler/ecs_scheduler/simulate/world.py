@@ -5,7 +5,7 @@ simulated ECS, all in virtual time. Equal cases leave equal records.
 import asyncio
 import random
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
@@ -20,6 +20,7 @@ from ecs_scheduler.clock import LoopClock, SystemClock
 from ecs_scheduler.config import Config
 from ecs_scheduler.ecs.client import Ecs, budget_of
 from ecs_scheduler.metrics import Metrics
+from ecs_scheduler.passes.pace import Pace
 from ecs_scheduler.passes.service import Service
 from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.blocking_redis import connect_blocking
@@ -36,6 +37,8 @@ LOOK_S = 5.0
 PAGE = 1000
 FOR_EVER_S = 10**9
 UNHURRIED_S = 3600.0
+LOOK_AT_QUEUE_S = Config().pass_interval_s
+MOST_SLOWER = 5.0
 
 T = TypeVar("T", bound=Hashable)
 Progress = Callable[[int], None]
@@ -50,6 +53,7 @@ class Case:
     policy: PolicyBook
     workload: Workload
     seed: int
+    look_s: float = LOOK_AT_QUEUE_S
 
 
 def play(case: Case, progress: Progress) -> Record:
@@ -82,12 +86,13 @@ class _World:
             settings=QueueSettings(retention_s=FOR_EVER_S),
             new_token=lambda: f"{tokens.getrandbits(128):032x}",
         )
-        config = _config(case.workload)
+        config = _config(case)
         service_clock = LoopClock(round(clock.start * 1000))
         client = cast("Any", DirectClient(self._sim))
         ecs = Ecs(client, CLUSTER, budget_of(config, service_clock))
         self._service = Service(config, self._queue, ecs, Metrics(), service_clock)
         self._service.policies.book = case.policy
+        self._service.pace = _pace(config.pass_interval_s / LOOK_AT_QUEUE_S)
 
     async def play(self, progress: Progress) -> Callable[[float], Record]:
         running = asyncio.create_task(self._service.run())
@@ -174,12 +179,13 @@ class _World:
         )
 
 
-def _config(workload: Workload) -> Config:
-    """The service's defaults; over more than an hour it looks less often, in proportion, or most
-    of the time would go into looking at nothing.
+def _config(case: Case) -> Config:
+    """The service's defaults; over more than an hour, or where it is asked for, it looks less
+    often, in proportion, or most of the time would go into looking at nothing.
     """
     defaults = Config()
-    slower = min(max(workload.submissions[-1].at_s / UNHURRIED_S, 1.0), 25.0)
+    by_length = min(max(case.workload.submissions[-1].at_s / UNHURRIED_S, 1.0), 25.0)
+    slower = max(by_length, case.look_s / defaults.pass_interval_s)
     return Config(
         cluster=CLUSTER,
         http_port=None,
@@ -187,6 +193,19 @@ def _config(workload: Workload) -> Config:
         pass_interval_s=defaults.pass_interval_s * slower,
         track_interval_s=defaults.track_interval_s * min(slower, 5.0),
         sweep_interval_s=defaults.sweep_interval_s * min(slower, 4.0),
+    )
+
+
+def _pace(slower: float) -> Pace:
+    """What has no setting follows, up to MOST_SLOWER times; launches under way are not held up."""
+    usual, by = Pace(), min(slower, MOST_SLOWER)
+    return replace(
+        usual,
+        refresh_s=usual.refresh_s * by,
+        interruptions_s=usual.interruptions_s * by,
+        recurring_s=usual.recurring_s * by,
+        reconcile_s=usual.reconcile_s * by,
+        observe_s=usual.observe_s * by,
     )
 
 

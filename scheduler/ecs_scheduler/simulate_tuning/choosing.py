@@ -37,13 +37,17 @@ def front(tried: Sequence[tuple[Choice, Figures]]) -> list[tuple[Choice, Figures
 def chosen(
     tried: Sequence[tuple[Choice, Figures]], references: Sequence[Compared]
 ) -> tuple[Choice, Figures]:
-    """The fewest instance-hours among those whose median wait is no longer than under the best of
-    the references; the shortest median wait where there is none.
+    """The fewest instance-hours among those that cost no more and whose median wait is no longer
+    than under the best of the references in each; without regard to cost where there is none, and
+    the shortest median wait where there is none of those.
     """
-    bound = min(each.metrics["wait_median_s"].mean for each in references)
-    patient = [each for each in tried if each[1]["wait_median_s"] <= bound]
+    wait, cost = (
+        min(each.metrics[key].mean for each in references) for key in ("wait_median_s", "cost")
+    )
+    patient = [each for each in tried if each[1]["wait_median_s"] <= wait]
+    frugal = [each for each in patient if each[1]["cost"] <= cost]
     if patient:
-        return min(patient, key=lambda each: each[1]["instance_hours"])
+        return min(frugal or patient, key=lambda each: each[1]["instance_hours"])
     return min(tried, key=lambda each: (each[1]["wait_median_s"], each[1]["instance_hours"]))
 
 

@@ -1,17 +1,27 @@
 """The command `ecs-scheduler tune`."""
 
+import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from ecs_scheduler.cli.failures import OK, Failed
+from ecs_scheduler.cli.failures import OK, Failed, InvalidInput
 from ecs_scheduler.cli.output import print_lines, report
-from ecs_scheduler.simulate.command import DEFAULT_WORKLOAD, WorkloadFlags, command_line, writable
+from ecs_scheduler.simulate.command import (
+    DEFAULT_WORKLOAD,
+    WorkloadFlags,
+    command_line,
+    described,
+    writable,
+)
+from ecs_scheduler.simulate.history import span_s
 from ecs_scheduler.simulate.policies import parse_policy
+from ecs_scheduler.simulate.study import Study
+from ecs_scheduler.simulate.workload import prepare
 from ecs_scheduler.simulate_tuning.choosing import chosen, contributions, front
 from ecs_scheduler.simulate_tuning.report import Found, html, verdict
 from ecs_scheduler.simulate_tuning.search import (
@@ -24,7 +34,7 @@ from ecs_scheduler.simulate_tuning.search import (
     tries,
 )
 
-REFERENCES = ("default", "ecs:binpack(memory)", "ecs:spread", "ecs:random")
+REFERENCES = ("default", "ecs:binpack(memory)", "ecs:binpack(cpu)", "ecs:spread", "ecs:random")
 
 
 @Parameter(name="*")
@@ -40,10 +50,28 @@ class TuneFlags:
     """Policies to try now; 0 only reports on what was tried before."""
     sampler_seed: int = 1
     """The same seed tries the same policies, with one process and from the start."""
+    judge_seeds: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 3
+    """Number of fresh seeds, after those of the search, on which its outcome is judged."""
+    judge_since: str | None = None
+    """Judge on another part of the trace: jobs that come so long after its start, such as 130d."""
+    judge_until: str | None = None
+    """Judge on jobs that come before that."""
     out: Path = Path("tuned.toml")
     """The policy file that comes of it."""
     report: Path | None = None
     """Write a report with the Pareto front here, one HTML file."""
+
+    def judge(self, searched: Study) -> Study:
+        """What the search does not see: fresh seeds, and another part of the trace if given."""
+        wanted, first = searched.wanted, searched.seeds[-1] + 1
+        since, until = self.judge_since, self.judge_until
+        if wanted.trace is None and wanted.history is None and (since or until):
+            raise InvalidInput("--judge-since and --judge-until are for a --trace or a --history")
+        if since is not None:
+            wanted = replace(wanted, since_s=span_s(since, "--judge-since"), until_s=math.inf)
+        if until is not None:
+            wanted = replace(wanted, until_s=span_s(until, "--judge-until"))
+        return replace(searched, wanted=wanted, seeds=tuple(range(first, first + self.judge_seeds)))
 
 
 def tune(*, workload: WorkloadFlags = DEFAULT_WORKLOAD, flags: TuneFlags = TuneFlags()) -> int:
@@ -54,24 +82,29 @@ def tune(*, workload: WorkloadFlags = DEFAULT_WORKLOAD, flags: TuneFlags = TuneF
     writable(flags.out, "--out")
     writable(flags.report, "--report")
     simulations = workload.study(())
-    wanted = Search(simulations, flags.study, flags.storage, flags.trials, flags.sampler_seed)
-    described = workload.described()
+    prices = simulations.prices.table(prepare(simulations.wanted, 1).fleet)
+    wanted = Search(
+        simulations, flags.study, flags.storage, flags.trials, flags.sampler_seed, prices
+    )
+    searched, judge = described(simulations.wanted), flags.judge(simulations)
+    judged = described(judge.wanted)
     study = open_study(wanted)
     search(wanted, _tell)
-    tried = tries(study)
+    tried = tries(study, prices)
     if not tried:
         raise Failed("nothing was tried yet; give --trials")
-    references = evaluate(wanted.study, [(name, parse_policy(name)) for name in REFERENCES])
-    own = [each for each in references if each.policy.startswith("ecs:")]
-    choice, _ = chosen(tried, own)
-    parts = list(choice.parts())
-    whole, *without = evaluate(
-        wanted.study, [("chosen", choice.book()), *((name, each.book()) for name, each in parts)]
-    )
-    text = choice.text(f"Found by tuning on {described}, best of {len(tried)}.")
+    own = [(name, parse_policy(name)) for name in REFERENCES if name.startswith("ecs:")]
+    choice, _ = chosen(tried, evaluate(simulations, own))
+    text = choice.text(f"Found by tuning on {searched}, best of {len(tried)}.")
     flags.out.write_text(text, encoding="utf-8")
+    parts = list(choice.parts())
+    references = evaluate(judge, [(name, parse_policy(name)) for name in REFERENCES])
+    whole, *without = evaluate(
+        judge, [("chosen", choice.book()), *((name, each.book()) for name, each in parts)]
+    )
     found = Found(
-        workload=described,
+        workload=f"searched on {searched}, {_seeds(simulations)}",
+        judged=f"judged on {judged}, {_seeds(judge)}",
         command=command_line(),
         tried=len(tried),
         front=front(tried),
@@ -84,6 +117,11 @@ def tune(*, workload: WorkloadFlags = DEFAULT_WORKLOAD, flags: TuneFlags = TuneF
         flags.report.write_text(html(found), encoding="utf-8")
     _say(found, flags)
     return OK
+
+
+def _seeds(study: Study) -> str:
+    first, last = study.seeds[0], study.seeds[-1]
+    return f"seed {first}" if first == last else f"seeds {first} to {last}"
 
 
 def _say(found: Found, flags: TuneFlags) -> None:

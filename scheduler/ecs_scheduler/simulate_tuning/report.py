@@ -26,6 +26,7 @@ class Found:
     """Everything the report shows."""
 
     workload: str
+    judged: str
     command: str
     tried: int
     front: Sequence[tuple[Choice, Figures]]
@@ -61,7 +62,8 @@ def html(found: Found) -> str:
 
 def _body(found: Found) -> Iterator[str]:
     yield "<h1>Policy tuned</h1>"
-    yield f'<p class="soft">{escape(found.workload)}; {found.tried} policies tried.</p>'
+    yield f'<p class="soft">{found.tried} policies tried; {escape(found.workload)};'
+    yield f"<br>{escape(found.judged)}: every figure but the front's is of these.</p>"
     yield '<div class="verdict">'
     yield from (f"<p>{escape(sentence)}</p>" for sentence in verdict(found))
     yield "</div><h2>The policy</h2>"

@@ -7,17 +7,17 @@ tried stays there, so a search that was stopped goes on where it was.
 import importlib
 import multiprocessing
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ecs_scheduler.cli.failures import InvalidInput
 from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.compare import Compared
 from ecs_scheduler.simulate.study import Study, run
-from ecs_scheduler.simulate_tuning.space import DEFAULT_CHOICE, Choice
+from ecs_scheduler.simulate_tuning.space import Choice, starts
 
 OBJECTIVES = ("cost", "wait_mean_s", "cpu_packed")
 """Metrics of the comparison that are searched for: less, less, more."""
@@ -28,13 +28,16 @@ _EXTRA = "tune needs Optuna: pip install 'ecs-scheduler[tune]'"
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What to search on (`study` without policies), where the study is kept, and how long."""
+    """What to search on (`study` without policies), where the study is kept, and how long; `prices`
+    by instance type are what a policy may know.
+    """
 
     study: Study
     name: str
     storage: str
     trials: int
     sampler_seed: int
+    prices: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ def search(search: Search, tell: Callable[[Tried], None]) -> int:
     """Try so many more choices; the number of those that came to figures."""
     study = open_study(search)
     if not study.get_trials(deepcopy=False):
-        study.enqueue_trial(DEFAULT_CHOICE.parameters)
+        for start in starts(search.prices):
+            study.enqueue_trial(start.parameters)
     tried = 0
     with _pool(search.study.processes) as submit:
         waiting: dict[Future[Compared], tuple[Any, Choice]] = {}
@@ -97,7 +101,7 @@ def search(search: Search, tell: Callable[[Tried], None]) -> int:
         while asked < search.trials or waiting:
             while asked < search.trials and len(waiting) < search.study.processes:
                 trial = study.ask()
-                choice = Choice.drawn(trial)
+                choice = Choice.drawn(trial, search.prices)
                 waiting[submit(search.study, choice.book())] = (trial, choice)
                 asked += 1
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -120,17 +124,13 @@ def _told(study: Any, trial: Any, figures: Compared) -> int:
     return 1
 
 
-def tries(study: Any) -> list[tuple[Choice, dict[str, float]]]:
+def tries(study: Any, prices: Mapping[str, float]) -> list[tuple[Choice, dict[str, float]]]:
     """Every choice that came to figures, whoever tried it, in the order of their numbers."""
     return [
-        (_choice(trial.params), dict(trial.user_attrs["figures"]))
+        (Choice.drawn(_Recorded(trial.params), prices), dict(trial.user_attrs["figures"]))
         for trial in study.get_trials(deepcopy=False)
         if trial.values is not None and "figures" in trial.user_attrs
     ]
-
-
-def _choice(parameters: dict[str, Any]) -> Choice:
-    return Choice.drawn(_Recorded(parameters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,7 @@ class _Recorded:
         return float(self.parameters[name])
 
     def suggest_categorical(self, name: str, choices: tuple[str, ...]) -> str:
-        del choices
-        return str(self.parameters[name])
+        return str(self.parameters.get(name, choices[-1]))
 
 
 def evaluate(study: Study, books: Sequence[tuple[str, PolicyBook]]) -> list[Compared]:
@@ -177,8 +176,6 @@ def _at_once(*arguments: Any) -> Future[Compared]:
 
 def simulated(study: Study, book: PolicyBook, name: str = "tuned") -> Compared:
     """One policy on every seed, in this process."""
-    alone = Study(
-        ((name, book),), study.wanted, study.seeds, study.prices, study.idle_s, processes=1
-    )
+    alone = replace(study, policies=((name, book),), processes=1)
     comparison, _ = run(alone, lambda told: None)
     return comparison.policies[0]

@@ -1,7 +1,8 @@
 """What a search may choose, and the policy file that a choice comes to. No I/O."""
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, cast, get_args
 
 from ecs_scheduler.policies.book import PolicyBook
@@ -17,6 +18,9 @@ LEAST_WEIGHT, MOST_WEIGHT = 0.1, 10.0
 MOST_TERM = 3.0
 NEGLIGIBLE = 0.05
 """A term that weighs less is left out: it would only make the policy harder to read."""
+
+GIVEN, UNKNOWN = PRICES = ("given", "unknown")
+"""Whether a policy knows what its instances cost: under `open` it then opens the cheapest first."""
 
 Objective = Literal["fill", "open"]
 Gear = Literal["auto", "fast"]
@@ -40,10 +44,11 @@ class Choice:
     terms: Mapping[str, float]
     objective: Objective
     gear: Gear
+    prices: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def drawn(cls, trial: Trial) -> "Choice":
-        """What the sampler suggests next."""
+    def drawn(cls, trial: Trial, prices: Mapping[str, float]) -> "Choice":
+        """What the sampler suggests next; it may use these prices of instance types or not."""
         return cls(
             {
                 name: round(
@@ -54,6 +59,7 @@ class Choice:
             {name: round(trial.suggest_float(f"term_{name}", 0.0, MOST_TERM), 3) for name in TERMS},
             cast("Objective", trial.suggest_categorical("objective", get_args(Objective))),
             cast("Gear", trial.suggest_categorical("gear", get_args(Gear))),
+            prices if trial.suggest_categorical("prices", PRICES) == GIVEN else {},
         )
 
     @property
@@ -64,6 +70,7 @@ class Choice:
             **{f"term_{name}": value for name, value in self.terms.items()},
             "objective": self.objective,
             "gear": self.gear,
+            "prices": GIVEN if self.prices else UNKNOWN,
         }
 
     def parts(self) -> Iterator[tuple[str, "Choice"]]:
@@ -76,6 +83,8 @@ class Choice:
             others = {each: 0.0 if each == name else weight for each, weight in self.terms.items()}
             if any(weight >= NEGLIGIBLE for weight in others.values()):
                 yield f"score term {name} ({value:g})", replace(self, terms=others)
+        if self.prices:
+            yield "prices of the instance types", replace(self, prices={})
         if self.weights != USUAL_WEIGHTS:
             yield "weights of the dimensions", replace(self, weights=dict(USUAL_WEIGHTS))
 
@@ -95,11 +104,17 @@ class Choice:
             "",
             f"[policies.{NAME}.score]",
             *(f"{_written(name)} = {value:g}" for name, value in used.items()),
+            *self._price_lines(),
             "",
             "[use]",
             f'default = "{NAME}"',
         )
         return "\n".join(lines) + "\n"
+
+    def _price_lines(self) -> Iterator[str]:
+        if self.prices:
+            yield from ("", f"[policies.{NAME}.prices.of]")
+            yield from (f"{json.dumps(name)} = {price:g}" for name, price in self.prices.items())
 
     def book(self) -> PolicyBook:
         """The policies of that file."""
@@ -112,7 +127,15 @@ DEFAULT_CHOICE = Choice(
     "fill",
     "auto",
 )
-"""The default policy as a point of the space: where every search begins."""
+"""The default policy as a point of the space."""
+
+
+def starts(prices: Mapping[str, float]) -> tuple[Choice, ...]:
+    """Where every search begins: the default, and the gallery's pack-cheaply with prices."""
+    packed = {name: float(name in ("best_fit", "consolidate")) for name in TERMS}
+    return DEFAULT_CHOICE, replace(
+        DEFAULT_CHOICE, terms=packed, objective="open", prices=dict(prices)
+    )
 
 
 def _written(term: str) -> str:
