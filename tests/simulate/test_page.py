@@ -1,23 +1,33 @@
 """The console examples of docs/simulate.md are played as they stand."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 from tests.pages import Step, examples, pattern_of
 
 from ecs_scheduler.cli import main
+from ecs_scheduler.recording.history import EndedJob, Folder
 
 
+@pytest.fixture
+def week(cluster: None, folder: Path) -> None:
+    """What `record` wrote on the days before: six jobs within the last ten minutes."""
+    now_s = time.time()
+    jobs = [
+        EndedJob(f"j{number}", now_s - 500 + number, now_s - 590 + number, 60.0, 0, 1024, 512, 0)
+        for number in range(6)
+    ]
+    Folder(folder / "history").append(jobs, now_s)
+
+
+@pytest.mark.usefixtures("week")
 @pytest.mark.parametrize("steps", examples("simulate.md"))
 def test_an_example_of_the_page_prints_what_it_shows(
-    steps: list[Step],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    steps: list[Step], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Commands run in an empty folder; of a long report the page shows some lines."""
-    monkeypatch.chdir(tmp_path)
     for step in steps:
         if step.written_to is not None:
             Path(step.written_to).write_text(step.shown)

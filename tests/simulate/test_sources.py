@@ -1,12 +1,7 @@
 """Where a simulation's workload comes from: parts of traces, recorded history, the live cluster."""
 
 import json
-import os
-import re
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,40 +12,6 @@ from ecs_scheduler.simulate.history import named
 from ecs_scheduler.simulate.workload import DAY_S, Wanted, prepare
 from ecs_simulator.workloads.arrivals import Arrival, write_trace
 from ecs_simulator.workloads.batch import Run, Size, job_document
-
-FOREIGN = ("ECS_", "AWS_", "REDIS_")
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty directory to work in."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A simulated ECS over HTTP with two m5.xlarge, which the environment names."""
-    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
-        monkeypatch.delenv(name)
-    command = [str(Path(sys.executable).with_name("ecs-simulator")), "serve", "--port", "0"]
-    with subprocess.Popen(
-        [*command, "--instances", "2"], stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdout is not None
-        started = re.search(r"http://\S+", server.stdout.readline())
-        assert started is not None
-        for name, value in {
-            "ECS_SCHEDULER_ENDPOINT_URL": started[0],
-            "ECS_SCHEDULER_CLUSTER": "demo",
-            "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "x",
-            "AWS_SECRET_ACCESS_KEY": "x",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }.items():
-            monkeypatch.setenv(name, value)
-        yield
-        server.terminate()
 
 
 def recorded(days_ago: float, name: str) -> EndedJob:
