@@ -10,7 +10,8 @@ import pytest
 from ecs_scheduler.cli.policy import lines_of_trial
 from ecs_scheduler.errors import InvalidPolicyFile
 from ecs_scheduler.passes.status import TrialStatus
-from ecs_scheduler.policies.reading import book_of
+from ecs_scheduler.policies.book import PolicyBook
+from ecs_scheduler.policies.reading import book_of, read_book
 from ecs_scheduler.policies.trial import Limits
 
 
@@ -76,6 +77,27 @@ def told(text: str) -> list[str]:
         ),
         ("[policies.x]\nseed =", "p.toml:2: is not TOML: Invalid value (at end of document)"),
         (
+            "[policies.x]\ntimezone = 'Europe/Berln'",
+            "or a name such as Europe/Berlin; did you mean Europe/Berlin?",
+        ),
+        ("[policies.x]\nweights = { cpu = 'abc' }", "policies.x.weights.cpu: expected number"),
+        (
+            "[policies.x]\nweights = { gpu = inf }",
+            "p.toml:2: policies.x.weights.gpu: expected a finite number, given inf",
+        ),
+        ("[policies.x.score]\nwarm = nan", "p.toml:2: policies.x.score.warm: expected a finite"),
+        ("[policies]\nx = 1", "p.toml:2: policies.x: expected table, given 1"),
+        ("[policies.a]\n[policies.a]", "p.toml:2: is not TOML, at column 12: Cannot declare"),
+        (
+            "[policies.'no name!']",
+            "p.toml:1: policies.no name!: expected letters, digits, _ . and -, 64 at most",
+        ),
+        ("x = " + "[" * 20_000, "p.toml: arrays or tables are nested too deeply"),
+        (
+            "[policies.x]\nfilters = [\n" + "'attribute:a exists',\n" * 5_000 + "'b'\n]",
+            "p.toml:2: policies.x.filters.5000: query, column 1: found 'b'",
+        ),
+        (
             "[policies.x]\nscore = { warm = 0 }",
             "p.toml:1: policies.x: terms: at least one weight must be greater than 0",
         ),
@@ -88,6 +110,33 @@ def test_a_complaint_names_file_line_field_and_the_nearest_name(text: str, compl
 def test_every_mistake_is_told_at_once() -> None:
     lines = told("[policies.x]\nobjective = 'opn'\ngear = 'fats'\n[use]\nqueus = {}")
     assert [line.partition(": ")[0] for line in lines] == ["p.toml:2", "p.toml:3", "p.toml:5"]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"# caf\xe9\n", "p.toml:1: is not UTF-8: byte 0xe9"),
+        (b"#\n" * 150_000, "p.toml: has more than 262144 bytes, expected a file of policies"),
+        (None, "p.toml: cannot be read: Is a directory"),
+    ],
+    ids=["latin-1", "too long", "directory"],
+)
+def test_what_is_no_file_of_policies(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+    path = tmp_path / "p.toml"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(InvalidPolicyFile) as caught:
+        read_book(path)
+    assert str(caught.value).endswith(complaint)
+
+
+def test_a_byte_order_mark_and_an_empty_file_are_no_mistakes(tmp_path: Path) -> None:
+    """Some editors write one; a file that says nothing means the default."""
+    for content in (b"", b"\xef\xbb\xbf[policies.default]\n"):
+        (tmp_path / "p.toml").write_bytes(content)
+        assert read_book(tmp_path / "p.toml") == PolicyBook()
 
 
 def test_a_file_that_is_not_there(bare: Path, cli: Callable[..., Any]) -> None:

@@ -160,3 +160,47 @@ def test_another_policy_shows_what_it_would_do(tmp_path: Path) -> None:
     found = replay(decision, other).difference
     assert (found.started, found.started_after, found.opened, found.opened_after) == (2, 2, 1, 2)
     assert [(each.before, each.after) for each in found.moved] == [("i-1", "i-2")]
+
+
+def garbled(tmp_path: Path, old: bytes, new: bytes) -> None:
+    """Replay a decision whose line was tampered with."""
+    log = DecisionLog(tmp_path, "s", 2**20)
+    decision_id = written(log, Snapshot.of([instance(1, 9)]), asked(3))
+    log.close()
+    (path,) = log_files(tmp_path)
+    line = gzip.decompress(path.read_bytes())
+    assert old in line
+    path.write_bytes(gzip.compress(line.replace(old, new, 1)))
+    replay(find(tmp_path, decision_id))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        (b'"order":"SSS"', b'"order":"SSX"', ":1: is no decision: plan: order 'SSX'"),
+        (b'"order":"SSS"', b'"order":"S"', ":1: is no decision: plan: order 'S' does not name"),
+        (b'"instance_id":"i-1"', b'"instance_id":"i-9"', "instance 'i-9' is not in the snapshot"),
+        (b'"at_ms":0', b'"at_ms":"noon"', ":1: is no decision: at_ms: "),
+        (b'"free":[9,9,0,3]', b'"free":[9,9]', ":1: is no decision: changed.0.free.2: "),
+        (b'"cpu_units":1', b'"cpu_units":-1', "is garbled: request 't0': CPU = -1 is negative"),
+        (b'"id":"t1"', b'"id":"t0"', "is garbled: requests: id 't0' is given more than once"),
+    ],
+)
+def test_a_garbled_decision_is_told_by_line_and_field(
+    tmp_path: Path, old: bytes, new: bytes, complaint: str
+) -> None:
+    with pytest.raises(DecisionLogUnreadable) as caught:
+        garbled(tmp_path, old, new)
+    assert complaint in str(caught.value)
+
+
+def test_a_decision_that_is_not_there_is_told_by_those_that_are(tmp_path: Path) -> None:
+    log = DecisionLog(tmp_path, "s", 2**20)
+    stem = written(log, Snapshot.of([instance(1, 9)]), asked(1)).rpartition(".")[0]
+    log.close()
+    with pytest.raises(DecisionLogUnreadable, match=rf"of which the last is {stem}\.1"):
+        find(tmp_path, f"{stem}.7")
+    with pytest.raises(DecisionLogUnreadable, match="is not in"):
+        find(tmp_path, f"../{tmp_path.name}/{stem}.1")
+    with pytest.raises(DecisionLogUnreadable, match="there is no directory"):
+        find(tmp_path / "none", f"{stem}.1")

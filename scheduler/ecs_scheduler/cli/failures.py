@@ -37,6 +37,7 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (queue_errors.InvalidRedisUrl, USAGE),
     (scheduler_errors.ConfigurationError, USAGE),
     (scheduler_errors.InvalidPolicyFile, USAGE),
+    (scheduler_errors.DecisionLogUnreadable, USAGE),
     (queue_errors.QueueUnreachable, UNREACHABLE),
     (scheduler_errors.AwsUnreachable, UNREACHABLE),
     (scheduler_errors.AwsRefused, UNREACHABLE),

@@ -71,7 +71,10 @@ class WrittenPlan:
 
     @property
     def plan(self) -> Plan:
-        """The plan that was written."""
+        """The plan that was written; raises ValueError where `order` does not fit the decisions."""
+        counts = tuple(map(len, (self.starts, self.waits, self.rejects)))
+        if tuple(map(self.order.count, "SWR")) != counts or len(self.order) != sum(counts):
+            raise ValueError(f"plan: order {self.order[:20]!r} does not name {counts} decisions")
         kinds: dict[str, Iterator[Start | Wait | Reject]] = {
             "S": iter(self.starts),
             "W": iter(self.waits),

@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
+from pydantic import ValidationError
 
-from ecs_placement.plan import Plan, Reserving
+from ecs_placement.errors import PlacementError
+from ecs_placement.plan import Plan, Reserving, Start
 from ecs_placement.snapshot import Instance, InstanceId, Snapshot
 from ecs_scheduler.decisions.coding import LINE, Asked, Decision, Line, WrittenPlan
 from ecs_scheduler.errors import DecisionLogUnreadable
@@ -120,42 +122,65 @@ def log_files(directory: Path) -> list[Path]:
 def read_file(path: Path) -> Iterator[Decision]:
     """The decisions of one file, as far as it was written; raises DecisionLogUnreadable."""
     known: dict[InstanceId, Instance] = {}
-    for line in _lines(path):
-        known = {} if line.whole else known
-        for gone in line.gone:
-            known.pop(gone, None)
-        known.update((instance.id, instance) for instance in line.changed)
-        snapshot = Snapshot.of(known.values())
-        yield Decision(line.id, line.at_ms, line.asked, snapshot, line.plan.plan, line.reserving)
+    for number, text in enumerate(_lines(path), 1):
+        try:
+            line = LINE.validate_json(text)
+            known = {} if line.whole else known
+            for gone in line.gone:
+                known.pop(gone, None)
+            known.update((instance.id, instance) for instance in line.changed)
+            snapshot = Snapshot.of(known.values())
+            plan = line.plan.plan
+            unknown = {e.instance_id for e in plan.decisions if isinstance(e, Start)} - known.keys()
+            if unknown:
+                raise ValueError(f"plan: instance {min(unknown)!r} is not in the snapshot")
+        except (ValueError, PlacementError) as error:
+            raise DecisionLogUnreadable(
+                f"{path}:{number}: is no decision: {_first_fault(error)}"
+            ) from error
+        yield Decision(line.id, line.at_ms, line.asked, snapshot, plan, line.reserving)
 
 
-def _lines(path: Path) -> Iterator[Line]:
+def _first_fault(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    field = ".".join(map(str, first["loc"]))
+    return f"{field}: {first['msg']}" if field else first["msg"]
+
+
+def _lines(path: Path) -> Iterator[bytes]:
     try:
         with gzip.open(path, "rb") as file:
             for text in file:
                 if text.endswith(b"\n"):
-                    yield LINE.validate_json(text)
+                    yield text
     except EOFError:
         return  # it is being written, or its writer was killed
     except (OSError, zlib.error) as error:
-        raise DecisionLogUnreadable(f"{path}: cannot be read: {error}") from error
-    except ValueError as error:
-        raise DecisionLogUnreadable(f"{path}: is no decision log: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DecisionLogUnreadable(f"{path}: cannot be read: {reason}") from error
 
 
 def find(directory: Path, decision_id: str) -> Decision:
     """The decision of this id; raises DecisionLogUnreadable."""
     stem = decision_id.rpartition(".")[0]
     path = directory / f"{stem}{SUFFIX}"
-    if not stem or not path.is_file():
-        files = log_files(directory)
+    if not directory.is_dir():
+        raise DecisionLogUnreadable(f"there is no directory {directory}; --log names the log's")
+    files = log_files(directory)
+    if path not in files:
         oldest = files[0].name.removesuffix(SUFFIX) if files else ""
         known = f"its oldest file is {oldest}" if files else "it is empty"
         raise DecisionLogUnreadable(
             f"decision {decision_id!r} is not in {directory}: {known}; "
             "`ecs-scheduler decisions` lists them"
         )
+    last = "none"
     for decision in read_file(path):
         if decision.id == decision_id:
             return decision
-    raise DecisionLogUnreadable(f"decision {decision_id!r} is not in {path}")
+        last = decision.id
+    raise DecisionLogUnreadable(
+        f"decision {decision_id!r} is not in {path}, of which the last is {last}"
+    )

@@ -3,10 +3,12 @@
 from dataclasses import dataclass, replace
 
 from ecs_placement.difference import Difference, difference
+from ecs_placement.errors import PlacementError
 from ecs_placement.plan import Plan
 from ecs_placement.request import TaskRequest
 from ecs_placement.several import place_parts
 from ecs_scheduler.decisions.coding import Asked, Decision, plan_as_json
+from ecs_scheduler.errors import DecisionLogUnreadable
 from ecs_scheduler.policies.book import NamedPolicy, PolicyBook
 
 
@@ -21,11 +23,17 @@ class Replayed:
 
 
 def replay(decision: Decision, book: PolicyBook | None = None) -> Replayed:
-    """Decide anew; with a book by its policies of the same names, or else by its default."""
+    """Decide anew; with a book by its policies of the same names, or else by its default.
+
+    Raises DecisionLogUnreadable for what nobody can have decided.
+    """
     asked = decision.asked
     if book is not None:
         asked = tuple(_under(each, book) for each in decision.asked)
-    plan = place_parts([each.part for each in asked], decision.snapshot, decision.reserving)
+    try:
+        plan = place_parts([each.part for each in asked], decision.snapshot, decision.reserving)
+    except PlacementError as error:
+        raise DecisionLogUnreadable(f"decision {decision.id}: is garbled: {error}") from error
     requests = [request for each in decision.asked for request in each.requests]
     return Replayed(
         plan=plan,

@@ -16,16 +16,30 @@ from ecs_scheduler.errors import InvalidPolicyFile
 from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.policies.document import PolicyFile, PolicyTable
 
+LARGEST_BYTES = 256 * 1024
+"""A book of a thousand policies has less; a reload must not stop the service for long."""
+
+LONGEST_SHOWN = 100
 SCHEMA_ID = "urn:ecs-scheduler:policies:1"
 
 
 def read_book(path: Path) -> PolicyBook:
     """The policies of a file; raises InvalidPolicyFile with all that is wrong."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidPolicyFile(f"{path}: cannot be read: {error}") from error
-    return book_of(text, str(path))
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+        if len(content) > LARGEST_BYTES:
+            raise InvalidPolicyFile(
+                f"{path}: has more than {LARGEST_BYTES} bytes, expected a file of policies"
+            )
+        return book_of(content.decode("utf-8-sig"), str(path))
+    except UnicodeDecodeError as error:
+        line = 1 + content[: error.start].count(b"\n")
+        byte = content[error.start]
+        raise InvalidPolicyFile(f"{path}:{line}: is not UTF-8: byte 0x{byte:02x}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidPolicyFile(f"{path}: cannot be read: {reason}") from error
 
 
 def book_of(text: str, source: str) -> PolicyBook:
@@ -34,10 +48,12 @@ def book_of(text: str, source: str) -> PolicyBook:
         return PolicyFile.model_validate(tomllib.loads(text)).book(source)
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        line = f":{at[1]}" if at else f":{len(text.splitlines())}"
+        line = f":{at[1]}" if at else f":{max(1, len(text.splitlines()))}"
         why = re.sub(r" \(at line.*", "", str(error))
         column = f", at column {at[2]}" if at else ""
         raise InvalidPolicyFile(f"{source}{line}: is not TOML{column}: {why}") from error
+    except RecursionError as error:
+        raise InvalidPolicyFile(f"{source}: arrays or tables are nested too deeply") from error
     except ValidationError as error:
         lines = Lines(text)
         told = [_complaint(each, lines, source) for each in error.errors(include_url=False)]
@@ -103,12 +119,19 @@ def _statements(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
         if start == at and (not line.strip() or line.lstrip().startswith("#")):
             start = at + 1
             continue
+        if at > start and not _may_end(line):
+            continue
         try:
             tomllib.loads("\n".join(lines[start : at + 1]))
         except tomllib.TOMLDecodeError:
             continue
         yield start, at + 1
         start = at + 1
+
+
+def _may_end(line: str) -> bool:
+    """Whether a statement of several lines may end here; most of its lines need no second look."""
+    return "#" in line or line.rstrip().endswith(("]", "}", '"', "'"))
 
 
 def _path(document: Any) -> tuple[str, ...]:
@@ -130,6 +153,13 @@ def _complaint(details: ErrorDetails, lines: Lines, source: str) -> str:
     return f"{source}:{lines.of(path)}: {shown}: {_message(details, path)}"
 
 
+_EXPECTED = {
+    "string_pattern_mismatch": "letters, digits, _ . and -, 64 at most and no sign first",
+    "dict_type": "table",
+    "model_type": "table",
+}
+
+
 def _message(details: ErrorDetails, path: Sequence[str]) -> str:
     kind, value = details["type"], details["input"]
     context = details.get("ctx", {})
@@ -137,20 +167,26 @@ def _message(details: ErrorDetails, path: Sequence[str]) -> str:
         return str(context["why"])
     if kind == "extra_forbidden":
         names = sorted(_fields(PolicyFile, list(path[:-1])))
-        near = get_close_matches(path[-1], names, 1, 0.5)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"is no field here, expected one of {', '.join(names)}{hint}"
-    if kind == "missing":
-        return "is missing"
+        return f"is no field here, {_one_of(names, path[-1])}"
     if kind == "literal_error":
         names = re.findall(r"'(\w+)'", str(context["expected"]))
-        near = get_close_matches(str(value), names, 1, 0.5)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{value!r} is unknown, expected one of {', '.join(names)}{hint}"
+        return f"{value!r} is unknown, {_one_of(names, str(value))}"
     if kind == "too_long":
         return f"{context['actual_length']} given, at most {context['max_length']} are allowed"
-    expected = details["msg"].removeprefix("Input should ").removeprefix("be ")
-    return f"expected {expected.removeprefix('a valid ')}, given {value!r}"
+    said = details["msg"].removeprefix("Input should ").removeprefix("be ").removeprefix("a valid ")
+    given = f"expected {_EXPECTED.get(kind, said)}, given {_short(value)}"
+    return "is missing" if kind == "missing" else given
+
+
+def _one_of(names: Sequence[str], given: str) -> str:
+    near = get_close_matches(given, names, 1, 0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"expected one of {', '.join(names)}{hint}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def _fields(model: type[BaseModel], path: list[str]) -> set[str]:

@@ -3,8 +3,9 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from difflib import get_close_matches
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from ecs_placement.names import unknown
 
@@ -79,8 +80,11 @@ def zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
+        near = get_close_matches(name, sorted(available_timezones()), 1, 0.7)
+        hint = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(
-            f"time zone {name!r} is unknown here, expected UTC or a name such as Europe/Berlin"
+            f"time zone {name!r} is unknown here, expected UTC or a name such as "
+            f"Europe/Berlin{hint}"
         ) from None
 
 
