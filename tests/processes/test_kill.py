@@ -1,17 +1,13 @@
 """Real processes: the service is killed in the middle of its work, and another one takes over."""
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
+from tests.processes.conftest import BIN, ENVIRONMENT, registered
 
 from ecs_queue.connection import connect_sync
 from ecs_queue.embedded import EmbeddedValkey
@@ -19,27 +15,8 @@ from ecs_queue.job import Job, JobId
 from ecs_queue.states import JobState
 from ecs_queue.sync import SyncQueue
 
-BIN = Path(sys.executable).parent
 JOBS = 120
 DEADLINE_S = 90.0
-ENVIRONMENT = {
-    "PATH": os.environ["PATH"],
-    "AWS_ACCESS_KEY_ID": "simulated",
-    "AWS_SECRET_ACCESS_KEY": "simulated",
-    "AWS_DEFAULT_REGION": "us-east-1",
-}
-
-
-@pytest.fixture
-def endpoint() -> Iterator[str]:
-    """A simulated ECS in a process of its own: six instances, throttled as AWS is."""
-    command = [str(BIN / "ecs-simulator"), "serve", "--port", "0", "--instances", "6"]
-    server = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    yield server.stdout.readline().split()[3]
-    server.terminate()
-    server.wait(timeout=10)
-    server.stdout.close()
 
 
 def service(redis_url: str, endpoint: str) -> subprocess.Popen[bytes]:
@@ -83,15 +60,7 @@ def test_kill_minus_nine_loses_and_repeats_nothing(
     endpoint: str, killed_when_succeeded: int
 ) -> None:
     """SIGKILL before, early and late in the workload: each job ends exactly once all the same."""
-    ecs = boto3.client(
-        "ecs",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="x",
-        aws_secret_access_key="x",
-    )
-    container = {"name": "main", "image": "busybox", "cpu": 512, "memory": 256}
-    ecs.register_task_definition(family="batch", containerDefinitions=[container])
+    ecs = registered(endpoint)
     with EmbeddedValkey() as valkey:
         queue = SyncQueue(connect_sync(valkey.url))
         first = service(valkey.url, endpoint)
