@@ -171,7 +171,8 @@ def from_canonicals(job_ids: Sequence[bytes], documents: Sequence[bytes]) -> lis
 
 
 def _whole(job_id: bytes, document: bytes) -> bytes:
-    return b'{"id":"%b",%b' % (job_id, document[1:])
+    """Without what may stand before it, which is for claims; see lua/prelude.lua."""
+    return b'{"id":"%b",%b' % (job_id, document[document.find(b"{") + 1 :])
 
 
 def _problem(details: ErrorDetails, model: type[BaseModel]) -> str:

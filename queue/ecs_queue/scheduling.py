@@ -1,6 +1,7 @@
 """The commands of schedulers: leases, claims, the launch ledger, and how tasks ended."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ecs_queue.document import from_canonicals
@@ -243,25 +244,22 @@ def _settlement(outcome: LaunchOutcome) -> tuple[str | int, ...]:
 def _claims(reply: list[bytes]) -> tuple[Claim, ...]:
     if not reply:
         return ()
-    epoch, ids, figures, *documents = reply
-    numbers = iter(map(int, figures.split()))
-    jobs = from_canonicals(ids.split(), documents)
-    # One iterator four times: each job takes four numbers.
-    return tuple(
-        Claim(
-            job=job,
-            epoch=int(epoch),
-            priority=priority_of(score),
-            order=score % SCORE_STEP,
-            launches=launches,
-            runnable_at_ms=runnable_at_ms,
-            together=max(0, together),
-            overdue=together < 0,
-        )
-        for job, score, launches, runnable_at_ms, together in zip(
-            jobs, numbers, numbers, numbers, numbers, strict=True
-        )
-    )
+    *documents, epoch_text, ids, scores, others = reply
+    epoch, told = int(epoch_text), map(int, others.split())
+    claims = []
+    for job, document, score in zip(
+        from_canonicals(ids.split(), documents), documents, map(int, scores.split()), strict=True
+    ):
+        as_submitted = document[: document.find(b"{")]
+        if as_submitted.isdigit():
+            launches, runnable_at_ms, together = 0, int(as_submitted), 0
+        else:
+            launches, runnable_at_ms, together = next(told), next(told), next(told)
+        place = priority_of(score), score % SCORE_STEP
+        claims.append(Claim(job, epoch, *place, launches, runnable_at_ms))
+        if together:
+            claims[-1] = replace(claims[-1], together=max(0, together), overdue=together < 0)
+    return tuple(claims)
 
 
 def _pending_launch(token: bytes, fields: dict[bytes, bytes]) -> PendingLaunch:

@@ -1,12 +1,21 @@
 """Stories of claims: order, leases, fencing."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ecs_queue.errors import LeaseLost
 from ecs_queue.job import JobId
-from ecs_queue.states import Intent, JobState, LaunchToken, Note, OwnerId, Release
+from ecs_queue.states import (
+    Intent,
+    JobState,
+    LaunchToken,
+    Note,
+    OwnerId,
+    Release,
+    TaskFailed,
+)
 
 if TYPE_CHECKING:
     from tests.queue.conftest import Story
@@ -51,6 +60,40 @@ async def test_a_straggling_claim_takes_nothing(story: "Story") -> None:
     await story.queue.claim(ALICE, 1, claim_id="two")
     assert await story.queue.claim(ALICE, 1, claim_id="one") == ()
     assert [c.job.id for c in await story.queue.claim(ALICE, 9)] == ["c"]
+
+
+async def test_a_claim_says_what_has_become_of_the_job(story: "Story") -> None:
+    """Launches and the time since which it is RUNNABLE, of a new job and of one that failed."""
+    await story.submit("new")
+    await story.submit("failed", attempts=2)
+    begin = story.clock()
+    task = await story.run("failed")
+    story.clock.advance(60_000)
+    await story.queue.finish(task, TaskFailed("exit code 1", 1))
+    claims = await story.claim()
+    assert (claims["new"].launches, claims["new"].runnable_at_ms) == (0, begin)
+    assert (claims["failed"].launches, claims["failed"].runnable_at_ms) == (1, begin + 60_000)
+    assert claims["failed"].job == (await story.queue.job(JobId("failed"))).job
+
+
+async def test_a_claim_of_what_an_earlier_version_stored(story: "Story") -> None:
+    """Its document has no digits before it; the job tells the same."""
+    await story.submit("a")
+    new = (await story.claim())["a"]
+    await story.queue.release(ALICE, [Release(JobId("a"), new.epoch, "")])
+    document = await story.redis.get("{q:default}:doc:a")
+    assert isinstance(document, bytes)
+    await story.redis.set("{q:default}:doc:a", document[document.index(b"{") :])
+    old = (await story.claim())["a"]
+    assert replace(old, epoch=new.epoch) == new
+
+
+async def test_a_place_that_redis_writes_as_a_power_of_ten(story: "Story") -> None:
+    """Scores are floating-point numbers to Redis; the order of submission is not."""
+    await story.redis.set("{q:default}:seq", 10**11 - 1)
+    await story.submit("a", "b")
+    claims = await story.claim()
+    assert [(c.priority, c.order) for c in claims.values()] == [(0, 10**11), (0, 10**11 + 1)]
 
 
 async def test_no_claim_without_a_lease(story: "Story") -> None:

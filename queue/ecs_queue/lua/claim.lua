@@ -1,12 +1,13 @@
 -- ARGV: 5 owner, 6 claim id, 7 how many, then shares that have enough: their jobs are passed by.
--- Answers nil without a lease, nothing while the queue is suspended, else the epoch, the ids, of each
--- job score, launches, runnable ms and how many are claimed together as its gang (see together), and
--- then the documents. Ids and figures are words of one text each: hundreds of values in a reply would
--- take as long as reading the jobs. A gang is taken whole, so that there may be more than were asked for.
+-- Answers nil without a lease, nothing while the queue is suspended, else the documents, the epoch, the
+-- ids, their scores, and of each job whose document has no digits before it (see bare) launches,
+-- runnable ms and how many are claimed together as its gang (see together). All but the documents are
+-- words of one text each: hundreds of values in a reply would take as long as reading the jobs.
+-- A gang is taken whole, so that there may be more than were asked for.
 --
--- claims holds, per owner, the epoch of the last claim and then the latest claim ids, newest first:
--- the newest one repeated answers as before; an older one is a straggler that nobody reads.
-local REMEMBERED, PROMOTED, PARKED_AT_ONCE = 64, 500, 2000
+-- claims holds, per owner, the epoch of the last claim and then the latest claim ids, newest first, a
+-- line each: the newest one repeated answers as before; an older one is a straggler that nobody reads.
+local REMEMBERED_BYTES, PROMOTED, PARKED_AT_ONCE = 2200, 500, 2000
 local owner, claim_id, count = ARGV[5], ARGV[6], ARGV[7]
 if not has_lease(owner) then
   return false
@@ -16,28 +17,36 @@ if call('EXISTS', PAUSED) == 1 then
   return {}
 end
 
-local function describe(ids, epoch)
-  local documents, figures = {}, {}
+-- `scores` are those of the ids, in turn.
+local function describe(ids, scores, epoch)
+  local keys, answer, others = {}, {}, {}
   for i, id in ipairs(ids) do
-    local job = call('HMGET', job_key(id), 'o', 'n', 't', 'r', 'G')
-    documents[i] = doc_key(id)
-    figures[i * 4 - 3] = job[1]
-    figures[i * 4 - 2] = job[2] or '0'
-    figures[i * 4 - 1] = job[4] or job[3]
-    figures[i * 4] = job[5] and together(job[5]) or '0'
+    keys[i] = doc_key(id)
   end
-  local answer = {epoch, table.concat(ids, ' '), table.concat(figures, ' ')}
   for first = 1, #ids, 1000 do
-    for _, document in ipairs(call('MGET', unpack(documents, first, math.min(first + 999, #ids)))) do
+    for _, document in ipairs(call('MGET', unpack(keys, first, math.min(first + 999, #ids)))) do
       answer[#answer + 1] = document
+      if not is_as_submitted(document) then
+        local job = call('HMGET', job_key(ids[#answer]), 'n', 't', 'r', 'G')
+        others[#others + 1] = job[1] or '0'
+        others[#others + 1] = job[3] or job[2]
+        others[#others + 1] = job[4] and together(job[4]) or '0'
+      end
     end
+  end
+  local places = table.concat(scores, ' ')
+  if string.find(places, '[e.]') then  -- 1e+15, as Redis writes what ends in many zeros
+    places = string.gsub(places, '%S+', function(score) return int(tonumber(score)) end)
+  end
+  for _, value in ipairs({epoch, table.concat(ids, ' '), places, table.concat(others, ' ')}) do
+    answer[#answer + 1] = value
   end
   return answer
 end
 
--- In the order of the queue, in which a gang stands where its foremost member does.
+-- Ids and scores in the order of the queue, in which a gang stands where its foremost member does.
 local function still_held(epoch)
-  local ids, scores, foremost = {}, {}, {}
+  local ids, scores, foremost, in_turn = {}, {}, {}, {}
   local claimed = call('HGETALL', claimed_key(owner))
   for i = 1, #claimed, 2 do
     if claimed[i + 1] == epoch then
@@ -56,17 +65,21 @@ local function still_held(epoch)
     end
     return one[2] < other[2] or one[2] == other[2] and one[3] < other[3]
   end)
-  return ids
+  for i, id in ipairs(ids) do
+    in_turn[i] = int(scores[id][2])
+  end
+  return ids, in_turn
 end
 
-local remembered = {}
-for line in string.gmatch(call('HGET', CLAIMS, owner) or '', '[^\n]+') do
-  remembered[#remembered + 1] = line
-end
-for i = 2, #remembered do
-  if remembered[i] == claim_id then
-    return i == 2 and describe(still_held(remembered[1]), remembered[1]) or {}
+local remembered = call('HGET', CLAIMS, owner) or '0\n'
+local last_epoch, claimed_before = string.match(remembered, '^(%d+)(\n.*)$')
+local at = string.find(claimed_before, '\n' .. claim_id .. '\n', 1, true)
+if at then
+  if at > 1 then
+    return {}
   end
+  local ids, scores = still_held(last_epoch)
+  return describe(ids, scores, last_epoch)
 end
 
 if call('EXISTS', UNTOLD) == 1 then
@@ -77,10 +90,10 @@ for _, id in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', NOW_TEXT, 'LIMIT', 0,
   call('ZADD', READY, call('HGET', job_key(id), 'o'), id)
 end
 
-local ids, holdings, epoch = {}, {}, int(call('INCR', EPOCH))
+local ids, scores, holdings, epoch = {}, {}, {}, int(call('INCR', EPOCH))
 local most = tonumber(count)
 local arrays, gangs = call('SCARD', ARRAYS) > 0, call('ZCARD', GATHERED) > 0
-local enough, parked = {}, 0
+local enough, parked, plain = {}, 0, not (arrays or gangs or ARGV[8])
 for i = 8, #ARGV do
   enough[ARGV[i]] = true
 end
@@ -113,19 +126,26 @@ local function park(id, score)
   return true
 end
 
+local function take_one(id, score)
+  ids[#ids + 1] = id
+  scores[#scores + 1] = score
+end
+
 local function take(popped)
   for i = 1, #popped, 2 do
-    if #ids >= most then
+    if plain then
+      take_one(popped[i], popped[i + 1])
+    elseif #ids >= most then
       call('ZADD', READY, popped[i + 1], popped[i])  -- children took its place
     elseif park(popped[i], popped[i + 1]) then
       -- it waits until its share has less
     elseif arrays and call('SISMEMBER', ARRAYS, popped[i]) == 1 then
       for _, child in ipairs(hand_out(popped[i], most - #ids)) do
-        ids[#ids + 1] = child
+        take_one(child, call('HGET', job_key(child), 'o'))
       end
     else
       for _, id in ipairs(gangs and muster(popped[i]) or {popped[i]}) do
-        ids[#ids + 1] = id
+        take_one(id, id == popped[i] and popped[i + 1] or call('HGET', job_key(id), 'o'))
       end
     end
   end
@@ -140,8 +160,9 @@ for _, id in ipairs(ids) do
   holdings[#holdings + 1] = epoch
 end
 in_bulk('HSET', claimed_key(owner), holdings)
-remembered[1] = epoch
-table.insert(remembered, 2, claim_id)
-remembered[REMEMBERED + 2] = nil
-call('HSET', CLAIMS, owner, table.concat(remembered, '\n'))
-return describe(ids, epoch)
+remembered = epoch .. '\n' .. claim_id .. claimed_before
+if #remembered > REMEMBERED_BYTES then
+  remembered = string.match(string.sub(remembered, 1, REMEMBERED_BYTES), '^.*\n')
+end
+call('HSET', CLAIMS, owner, remembered)
+return describe(ids, scores, epoch)

@@ -168,7 +168,7 @@ local function accept(entry, id, written, score, fields)
     write_job(job_key(id), score, NOW, fields)
     stored[id] = document
     documents[#documents + 1] = doc_key(id)
-    documents[#documents + 1] = document
+    documents[#documents + 1] = NOW_TEXT .. document
     places[#places + 1] = score
     places[#places + 1] = id
     report(id, 'RUNNABLE', '')
@@ -197,7 +197,7 @@ local function accept(entry, id, written, score, fields)
     call('SET', doc_key(id), document)  -- at once, since its end may come within this call
   else
     documents[#documents + 1] = doc_key(id)
-    documents[#documents + 1] = document
+    documents[#documents + 1] = (is_array(fields) and '' or int(math.max(NOW, due))) .. document
   end
   if gang then
     local refused, reason = join(id, gang, share)
@@ -270,7 +270,7 @@ local function look_up()
     local found = call('MGET', unpack(keys, first, last))
     somebody_waits = somebody_waits or call('EXISTS', unpack(after, first, last)) > 0
     for i, document in ipairs(found) do
-      stored[ids[first + i - 1]] = document
+      stored[ids[first + i - 1]] = document and bare(document)
     end
   end
 end

@@ -10,7 +10,7 @@ local function with_result(fields, result)
   return fields
 end
 
-local document = call('GET', doc_key(id))
+local document = document_of(id)
 if not document then
   local parent, index = child_of(id)
   document = parent and child_document(parent, index)

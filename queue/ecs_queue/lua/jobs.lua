@@ -7,7 +7,7 @@ local answer = {}
 
 local function add(ids, holders)
   for _, id in ipairs(ids) do
-    local document = call('GET', doc_key(id))
+    local document = document_of(id)
     if document then
       answer[#answer + 1] = id
       answer[#answer + 1] = document

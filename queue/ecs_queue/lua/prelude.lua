@@ -3,7 +3,7 @@
 --
 -- ARGV: 1 key prefix, 2 now in ms ('' = the server's clock), 3 retention in s, 4 events kept : ended
 -- jobs kept of each state : dead letters kept.
--- A job lives in two keys: doc:<id> (its canonical document) and job:<id>, a hash of the following;
+-- A job lives in two keys: doc:<id> (its canonical document, see bare) and job:<id>, a hash of the following;
 -- payload:<id> and result:<id> are JSON that only its task and those who ask for it read.
 --   s state     o score in ready   t submitted ms   r runnable ms, if other than t
 --   w reason    m attempts, if > 1   c reason of a cancel request
@@ -71,6 +71,30 @@ end
 
 local function result_key(id)
   return PREFIX .. 'result:' .. id
+end
+
+-- Digits before a document say since when the job is RUNNABLE, ms, and that there is no more to say of
+-- it to whom claims it: it was never launched, and is in no gang.
+local function bare(document)
+  return string.sub(document, string.find(document, '{', 1, true) or 1)
+end
+
+local function is_as_submitted(document)
+  local first = string.byte(document)
+  return first and first >= 48 and first <= 57
+end
+
+local function document_of(id)
+  local document = call('GET', doc_key(id))
+  return document and bare(document)
+end
+
+-- A launch counts: from now on a claim looks into the job.
+local function was_launched(id)
+  local digits = string.match(call('GETRANGE', doc_key(id), 0, 15), '^%d+')
+  if digits then
+    call('SETRANGE', doc_key(id), 0, string.rep(' ', #digits))
+  end
 end
 
 -- A new document comes with its payload behind a line break, which no JSON in one line has.

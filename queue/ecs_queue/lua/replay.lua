@@ -9,7 +9,7 @@ local replayed_key = PREFIX .. 'replayed:' .. letter
 if id == '' or #call('XRANGE', DEAD, letter, letter) == 0 then
   return call('GET', replayed_key)
 end
-local known = call('GET', doc_key(id))
+local known = document_of(id)
 if known and known ~= document then
   return 'C' .. id
 end

@@ -9,6 +9,7 @@ for i = 5, #ARGV, 2 do
   local launches = tonumber(job[2] or '0') + 1
   if job[1] == 'RUNNABLE' and not is_known_task(task) and not (job[3] and bound(job[3])) then
     call('HSET', key, 's', 'STARTING', 'a', task, 'g', NOW_TEXT, 'n', int(launches))
+    was_launched(id)
     call('HSET', LIVE, task, id)
     call('ZADD', IN.STARTING, NOW_TEXT, id)
     call('HDEL', key, 'w', 'v')

@@ -30,7 +30,7 @@ else
 end
 local answer = {}
 for _, id in ipairs(ids) do
-  local document = call('GET', doc_key(id))
+  local document = document_of(id)
   if document then
     answer[#answer + 1] = id
     answer[#answer + 1] = document

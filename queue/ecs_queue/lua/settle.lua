@@ -14,6 +14,9 @@ local function started(id, task, instance)
   if instance ~= '' then
     call('HSET', key, 'z', instance)
   end
+  if not job[1] then
+    was_launched(id)
+  end
   call('HSET', LIVE, task, id)
   if job[2] then
     acknowledge(job[2], id)

@@ -9,7 +9,7 @@ for i = 7, #ARGV do
   values[#values + 1] = ARGV[i]
 end
 for i = 1, #values, STAGED do
-  local known = call('GET', doc_key(values[i + 2]))
+  local known = document_of(values[i + 2])
   answers[#answers + 1] = not known and 'A' or known == (split(values[i + 3])) and 'D' or 'C'
 end
 if call('LLEN', key) == tonumber(ARGV[6]) * STAGED then
