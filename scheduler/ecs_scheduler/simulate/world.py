@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,13 +18,13 @@ from ecs_queue.script import QueueSettings
 from ecs_queue.states import JobRecord, JobState
 from ecs_scheduler.clock import LoopClock, SystemClock
 from ecs_scheduler.config import Config
-from ecs_scheduler.ecs.client import Ecs, budget_of
+from ecs_scheduler.ecs.client import budget_of
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.pace import Pace
 from ecs_scheduler.passes.service import Service
 from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.blocking_redis import connect_blocking
-from ecs_scheduler.simulate.direct_ecs import DirectClient
+from ecs_scheduler.simulate.direct_ecs import DirectEcs
 from ecs_scheduler.simulate.record import Instances, Ints, Jobs, Record, Tasks
 from ecs_scheduler.simulate.workload import Submission, Workload, limit_s
 from ecs_simulator import FEW_CAPABILITIES, Options, SimulatedEcs, VirtualClock, run_virtual
@@ -88,8 +88,7 @@ class _World:
         )
         config = _config(case)
         service_clock = LoopClock(round(clock.start * 1000))
-        client = cast("Any", DirectClient(self._sim))
-        ecs = Ecs(client, CLUSTER, budget_of(config, service_clock))
+        ecs = DirectEcs(self._sim, CLUSTER, budget_of(config, service_clock))
         self._service = Service(config, self._queue, ecs, Metrics(), service_clock)
         self._service.policies.book = case.policy
         self._service.pace = _pace(config.pass_interval_s / LOOK_AT_QUEUE_S)

@@ -132,7 +132,7 @@ def untag_resource(region: Region, request: Request) -> dict[str, Any]:
 
 def _drop_kept(resource: Tagged) -> None:
     if isinstance(resource, Instance):
-        resource.encoded = None
+        resource.encoded = resource.plain = None
 
 
 def list_tags_for_resource(region: Region, request: Request) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """Container instances: register, deregister, list, describe, drain."""
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from ecs_simulator.errors import client_error, invalid_parameter
@@ -34,6 +36,7 @@ STATUSES = (
     "DEREGISTERING",
     "REGISTRATION_FAILED",
 )
+_NUMBER = attrgetter("number")
 _INCLUDES = ("TAGS", "CONTAINER_INSTANCE_HEALTH")
 
 
@@ -186,11 +189,12 @@ def list_container_instances(region: Region, request: Request) -> dict[str, Any]
 
     def numbered(after: int) -> list[tuple[int, str]]:
         found: list[tuple[int, str]] = []
-        for one in cluster.instances.values():
+        every = list(cluster.instances.values())  # in the order of their numbers
+        for one in every[bisect_right(every, after, key=_NUMBER) :]:
             if one.registered_at > as_of:
                 continue
             shown = one.status != "INACTIVE" if status is None else one.status == status
-            if one.number > after and shown and (matches is None or matches(one)):
+            if shown and (matches is None or matches(one)):
                 found.append((one.number, one.arn))
                 if len(found) == enough:
                     break
@@ -213,15 +217,35 @@ def _described(region: Region, request: Request) -> tuple[list[Instance], list[d
 
 
 def describe_container_instances(region: Region, request: Request) -> dict[str, Any]:
-    """DescribeContainerInstances: up to 100 ids or ARNs."""
+    """DescribeContainerInstances: up to 100 ids or ARNs. What has not changed since it was last
+    answered is the same dictionary, which nobody may change.
+    """
     found, failures = _described(region, request)
     include = included(request, *_INCLUDES)
     return {
         "containerInstances": [
-            region.read(one, partial(_shape, region, one, include)) for one in found
+            region.read(one, partial(_kept_shape, region, one, include)) for one in found
         ],
         "failures": failures,
     }
+
+
+def _kept_shape(region: Region, instance: Instance, include: list[str]) -> dict[str, Any]:
+    state = _state(instance, include)
+    if instance.plain is None or instance.plain[0] != state:
+        instance.plain = state, _shape(region, instance, include)
+    return instance.plain[1]
+
+
+def _state(instance: Instance, include: list[str]) -> tuple[object, ...]:
+    """What differs whenever the shape does; tags apart, which drop what is kept."""
+    return (
+        instance.version,
+        instance.pending,
+        instance.agent_connected,
+        instance.capacity_provider,
+        *include,
+    )
 
 
 def encoded_container_instances(region: Region, request: Request) -> bytes:
@@ -233,13 +257,7 @@ def encoded_container_instances(region: Region, request: Request) -> bytes:
 
 
 def _encoded(region: Region, instance: Instance, include: list[str]) -> str:
-    state = (
-        instance.version,
-        instance.pending,
-        instance.agent_connected,
-        instance.capacity_provider,
-        *include,
-    )
+    state = _state(instance, include)
     if instance.encoded is not None and instance.encoded[0] == state:
         return instance.encoded[1]
     if instance.encoded_fixed is None:
