@@ -201,11 +201,11 @@ def test_run_task_answers_go_to_interchangeable_jobs_in_order(held: Hold) -> Non
 
 @pytest.mark.parametrize(
     ("requests", "share", "expected_s"),
-    [(49, 0.5, 0.0), (50, 0.5, 0.05), (5_000, 0.5, 0.1), (5_000, 0.25, 0.05), (5_000, 0.0, 0.0)],
+    [(49, 0.5, 0.0), (50, 0.5, 0.01), (5_000, 0.5, 0.1), (5_000, 0.25, 0.05), (5_000, 0.0, 0.0)],
 )
 def test_only_large_batches_are_searched_and_within_the_pass_interval(
     requests: int, share: float, expected_s: float
 ) -> None:
-    """From 50 jobs on, a millisecond a job, at most the share of 0.2 s."""
+    """From 50 jobs on, a fifth of a millisecond a job, at most the share of 0.2 s."""
     config = Config(pass_interval_s=0.2, thorough_share=share)
     assert search_s(requests, config) == pytest.approx(expected_s)

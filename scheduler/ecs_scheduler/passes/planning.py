@@ -37,8 +37,10 @@ API_BUDGET = "API BUDGET"
 SHARE = "SHARE"
 WINDOW = "WINDOW"
 
-SEARCH_PER_REQUEST_S = 0.001
-"""A batch of fifty is searched for 50 ms; more gains little on it."""
+SEARCH_PER_REQUEST_S = 0.0002
+"""A batch of fifty is searched for 10 ms. On streams of jobs five times as much saved no
+instance-hours (within 1 %), while none at all cost up to a third more.
+"""
 GANG = "GANG"
 
 
