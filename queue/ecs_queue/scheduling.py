@@ -1,13 +1,12 @@
 """The commands of schedulers: leases, claims, the launch ledger, and how tasks ended."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ecs_queue.document import from_canonicals
 from ecs_queue.errors import LeaseLost, UnknownJob
 from ecs_queue.job import JobId
-from ecs_queue.records import SCORE_STEP, priority_of
+from ecs_queue.records import SCORE_STEP
 from ecs_queue.script import Command, chunks, line, pairs, text
 from ecs_queue.states import (
     Absent,
@@ -245,20 +244,19 @@ def _claims(reply: list[bytes]) -> tuple[Claim, ...]:
     if not reply:
         return ()
     *documents, epoch_text, ids, scores, others = reply
+    jobs = from_canonicals(ids.split(), documents)
     epoch, told = int(epoch_text), map(int, others.split())
     claims = []
-    for job, document, score in zip(
-        from_canonicals(ids.split(), documents), documents, map(int, scores.split()), strict=True
-    ):
-        as_submitted = document[: document.find(b"{")]
-        if as_submitted.isdigit():
-            launches, runnable_at_ms, together = 0, int(as_submitted), 0
+    for job, document, score in zip(jobs, documents, map(int, scores.split()), strict=True):
+        place, order = divmod(score, SCORE_STEP)
+        runnable_at = document[: document.find(b"{")]
+        if runnable_at.isdigit():
+            claim = Claim(job, epoch, 1000 - place, order, 0, int(runnable_at))
         else:
             launches, runnable_at_ms, together = next(told), next(told), next(told)
-        place = priority_of(score), score % SCORE_STEP
-        claims.append(Claim(job, epoch, *place, launches, runnable_at_ms))
-        if together:
-            claims[-1] = replace(claims[-1], together=max(0, together), overdue=together < 0)
+            gang = max(0, together), together < 0
+            claim = Claim(job, epoch, 1000 - place, order, launches, runnable_at_ms, *gang)
+        claims.append(claim)
     return tuple(claims)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from pydantic import JsonValue
 
@@ -89,10 +89,10 @@ class Admission:
 # Claims and launches ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A RUNNABLE job held by one owner under one fencing epoch.
 
+    A tuple, since it is made in a third of the time of a frozen dataclass, a hundred a claim.
     `order` is the submission sequence; `priority` is the document's unless it was changed since;
     `launches` counts effective launches so far.
     `runnable_at_ms` is when it became RUNNABLE: at submission, or when its last task ended. A

@@ -1,6 +1,5 @@
 """Stories of claims: order, leases, fencing."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,7 +84,7 @@ async def test_a_claim_of_what_an_earlier_version_stored(story: "Story") -> None
     assert isinstance(document, bytes)
     await story.redis.set("{q:default}:doc:a", document[document.index(b"{") :])
     old = (await story.claim())["a"]
-    assert replace(old, epoch=new.epoch) == new
+    assert old._replace(epoch=new.epoch) == new
 
 
 async def test_a_place_that_redis_writes_as_a_power_of_ten(story: "Story") -> None:
