@@ -1,9 +1,12 @@
 """Policies under a running service: windows, filters, fallbacks, reloads and what is recorded."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ecs_queue.states import JobState
 from ecs_scheduler.decisions.log import log_files, read_file
@@ -102,6 +105,31 @@ def test_a_reload_changes_what_comes_and_a_wrong_file_nothing(world: Run, tmp_pa
         status = w.service.status().policies
         assert "policies.default.filters: expected" in status.error
         assert status.reloads == {"ok": 1, "error": 1}
+
+    world(story, fleet=TWO_ZONES, policy_file=str(file))
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        'chain = ["spread(instanceId)"]',
+        'score = { "spread(attribute:ecs.availability-zone)" = 1 }',
+        '[[policies.default.limits]]\nfield = "attribute:ecs.availability-zone"\nmost = 1',
+    ],
+    ids=["a chain", "a score", "a limit"],
+)
+def test_a_spread_counts_what_runs_already(world: Run, tmp_path: Path, policy: str) -> None:
+    """Jobs that name no group are in their family's, as ECS has it: the second goes elsewhere."""
+    file = tmp_path / "policies.toml"
+    file.write_text(f"[policies.default]\n{policy}\n")
+
+    async def story(w: Any) -> None:
+        for name in ("a", "b", "c", "d"):
+            await w.submit(sleep(name, 300))
+            await w.until(name, JobState.RUNNING)
+        zones = await zones_of(w)
+        placed = Counter(zones[each.instance] for each in w.service.status().latest)
+        assert placed == {"us-east-1a": 2, "us-east-1b": 2}
 
     world(story, fleet=TWO_ZONES, policy_file=str(file))
 

@@ -218,12 +218,14 @@ class Explainer:
 
     def _request_of(self, held: Held, policy: NamedPolicy) -> TaskRequest:
         """The request that a pass shows placement for one waiting job, by itself."""
-        shape = self._as_placed(held.shape, held.definition, policy)
+        shape = self._as_placed(held.shape, held.definition, held.claim.job, policy)
         return TaskRequest(RequestId(held.job_id), shape, held.claim.priority, held.claim.order)
 
-    def _as_placed(self, shape: Shape, definition: TaskDefinition, policy: NamedPolicy) -> Shape:
+    def _as_placed(
+        self, shape: Shape, definition: TaskDefinition, job: Job, policy: NamedPolicy
+    ) -> Shape:
         refused = self._sight.around.model.refused()
-        return under(policy, kept_away(shape, definition, refused), definition)
+        return under(policy, kept_away(shape, definition, refused), definition, job)
 
     async def plan(self, job: Job) -> Planned:
         """What would happen to this job now. Raises JobUnusable or TaskDefinitionNotFound."""
@@ -232,7 +234,7 @@ class Explainer:
         if isinstance(definition, JobUnusable):
             raise definition
         policy = self._sight.policy(job)
-        shape = self._as_placed(around.definitions.shape(definition, job), definition, policy)
+        shape = self._as_placed(around.definitions.shape(definition, job), definition, job, policy)
         snapshot = self._snapshot()
         tasks = min(job.array_size or 1, MOST_PLANNED)
         if job.gang is not None:

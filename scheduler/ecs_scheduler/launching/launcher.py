@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -27,6 +27,7 @@ from ecs_scheduler.errors import (
 )
 from ecs_scheduler.launching.introduction import Introduction
 from ecs_scheduler.launching.launch import Launch, Slot, match
+from ecs_scheduler.passes.narrowing import group_of
 from ecs_scheduler.passes.status import Placement
 
 if TYPE_CHECKING:
@@ -221,7 +222,9 @@ class Launcher:
         certain_at = around.clock.monotonic_s() + around.config.certain_after_s + SHOWN_AFTER_S
         for slot in launch.slots:
             if slot.instance is not None:
-                around.model.promise(slot.instance, slot.job_id, slot.held.shape, certain_at)
+                held = slot.held
+                shape = replace(held.shape, group=group_of(held.definition, held.claim.job))
+                around.model.promise(slot.instance, slot.job_id, shape, certain_at)
 
     async def _call(self, launch: Launch, token: LaunchToken) -> LaunchAnswer:
         """Raises QueueError, before the call, where the tasks cannot be told of the service."""

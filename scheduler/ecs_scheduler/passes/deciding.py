@@ -177,7 +177,7 @@ class Deciding:
 
     def _asked(self, policy: NamedPolicy, requests: Sequence[TaskRequest]) -> Asked:
         narrowed = requests
-        if policy.filters or policy.wants_images:
+        if policy.filters or policy.wants_images or policy.wants_groups:
             narrowed = self._narrowed(policy, requests)
         budget_s = search_budget_s(policy, len(requests), self._around.config)
         return Asked(policy.label, tuple(narrowed), policy.placement, policy.filters, budget_s)
@@ -186,13 +186,13 @@ class Deciding:
         """The requests under the policy; those of one shape share one again, which placement
         recognises by its address.
         """
-        known: dict[tuple[int, str], Shape] = {}
+        known: dict[tuple[int, str, str | None], Shape] = {}
         narrowed = []
         for request in requests:
-            definition = self._window[JobId(request.id)].definition
-            key = (id(request.shape), definition.family)
+            held = self._window[JobId(request.id)]
+            key = (id(request.shape), held.definition.family, held.claim.job.group)
             if key not in known:
-                known[key] = under(policy, request.shape, definition)
+                known[key] = under(policy, request.shape, held.definition, held.claim.job)
             narrowed.append(replace(request, shape=known[key]))
         return narrowed
 

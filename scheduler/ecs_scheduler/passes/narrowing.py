@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from ecs_placement.request import Shape
+    from ecs_queue.job import Job
     from ecs_scheduler.ecs.task_definitions import TaskDefinition
     from ecs_scheduler.policies.book import NamedPolicy
 
@@ -22,12 +23,20 @@ def kept_away(shape: Shape, definition: TaskDefinition, refused: Collection[str]
     return replace(shape, member_of=(*shape.member_of, not_refused(definition.arn)))
 
 
-def under(policy: NamedPolicy, shape: Shape, definition: TaskDefinition) -> Shape:
-    """Within the policy's filters, which come last, with what it runs where the policy asks."""
-    if not (policy.filters or policy.wants_images):
+def group_of(definition: TaskDefinition, job: Job) -> str:
+    """The task group that ECS puts the task in (RunTask and StartTask, `group`)."""
+    return job.group or f"family:{definition.family}"
+
+
+def under(policy: NamedPolicy, shape: Shape, definition: TaskDefinition, job: Job) -> Shape:
+    """Within the policy's filters, which come last, with what it runs and whose group it is in
+    where the policy asks.
+    """
+    if not (policy.filters or policy.wants_images or policy.wants_groups):
         return shape
     return replace(
         shape,
         member_of=(*shape.member_of, *policy.filters),
         image=definition.family if policy.wants_images else shape.image,
+        group=group_of(definition, job) if policy.wants_groups else shape.group,
     )

@@ -40,6 +40,13 @@ class NamedPolicy:
         """Whether what a task runs makes a difference to its place."""
         return any(term.name == "warm" for term in self.placement.terms)
 
+    @property
+    def wants_groups(self) -> bool:
+        """Whether what else of a task's group runs makes a difference to its place."""
+        placement = self.placement
+        used = {each.name for each in placement.terms} | {e.type for e in placement.strategies}
+        return bool(placement.limits) or "spread" in used
+
     @cached_property
     def version(self) -> str:
         """A hash of everything that makes a difference: equal versions decide equally. What is as

@@ -71,6 +71,9 @@ class WorkloadFlags:
     waits are accurate to about that."""
     idle_s: Annotated[float, Parameter(validator=Number(gte=0, lte=1e6))] = 300.0
     """An instance is paid for until it has been empty for so many seconds."""
+    outline: bool = False
+    """Play the placement alone, without the service, API rates and Redis around it: some hundred
+    times cheaper, for a first look and for tuning."""
     prices: Path | None = None
     """TOML table [per_hour] of instance types and prices."""
     processes: Annotated[int | None, Parameter(validator=Number(gte=1, lte=1024))] = None
@@ -111,6 +114,7 @@ class WorkloadFlags:
             idle_s=self.idle_s,
             processes=self.processes or cores(),
             look_s=self.look_s,
+            outline=self.outline,
         )
 
 

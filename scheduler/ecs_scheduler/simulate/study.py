@@ -12,6 +12,7 @@ import structlog
 from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.compare import Comparison, compare
 from ecs_scheduler.simulate.measures import Measures, measure
+from ecs_scheduler.simulate.outline import play_outline
 from ecs_scheduler.simulate.prices import Prices
 from ecs_scheduler.simulate.record import Jobs
 from ecs_scheduler.simulate.workload import Wanted, prepare
@@ -32,6 +33,7 @@ class Study:
     idle_s: float
     processes: int
     look_s: float = LOOK_AT_QUEUE_S
+    outline: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ def _played(study: Study, case: _Case, tell: Tell) -> tuple[Measures, Jobs]:
             told = ended
             tell(Told(name, seed, ended, total))
 
-    record = play(Case(name, policy, workload, seed, study.look_s), progress)
+    whole = Case(name, policy, workload, seed, study.look_s)
+    record = play_outline(whole) if study.outline else play(whole, progress)
     tell(Told(name, seed, total, total))
     return measure(record, study.prices, study.idle_s), record.jobs
 

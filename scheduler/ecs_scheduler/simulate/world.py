@@ -4,10 +4,9 @@ simulated ECS, all in virtual time. Equal cases leave equal records.
 
 import asyncio
 import random
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TypeVar
 
 import numpy as np
 
@@ -24,8 +23,9 @@ from ecs_scheduler.passes.pace import Pace
 from ecs_scheduler.passes.service import Service
 from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.blocking_redis import connect_blocking
+from ecs_scheduler.simulate.columns import instances_of, jobs_of
 from ecs_scheduler.simulate.direct_ecs import DirectEcs
-from ecs_scheduler.simulate.record import Instances, Ints, Jobs, Record, Tasks
+from ecs_scheduler.simulate.record import Jobs, Record, Tasks
 from ecs_scheduler.simulate.workload import Submission, Workload, limit_s
 from ecs_simulator import FEW_CAPABILITIES, Options, SimulatedEcs, VirtualClock, run_virtual
 from ecs_simulator.workloads.batch import task_definition_document
@@ -38,9 +38,8 @@ PAGE = 1000
 FOR_EVER_S = 10**9
 UNHURRIED_S = 3600.0
 LOOK_AT_QUEUE_S = Config().pass_interval_s
-MOST_SLOWER = 5.0
+MOST_SLOWER = 25.0
 
-T = TypeVar("T", bound=Hashable)
 Progress = Callable[[int], None]
 """Told the number of jobs that have ended."""
 
@@ -108,7 +107,7 @@ class _World:
             seed=self._case.seed,
             jobs=jobs,
             tasks=self._tasks(),
-            instances=self._instances(),
+            instances=instances_of(self._case.workload.fleet),
             ended_s=self._clock.monotonic(),
             unfinished=unfinished,
             calls=dict(statistics.calls),
@@ -168,15 +167,6 @@ class _World:
             ).reshape(-1, 3),
         )
 
-    def _instances(self) -> Instances:
-        sized = [group.sized() for group in self._case.workload.fleet for _ in range(group.count)]
-        return Instances(
-            types=tuple(kind.name for kind in sized),
-            capacity=np.array(
-                [(kind.cpu_units, kind.memory_mib, kind.gpus) for kind in sized], np.int64
-            ),
-        )
-
 
 def _config(case: Case) -> Config:
     """The service's defaults; over more than an hour, or where it is asked for, it looks less
@@ -228,23 +218,4 @@ class _Columns:
         self._succeeded[row] = record.state is JobState.SUCCEEDED
 
     def jobs(self, submissions: Sequence[Submission]) -> Jobs:
-        shares, share_names = _numbered([each.share for each in submissions])
-        shapes, kinds = _numbered([each.shape for each in submissions])
-        return Jobs(
-            ids=tuple(each.job_id for each in submissions),
-            submitted_s=self._submitted,
-            launched_s=self._launched,
-            ended_s=self._ended,
-            succeeded=self._succeeded,
-            share=shares,
-            share_names=tuple(share_names),
-            shape=shapes,
-            shapes=np.array(kinds, np.int64).reshape(-1, 3),
-        )
-
-
-def _numbered(values: Sequence[T]) -> tuple[Ints, list[T]]:
-    """Each value as the number of its first appearance, and the values in that order."""
-    numbers: dict[T, int] = {}
-    column = [numbers.setdefault(value, len(numbers)) for value in values]
-    return np.array(column, np.int64), list(numbers)
+        return jobs_of(submissions, self._submitted, self._launched, self._ended, self._succeeded)
