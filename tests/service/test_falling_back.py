@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from ecs_queue.job import JobId
 from ecs_queue.states import JobState
 from ecs_simulator import AutoScalingGroup, InstanceGroup
 
@@ -20,11 +21,11 @@ FARGATE = {
 NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-a"]}}
 
 
-def provide_nothing(w: Any) -> None:
+def provide_nothing(w: Any, launch_s: float = 3600) -> None:
     """A capacity provider whose instances take an hour to come."""
     template = InstanceGroup(count=1, instance_type="m5.xlarge")
     w.sim.add_auto_scaling_group(
-        AutoScalingGroup(name="g", template=template, max_size=5, launch_s=3600)
+        AutoScalingGroup(name="g", template=template, max_size=5, launch_s=launch_s)
     )
     provider: dict[str, Any] = {
         "autoScalingGroupArn": "arn:aws:autoscaling:x:autoScalingGroupName/g"
@@ -54,8 +55,8 @@ def test_what_no_instance_could_hold_falls_back_at_once(world: Run) -> None:
 
 def test_provisioning_is_bounded_and_ends_where_room_appears(world: Run) -> None:
     """The instance is full, and the capacity provider brings nothing. Three of eight jobs may wait
-    in PROVISIONING; after a minute they are stopped, on the infrastructure's bill, and run on the
-    instance that came meanwhile.
+    in PROVISIONING; after a minute they are stopped, on the infrastructure's bill, and others have
+    their turn. All run on the instance that comes at last.
     """
 
     async def story(w: Any) -> None:
@@ -69,10 +70,67 @@ def test_provisioning_is_bounded_and_ends_where_room_appears(world: Run) -> None
         await asyncio.sleep(40)
         provisioning = [t for t in w.sim.tasks() if t.last_status == "PROVISIONING"]
         assert len(provisioning) == 3
+        await asyncio.sleep(40)
+        records = [await w.queue.job(JobId(f"j{n}")) for n in range(8)]
+        assert sum(record.infrastructure_failures for record in records) == 3
         w.sim.add_instances("default", ONE)
         records = [await w.until(f"j{n}") for n in range(8)]
         assert {record.state for record in records} == {JobState.SUCCEEDED}
-        assert sum(record.infrastructure_failures for record in records) == 3
         assert all(record.instance_arn for record in records)
 
     world(story, fleet=ONE, max_provisioning=3, provisioning_timeout_s=60.0, pass_interval_s=1.0)
+
+
+def test_what_waits_in_provisioning_comes_back_to_room_that_appears(world: Run) -> None:
+    """The capacity provider brings nothing for an hour, and ten minutes would be allowed. An
+    instance that registers after a minute, and is not the provider's, has run all three a minute
+    later: each task is seen STOPPED before its job is launched anew, and no attempt is used up.
+    """
+
+    async def story(w: Any) -> None:
+        provide_nothing(w)
+        full = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "900"]}]}
+        short = {"containerOverrides": [{"name": "main", "command": ["sleep", "5"]}]}
+        await w.submit({"id": "full", "overrides": full})
+        await w.until("full", JobState.RUNNING)
+        out = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
+        jobs = [f"j{n}" for n in range(3)]
+        retry = {"attempts": 1}
+        await w.submit(
+            *({"id": j, "overrides": short, "fallback": out, "retry": retry} for j in jobs)
+        )
+        await asyncio.sleep(60)
+        assert [t.last_status for t in w.sim.tasks()].count("PROVISIONING") == 3
+        assert "StopTask" not in w.sim.statistics.calls
+        w.sim.add_instances("default", ONE)
+        appeared_at = w.clock.now()
+        records = [await w.until(j, timeout_s=120) for j in jobs]
+        assert w.clock.now() - appeared_at < 75
+        assert {(r.state, r.launches, r.failures) for r in records} == {(JobState.SUCCEEDED, 2, 0)}
+        tasks = {task.arn: task for task in w.sim.tasks()}
+        for record in records:
+            gone, ran = record.attempts
+            assert gone.instance_arn is None
+            assert ran.instance_arn is not None
+            assert tasks[gone.task_arn].stopped_at <= tasks[ran.task_arn].created_at
+        assert w.sim.statistics.calls["RunTask"] == 1
+
+    world(story, fleet=ONE, pass_interval_s=1.0)
+
+
+def test_what_ecs_finds_a_place_for_stays_there(world: Run) -> None:
+    """The provider's own instance comes after a minute: nothing is stopped for its sake."""
+
+    async def story(w: Any) -> None:
+        provide_nothing(w, launch_s=60)
+        full = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "900"]}]}
+        short = {"containerOverrides": [{"name": "main", "command": ["sleep", "60"]}]}
+        await w.submit({"id": "full", "overrides": full})
+        await w.until("full", JobState.RUNNING)
+        out = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
+        await w.submit(*({"id": f"j{n}", "overrides": short, "fallback": out} for n in range(3)))
+        records = [await w.until(f"j{n}") for n in range(3)]
+        assert {(r.state, r.launches) for r in records} == {(JobState.SUCCEEDED, 1)}
+        assert "StopTask" not in w.sim.statistics.calls
+
+    world(story, fleet=ONE, pass_interval_s=1.0)

@@ -22,7 +22,7 @@ from ecs_queue.states import (
     TaskFailed,
     Verdict,
 )
-from ecs_scheduler.ecs.tasks import INTERRUPTED, verdict, was_interrupted
+from ecs_scheduler.ecs.tasks import verdict, was_interrupted
 from ecs_scheduler.errors import EcsCallError
 from ecs_scheduler.launching.holdings import Holdings
 from ecs_scheduler.launching.retries import jitter_of, next_step
@@ -103,6 +103,8 @@ class Tracker:
         self._followed: dict[TaskArn, _Followed] = {}
         self._past: dict[TaskArn, tuple[JobId, float]] = {}
         self.holdings = Holdings(around)
+        self._placeless: set[TaskArn] = set()
+        """Those on no instance that we know of: few, beside those that StartTask put on one."""
         self._loaded = False
 
     def __len__(self) -> int:
@@ -127,6 +129,10 @@ class Tracker:
         """Watch this task from now on."""
         followed = self._followed.setdefault(arn, _Followed(job_id, definition_arn))
         followed.instance_arn = instance or followed.instance_arn
+        self._know_place(arn, followed)
+
+    def _know_place(self, arn: TaskArn, followed: _Followed) -> None:
+        (self._placeless.add if followed.instance_arn is None else self._placeless.discard)(arn)
 
     def forget_all(self) -> None:
         """Another scheduler follows them now."""
@@ -137,6 +143,7 @@ class Tracker:
 
     def _forget(self, arn: TaskArn) -> None:
         followed = self._followed.pop(arn, None)
+        self._placeless.discard(arn)
         if followed is not None:
             self._past[arn] = followed.job_id, self._around.clock.monotonic_s()
 
@@ -202,14 +209,22 @@ class Tracker:
     @property
     def provisioning(self) -> int:
         """Tasks for which ECS has not found a place yet."""
-        return sum(each.unplaced for each in self._followed.values())
+        return sum(self._followed[arn].unplaced for arn in self._placeless)
 
-    async def give_up_provisioning(self, after_s: float) -> None:
-        """StopTask for what ECS found no place for in this time: its job is placed anew."""
-        now, reason = self._around.clock.monotonic_s(), f"{INTERRUPTED} (no place in {after_s:g} s)"
-        for arn, followed in tuple(self._followed.items()):
-            if followed.unplaced and followed.phase_since and now - followed.phase_since >= after_s:
-                await self._stop(arn, followed, reason)
+    def unplaced_for(self, at_least_s: float) -> list[TaskArn]:
+        """Tasks that ECS has shown without a place for so long, the oldest first."""
+        since = self._around.clock.monotonic_s() - at_least_s
+        seen = [(self._followed[arn].phase_since, arn) for arn in self._placeless]
+        return [a for at, a in sorted(seen) if 0 < at <= since and self._followed[a].unplaced]
+
+    def job_of(self, arn: TaskArn) -> JobId:
+        """The job of a task that is followed."""
+        return self._followed[arn].job_id
+
+    async def stop(self, arn: TaskArn, reason: str) -> None:
+        """StopTask for one task that is followed; again when nothing came of it."""
+        if (followed := self._followed.get(arn)) is not None:
+            await self._stop(arn, followed, reason)
 
     async def stop_on(self, instance: InstanceArn, reason: str) -> None:
         """StopTask for each task that runs there; again when nothing came of it."""
@@ -244,6 +259,7 @@ class Tracker:
             return False
         followed.version = task.version
         followed.instance_arn = task.instance_arn
+        self._know_place(task.arn, followed)
         phase = (task.last_status, task.desired_status)
         if phase != followed.phase:
             followed.phase, followed.phase_since = phase, self._around.clock.monotonic_s()

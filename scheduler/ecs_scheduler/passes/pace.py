@@ -15,4 +15,5 @@ class Pace:
     reconcile_s: float = 2.0
     """Also of the looks at strays and at a queue that went back in time."""
     observe_s: float = 1.0
+    come_back_s: float = 5.0
     reload_s: float = 60.0

@@ -23,6 +23,7 @@ from ecs_scheduler.errors import SchedulerError
 from ecs_scheduler.explaining.explainer import Explainer, Sight
 from ecs_scheduler.launching.interruptions import Interruptions
 from ecs_scheduler.launching.launcher import Launcher
+from ecs_scheduler.launching.provisioning import Provisioning
 from ecs_scheduler.launching.reconciler import Reconciler
 from ecs_scheduler.launching.rewind import Rewind
 from ecs_scheduler.launching.strays import Strays
@@ -33,6 +34,7 @@ from ecs_scheduler.passes.intake import Intake
 from ecs_scheduler.passes.leadership import Leadership
 from ecs_scheduler.passes.pace import Pace
 from ecs_scheduler.passes.planning import (
+    API_BUDGET,
     Decided,
     affordable,
     fair_order,
@@ -108,6 +110,7 @@ class Service:
         self._intake = Intake(around, self._window, lambda: self._launcher.jobs_in_flight)
         self._sweep = Sweep(around)
         self._tracker = Tracker(around)
+        self._provisioning = Provisioning(around, self._tracker)
         self._launcher = Launcher(around, self._tracker)
         self._rules = config.fair_share.rules(config.shares, config.families)
         self._usage = ShareUsage(around, config.fair_share.share_decay_seconds, self._rules)
@@ -175,6 +178,7 @@ class Service:
                 ("strays", pace.reconcile_s, self._strays.look),
                 ("roll back", pace.reconcile_s, self._roll_backs.look),
                 ("recurring", pace.recurring_s, self._recurring.look),
+                ("come back", pace.come_back_s, self._come_back),
                 ("observe", pace.observe_s, self._observe),
                 *self._listener.steps(),
             ):
@@ -280,6 +284,7 @@ class Service:
         self._rewind.allowed = False
         if not leading:
             self._tracker.forget_all()
+            self._provisioning.forget()
 
     async def _pass(self) -> None:
         self._progress = False
@@ -289,6 +294,7 @@ class Service:
         if self._around.model.complete_at is None or not self._rewind.allowed:
             return
         await self._look_at_usage()
+        self._provisioning.release()
         decided = self._decide(clock.monotonic_s())
         launched = self._act(decided)
         await self._intake.give_up_on_unplaceable()
@@ -369,10 +375,13 @@ class Service:
             await self._sweep.changed()
 
     async def _track(self) -> None:
-        config = self._around.config
         await self._tracker.stop_cancelled()
-        await self._tracker.give_up_provisioning(config.provisioning_timeout_s)
+        await self._provisioning.give_up()
         await self._tracker.look()
+
+    async def _come_back(self) -> None:
+        wanted = API_BUDGET in self._window.waiting()
+        await self._provisioning.come_back(room_is_wanted=wanted)
 
     async def _observe(self) -> None:
         await self._around.queue.reclaim_expired()
