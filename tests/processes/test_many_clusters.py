@@ -89,8 +89,8 @@ def leads(client: "redis.Redis") -> Leads:
     found: Leads = {}
     for queue, cluster in PAIRS:
         owner, fence = client.hmget(f"{{q:{queue}}}:leader:{cluster}", "owner", "fence")
-        if owner is not None:
-            found[queue] = owner.decode(), int(fence)
+        if owner is not None and fence is not None:
+            found[queue] = str(owner), int(fence)
     return found
 
 
