@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ecs_queue.states import Submission
 
 JOBS_PER_TURN = 25
+TURNS_TO_SEND = 6
+"""Turns of the event loop after which a batch is with the server; it would idle for as many times
+the writing of JOBS_PER_TURN jobs."""
 
 
 async def submit(
@@ -30,6 +33,8 @@ async def submit(
             if sent is not None:
                 submissions.extend(await sent)
             sent = asyncio.ensure_future(run(producing.submit(new_token(), batch)))
+            for _ in range(TURNS_TO_SEND):
+                await asyncio.sleep(0)
         if sent is not None:
             submissions.extend(await sent)
     finally:
