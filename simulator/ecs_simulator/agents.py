@@ -43,6 +43,8 @@ class Agents:
         self._stopped: deque[Task] = deque()
         self.history = History(options.history_length)
         self.task_changed: TaskListener | None = None
+        self.task_ended: Callable[[Task], None] | None = None
+        self.tasks_ended = 0
         self.instance_changed: InstanceListener | None = None
         self.spot_noticed: InstanceListener | None = None
 
@@ -273,6 +275,10 @@ class Agents:
             task.due = 0
         self._move(tasks, STOPPED, at)
         self._stopped.extend(tasks)
+        self.tasks_ended += len(tasks)
+        if self.task_ended is not None:
+            for task in tasks:
+                self.task_ended(task)
 
     # Bookkeeping -----------------------------------------------------------------------------
 

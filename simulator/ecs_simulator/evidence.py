@@ -1,5 +1,5 @@
 """What happened, for whoever checks a scheduler: every task ever started, every call, peaks; kept
-for ever."""
+for ever, unless there is a witness."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class TaskRecord:
     """One task as ECS knows it; times are seconds since the epoch, None where not reached.
 
     `exit_codes` has one entry for each container, None for one that never ran; it is empty until
-    the task ends.
+    the task ends. `number` rises with the order of starting.
     """
 
     arn: TaskArn
@@ -33,6 +33,7 @@ class TaskRecord:
     cpu_units: int
     memory_mib: int
     gpus: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def record_of(task: Task) -> TaskRecord:
         cpu_units=launch.demand.cpu_units,
         memory_mib=launch.demand.memory_mib,
         gpus=len(task.gpu_ids),
+        number=task.number,
     )
 
 
@@ -86,7 +88,7 @@ def statistics_of(region: Region) -> Statistics:
         throttled=dict(region.throttled),
         faults=dict(region.troubles),
         peak_reserved={one.name: dict(one.peak) for one in region.clusters.values()},
-        tasks_started=len(region.tasks_ever),
+        tasks_started=region.tasks_started,
     )
 
 

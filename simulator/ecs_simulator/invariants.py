@@ -20,11 +20,25 @@ from ecs_simulator.region import Region
 def verify(region: Region) -> None:
     """Recount everything; InvariantBroken names each contradiction and shows the history."""
     broken = [line for cluster in region.clusters.values() for line in _of_cluster(cluster)]
-    broken += [line for task in region.tasks_ever for line in _of_task(task)]
-    if len({task.arn for task in region.tasks_ever}) < len(region.tasks_ever):
+    known = [task for cluster in region.clusters.values() for task in cluster.tasks.values()]
+    tasks = known if region.witnessed else region.tasks_ever
+    broken += [line for task in tasks for line in _of_task(task)]
+    if len({task.arn for task in tasks}) < len(tasks):
         broken.append("two tasks have the same ARN")
+    alive = sum(task.status < STOPPED for task in known)
+    if region.tasks_started != region.agents.tasks_ended + alive:
+        broken.append(
+            f"{region.tasks_started} tasks were started, {region.agents.tasks_ended} have ended, "
+            f"and {alive} are alive"
+        )
     if broken:
         raise InvariantBroken("\n".join(broken[:20]), region.agents.history.story())
+
+
+def verify_ended(region: Region, task: Task) -> None:
+    """What must hold of a task for good; for those that are not kept until `verify`."""
+    if broken := list(_of_task(task)):
+        raise InvariantBroken("\n".join(broken), region.agents.history.story())
 
 
 def _of_cluster(cluster: Cluster) -> Iterator[str]:

@@ -25,7 +25,9 @@ from ecs_simulator.throttling import Throttle
 
 
 class Region:
-    """Everything that operations read and change; `tasks_ever` keeps each task for the record."""
+    """Everything that operations read and change; `tasks_ever` keeps each task for the record,
+    unless `witnessed`: then whoever is told of each end keeps what it needs.
+    """
 
     def __init__(
         self, options: Options, now: float, seed: int, containers: SimulatedContainers
@@ -44,6 +46,8 @@ class Region:
         self.definitions: dict[str, TaskDefinition] = {}
         self.providers: dict[str, CapacityProvider] = {}
         self.tasks_ever: list[Task] = []
+        self.tasks_started = 0
+        self.witnessed = False
         self.calls: Counter[str] = Counter()
         self.throttled: Counter[str] = Counter()
         self.troubles: Counter[str] = Counter()

@@ -24,25 +24,27 @@ from ecs_simulator.evidence import (
 from ecs_simulator.faults import CALM, FaultOptions, Mishap, Trouble
 from ecs_simulator.fleet import Fleet, InstanceGroup
 from ecs_simulator.hazards import Hazards
-from ecs_simulator.invariants import verify
+from ecs_simulator.invariants import verify, verify_ended
 from ecs_simulator.names import InstanceArn
 from ecs_simulator.operations import ENCODED, OPERATIONS
 from ecs_simulator.operations.clusters import create_cluster
 from ecs_simulator.operations.instances import add_instance
 from ecs_simulator.options import Options
 from ecs_simulator.queues import Queues, SimulatedQueue
-from ecs_simulator.records import Cluster, Instance
+from ecs_simulator.records import Cluster, Instance, Task
 from ecs_simulator.region import Region
 from ecs_simulator.throttling import CATEGORIES
 
 T = TypeVar("T")
+Witness = Callable[[TaskRecord], None]
 
 
 class SimulatedEcs:
     """The simulated control plane of one account and Region.
 
     `now` gives seconds since the epoch; `seed` decides every draw, so equal seeds and equal calls
-    give equal runs.
+    give equal runs. A `witness` is told of each task that has ended; the simulator then
+    forgets it as ECS does, an hour later. Without one every task is kept, about a kilobyte each.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class SimulatedEcs:
         now: Callable[[], float],
         seed: int = 0,
         containers: SimulatedContainers | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self.options = options
         self._now = now
@@ -59,6 +62,15 @@ class SimulatedEcs:
         self.hazards.plan(options.faults)
         self.queues = Queues(options.region, options.account)
         self.events = Events(self.region)
+        self._witness = witness
+        if witness is not None:
+            self.region.witnessed = True
+            self.region.agents.task_ended = self._ended
+
+    def _ended(self, task: Task) -> None:
+        verify_ended(self.region, task)
+        assert self._witness is not None
+        self._witness(record_of(task))
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one request as ECS would; EcsError carries AWS's exception name, message and
@@ -217,8 +229,13 @@ class SimulatedEcs:
         return utilisation_of(self.region, cluster)
 
     def tasks(self) -> tuple[TaskRecord, ...]:
-        """Every task ever started, in the order of starting."""
-        return tuple(record_of(task) for task in self.region.tasks_ever)
+        """Every task ever started, in the order of starting; where there is a witness, only those
+        that can still be described.
+        """
+        clusters = self.region.clusters.values()
+        known = [task for cluster in clusters for task in cluster.tasks.values()]
+        kept = known if self.region.witnessed else self.region.tasks_ever
+        return tuple(record_of(task) for task in kept)
 
     def verify(self) -> None:
         """Recount everything; InvariantBroken, with history, when the simulator contradicts

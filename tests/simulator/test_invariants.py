@@ -5,12 +5,13 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
-from ecs_simulator import InstanceGroup, InvariantBroken
+from ecs_simulator import InstanceGroup, InvariantBroken, Options, SimulatedEcs
+from ecs_simulator.evidence import TaskRecord
 from ecs_simulator.records import PENDING, RUNNING, STOPPED, Instance, Task
 from ecs_simulator.server import Serving, start
 from ecs_simulator.wire import TARGET_PREFIX
 
-from .conftest import World
+from .conftest import ManualClock, World
 
 
 def busy(world: World) -> tuple[Instance, Instance, Task]:
@@ -116,6 +117,34 @@ def test_planted_corruption_is_found(
     with pytest.raises(InvariantBroken, match="What led there") as caught:
         quick.ecs.verify()
     assert any("RUNNING" in line for line in caught.value.history)
+
+
+def test_a_witness_is_told_of_each_end_once_and_nothing_is_kept_for_ever() -> None:
+    """What it was told is what the record of all would have said; the books still balance, and a
+    task that vanished from them is missed.
+    """
+    told: list[TaskRecord] = []
+    clock = ManualClock()
+    ecs = SimulatedEcs(Options(), clock, witness=told.append)
+    world = World(ecs, clock, ecs.call, "direct")
+    (arn,) = world.add(InstanceGroup(cpu_units=2048, memory_mib=4096))
+    world.define()
+    for _ in range(3):
+        world.start(arn)
+        world.later(40)
+    world.later(10)
+    assert [task.number for task in told] == sorted(task.number for task in told)
+    assert len(told) == 2
+    world.later(60)
+    assert len(told) == 3
+    assert {task.last_status for task in told} == {"STOPPED"}
+    world.later(3601)
+    assert ecs.tasks() == ()
+    assert ecs.statistics.tasks_started == 3
+    world.start(arn)
+    ecs.region.clusters["demo"].tasks.clear()
+    with pytest.raises(InvariantBroken, match="4 tasks were started, 3 have ended, and 0 are"):
+        ecs.verify()
 
 
 def test_a_step_back_in_life_stops_the_run(quick: World) -> None:

@@ -16,7 +16,8 @@ from ecs_placement.snapshot import Facts, Instance, InstanceId, Snapshot
 from ecs_queue.document import parse_job
 from ecs_scheduler.simulate.columns import instances_of, jobs_of
 from ecs_scheduler.simulate.record import Record, Tasks
-from ecs_scheduler.simulate.workload import Submission, Workload, limit_s
+from ecs_scheduler.simulate.submissions import Submissions
+from ecs_scheduler.simulate.workload import Workload, limit_s
 from ecs_scheduler.simulate.world import Case
 from ecs_simulator import Lifecycle
 
@@ -101,7 +102,7 @@ class _Cluster:
         """The image is pulled where it has not run before, as in the simulated ECS."""
         row, shape = self._rows[where], queue.shapes[job]
         pull_s = LIFE.cached_pull_s if row in self._warm else LIFE.image_pull_s
-        ends_s = now_s + LIFE.accept_s + pull_s + queue.submissions[job].run_s + LIFE.stopping_s
+        ends_s = now_s + LIFE.accept_s + pull_s + queue.submissions.run_s[job] + LIFE.stopping_s
         self._warm.add(row)
         self._change(row, shape, 1)
         bisect.insort(self._ends, (ends_s, row, shape), key=lambda end: end[0])
@@ -126,7 +127,7 @@ class _Cluster:
 class _Queue:
     """Jobs by their rows, in the order in which they come."""
 
-    def __init__(self, submissions: tuple[Submission, ...]) -> None:
+    def __init__(self, submissions: Submissions) -> None:
         self.submissions = submissions
         self.waiting: list[int] = []
         self.shapes = [Shape(*each.shape, group=GROUP) for each in submissions]
@@ -136,7 +137,7 @@ class _Queue:
     @property
     def next_s(self) -> float | None:
         more = self._next < len(self.submissions)
-        return self.submissions[self._next].at_s if more else None
+        return self.submissions.at_s[self._next] if more else None
 
     def admit(self, now_s: float) -> None:
         while self.next_s is not None and self.next_s <= now_s:
@@ -168,7 +169,7 @@ def _record(case: Case, placed: list[Placed]) -> Record:
         seed=case.seed,
         jobs=jobs_of(
             submissions,
-            np.array([each.at_s for each in submissions]),
+            np.array(submissions.at_s, float),
             launched,
             ended,
             np.isfinite(ended),
@@ -177,7 +178,7 @@ def _record(case: Case, placed: list[Placed]) -> Record:
             instance=np.array([each.row for each in placed], np.int64),
             start_s=np.array([each.start_s for each in placed]),
             stop_s=np.array([each.stop_s for each in placed]),
-            demand=np.array([submissions[each.job].shape for each in placed], np.int64).reshape(
+            demand=np.array([submissions.shapes[each.job] for each in placed], np.int64).reshape(
                 -1, 3
             ),
         ),

@@ -7,7 +7,7 @@ run time by a factor of its own, so that a policy has to be good at more than on
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +17,12 @@ from ecs_queue.document import parse_job
 from ecs_queue.errors import InvalidJob
 from ecs_scheduler.cli.failures import InvalidInput
 from ecs_scheduler.simulate import history
+from ecs_scheduler.simulate.submissions import Submission, Submissions
 from ecs_simulator.errors import SimulatorError
 from ecs_simulator.fleet import Fleet, load_fleet
 from ecs_simulator.workloads.arrivals import Arrival, read_trace
 from ecs_simulator.workloads.batch import FAMILY, Run, run_of, size_of, with_run
-from ecs_simulator.workloads.generate import generate
+from ecs_simulator.workloads.generate import drawn_jobs
 from ecs_simulator.workloads.groups import scaled_fleet
 from ecs_simulator.workloads.mixes import MIXES
 from ecs_simulator.workloads.timeline import compress
@@ -51,55 +52,41 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
-    """One job: when it comes, and its document as a producer would write it."""
-
-    at_s: float
-    job_id: str
-    document: str
-    share: str
-    shape: tuple[int, int, int]
-    run_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Workload:
     """Submissions in order of time, and the instances to run them on."""
 
-    submissions: tuple[Submission, ...]
+    submissions: Submissions
     fleet: Fleet
 
 
 def prepare(wanted: Wanted, seed: int) -> Workload:
     """The workload of one seed. Raises InvalidInput, whose message names the flag."""
     arrivals, fleet = _arrivals(wanted, seed), _fleet(wanted)
-    if not arrivals:
-        raise InvalidInput(f"--trace: no jobs in {wanted.trace}")
-    if wanted.hours is not None:
-        arrivals = compress(arrivals, wanted.hours * 60).arrivals
-    submissions = tuple(
+    if wanted.hours is not None and (known := tuple(arrivals)):
+        arrivals = compress(known, wanted.hours * 60).arrivals
+    submissions = Submissions(
         _submission(number, each)
         for number, one in enumerate(arrivals, start=1)
         for each in _children(one)
     )
-    twice = [
-        name for name, times in Counter(each.job_id for each in submissions).items() if times > 1
-    ]
-    if twice:
+    if not submissions:
+        raise InvalidInput(f"--trace: no jobs in {wanted.trace}")
+    if len(set(submissions.ids)) < len(submissions):
+        twice = [name for name, times in Counter(submissions.ids).items() if times > 1]
         raise InvalidInput(
             f"--trace: {len(twice)} job ids are used more than once, such as {twice[0]}"
         )
     return Workload(submissions, fleet)
 
 
-def _arrivals(wanted: Wanted, seed: int) -> tuple[Arrival, ...]:
+def _arrivals(wanted: Wanted, seed: int) -> Iterable[Arrival]:
     if wanted.history is not None:
         recorded = history.arrivals(wanted.history, wanted.last_s)
     elif wanted.trace is not None:
         with _named("--trace: "):
             recorded = read_trace(wanted.trace)
     else:
-        return generate(seed, wanted.jobs, MIXES[wanted.mix])
+        return drawn_jobs(seed, wanted.jobs, MIXES[wanted.mix])
     return _varied(_part(recorded, wanted), seed)
 
 
@@ -197,9 +184,11 @@ def limit_s(workload: Workload) -> float:
     ]
     work = [0.0, 0.0, 0.0]
     end_s = 0.0
-    for each in workload.submissions:
-        end_s = max(end_s, each.at_s + each.run_s)
+    jobs = workload.submissions
+    for at_s, run_s, number in zip(jobs.at_s, jobs.run_s, jobs.shapes.numbers, strict=True):
+        end_s = max(end_s, at_s + run_s)
+        shape = jobs.shapes.in_order[number]
         for row in range(3):
-            work[row] += each.shape[row] * each.run_s
+            work[row] += shape[row] * run_s
     busy_s = max(done / units for done, units in zip(work, there, strict=True) if units)
     return 3600 + 10 * (end_s + busy_s)

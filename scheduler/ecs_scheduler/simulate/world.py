@@ -3,18 +3,16 @@ simulated ECS, all in virtual time. Equal cases leave equal records.
 """
 
 import asyncio
+import gc
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import groupby
-
-import numpy as np
 
 from ecs_queue.client import Queue
 from ecs_queue.document import parse_job
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.script import QueueSettings
-from ecs_queue.states import JobRecord, JobState
 from ecs_scheduler.clock import LoopClock, SystemClock
 from ecs_scheduler.config import Config
 from ecs_scheduler.ecs.client import budget_of
@@ -23,10 +21,11 @@ from ecs_scheduler.passes.pace import Pace
 from ecs_scheduler.passes.service import Service
 from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.blocking_redis import connect_blocking
-from ecs_scheduler.simulate.columns import instances_of, jobs_of
+from ecs_scheduler.simulate.collecting import JobColumns, TaskColumns
+from ecs_scheduler.simulate.columns import instances_of
 from ecs_scheduler.simulate.direct_ecs import DirectEcs
-from ecs_scheduler.simulate.record import Jobs, Record, Tasks
-from ecs_scheduler.simulate.workload import Submission, Workload, limit_s
+from ecs_scheduler.simulate.record import Record
+from ecs_scheduler.simulate.workload import Workload, limit_s
 from ecs_simulator import FEW_CAPABILITIES, Options, SimulatedEcs, VirtualClock, run_virtual
 from ecs_simulator.workloads.batch import task_definition_document
 
@@ -34,8 +33,9 @@ CLUSTER = "simulated"
 TOGETHER_S = 1.0
 AT_ONCE = 500
 LOOK_S = 5.0
-PAGE = 1000
-FOR_EVER_S = 10**9
+COLLECT_S = 60.0
+KEPT = QueueSettings(retention_s=10**9, ended_kept=50_000, events_kept=1_000)
+"""Twice the jobs that can end between two looks at COLLECT_S: 400 tasks are started a second."""
 UNHURRIED_S = 3600.0
 LOOK_AT_QUEUE_S = Config().pass_interval_s
 MOST_SLOWER = 25.0
@@ -62,8 +62,11 @@ def play(case: Case, progress: Progress) -> Record:
     wall = SystemClock()
     began_s = wall.monotonic_s()
     random.seed(case.seed)  # jitter of back-offs
-    with EmbeddedValkey() as server:
-        played = run_virtual(lambda clock: _World(case, clock, server).play(progress))
+    try:
+        with EmbeddedValkey() as server:
+            played = run_virtual(lambda clock: _World(case, clock, server).play(progress))
+    finally:
+        gc.unfreeze()
     return played(wall.monotonic_s() - began_s)
 
 
@@ -72,17 +75,23 @@ class _World:
 
     def __init__(self, case: Case, clock: VirtualClock, server: EmbeddedValkey) -> None:
         self._case, self._clock = case, clock
+        self._tasks = TaskColumns(clock.start)
         self._sim = SimulatedEcs(
-            Options(agent_capabilities=FEW_CAPABILITIES), clock.now, seed=case.seed
+            Options(agent_capabilities=FEW_CAPABILITIES),
+            clock.now,
+            seed=case.seed,
+            witness=self._tasks.saw,
         )
-        self._arns = self._sim.add_instances(CLUSTER, case.workload.fleet)
+        arns = self._sim.add_instances(CLUSTER, case.workload.fleet)
+        self._tasks.instances = {arn: row for row, arn in enumerate(arns)}
+        self._jobs = JobColumns(case.workload.submissions, clock.start)
         self._sim.call("RegisterTaskDefinition", task_definition_document())
         self._redis = connect_blocking(str(server.socket_path))
         tokens = random.Random(case.seed)
         self._queue = Queue(
             self._redis,
             now_ms=lambda: round(clock.now() * 1000),
-            settings=QueueSettings(retention_s=FOR_EVER_S),
+            settings=KEPT,
             new_token=lambda: f"{tokens.getrandbits(128):032x}",
         )
         config = _config(case)
@@ -93,20 +102,21 @@ class _World:
         self._service.pace = _pace(config.pass_interval_s / LOOK_AT_QUEUE_S)
 
     async def play(self, progress: Progress) -> Callable[[float], Record]:
+        gc.freeze()  # workload and fleet stay to the end: no collection has to look at them
         running = asyncio.create_task(self._service.run())
-        await self._submit()
+        await self._submit(progress)
         unfinished = await self._finish(running, progress)
         self._service.stop()
         await running
         self._sim.verify()
-        jobs = await self._jobs()
+        jobs = await self._jobs.finish(self._queue)
         await self._redis.aclose()
         statistics = self._sim.statistics
         return lambda wall_s: Record(
             policy=self._case.name,
             seed=self._case.seed,
             jobs=jobs,
-            tasks=self._tasks(),
+            tasks=self._tasks.finish(self._sim.tasks(), self._clock.now()),
             instances=instances_of(self._case.workload.fleet),
             ended_s=self._clock.monotonic(),
             unfinished=unfinished,
@@ -115,9 +125,9 @@ class _World:
             wall_s=wall_s,
         )
 
-    async def _submit(self) -> None:
+    async def _submit(self, progress: Progress) -> None:
         """Send every job when it is due, those of one second together."""
-        submissions = self._case.workload.submissions
+        submissions, sent, looked_at = self._case.workload.submissions, 0, 0.0
         for _, together in groupby(submissions, lambda each: each.at_s // TOGETHER_S):
             due = list(together)
             await asyncio.sleep(max(0.0, due[-1].at_s - self._clock.monotonic()))
@@ -125,47 +135,32 @@ class _World:
                 await self._queue.submit(
                     [parse_job(each.document) for each in due[first : first + AT_ONCE]]
                 )
+            sent += len(due)
+            if self._clock.monotonic() - looked_at >= COLLECT_S:
+                looked_at = self._clock.monotonic()
+                await self._jobs.look(self._queue)
+                progress(await self._ended(sent))
 
     async def _finish(self, running: asyncio.Task[None], progress: Progress) -> int:
         """Wait until every job has ended or the time is up; the number that did not end."""
         total = len(self._case.workload.submissions)
-        until = limit_s(self._case.workload)
+        until, looked_at = limit_s(self._case.workload), 0.0
         while not running.done():
-            counts = await self._queue.counts()
-            ended = sum(number for state, number in counts.items() if state.terminal)
+            ended = await self._ended(total)
             progress(ended)
+            if self._clock.monotonic() - looked_at >= COLLECT_S:
+                looked_at = self._clock.monotonic()
+                await self._jobs.look(self._queue)
             if ended == total or self._clock.monotonic() > until:
                 return total - ended
             await asyncio.sleep(LOOK_S)
         await running
         raise AssertionError("the service ended before its work")
 
-    async def _jobs(self) -> Jobs:
-        submissions = self._case.workload.submissions
-        columns = _Columns(submissions)
-        for state in JobState:
-            offset = 0
-            while page := await self._queue.jobs(state, limit=PAGE, offset=offset):
-                for record in page:
-                    columns.fill(record, self._clock.start * 1000)
-                offset += len(page)
-        return columns.jobs(submissions)
-
-    def _tasks(self) -> Tasks:
-        rows = {arn: row for row, arn in enumerate(self._arns)}
-        start, end = self._clock.start, self._clock.monotonic()
-        ran = [task for task in self._sim.tasks() if task.instance_arn in rows]
-        return Tasks(
-            instance=np.array([rows[each.instance_arn] for each in ran if each.instance_arn], int),
-            start_s=np.array([each.created_at - start for each in ran], float),
-            stop_s=np.array(
-                [end if each.stopped_at is None else each.stopped_at - start for each in ran],
-                float,
-            ),
-            demand=np.array(
-                [(each.cpu_units, each.memory_mib, each.gpus) for each in ran], np.int64
-            ).reshape(-1, 3),
-        )
+    async def _ended(self, sent: int) -> int:
+        """How many of the jobs sent so far have ended; the queue does not keep them all."""
+        counts = await self._queue.counts()
+        return sent - sum(number for state, number in counts.items() if not state.terminal)
 
 
 def _config(case: Case) -> Config:
@@ -196,26 +191,3 @@ def _pace(slower: float) -> Pace:
         reconcile_s=usual.reconcile_s * by,
         observe_s=usual.observe_s * by,
     )
-
-
-class _Columns:
-    """The columns of Jobs while they are being filled, one record at a time."""
-
-    def __init__(self, submissions: Sequence[Submission]) -> None:
-        self._rows = {each.job_id: row for row, each in enumerate(submissions)}
-        self._submitted = np.array([each.at_s for each in submissions])
-        self._launched = np.full(len(submissions), np.nan)
-        self._ended = np.full(len(submissions), np.nan)
-        self._succeeded = np.zeros(len(submissions), dtype=bool)
-
-    def fill(self, record: JobRecord, start_ms: float) -> None:
-        row = self._rows[record.job.id]
-        self._submitted[row] = (record.submitted_at_ms - start_ms) / 1000
-        if record.starting_at_ms is not None:
-            self._launched[row] = (record.starting_at_ms - start_ms) / 1000
-        if record.ended_at_ms is not None:
-            self._ended[row] = (record.ended_at_ms - start_ms) / 1000
-        self._succeeded[row] = record.state is JobState.SUCCEEDED
-
-    def jobs(self, submissions: Sequence[Submission]) -> Jobs:
-        return jobs_of(submissions, self._submitted, self._launched, self._ended, self._succeeded)

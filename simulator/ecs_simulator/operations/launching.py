@@ -182,7 +182,9 @@ def new_task(region: Region, cluster: Cluster, launch: Launch, provider: str | N
     cluster.tasks[identity] = task
     if launch.started_by is not None:
         cluster.by_started_by.setdefault(launch.started_by, {})[identity] = task
-    region.tasks_ever.append(task)
+    region.tasks_started += 1
+    if not region.witnessed:
+        region.tasks_ever.append(task)
     return task
 
 

@@ -34,6 +34,11 @@ AS_MIXED = Shape()
 
 
 def generate(seed: int, jobs: int, mix: Mix, shape: Shape = AS_MIXED) -> tuple[Arrival, ...]:
+    """The same as `drawn_jobs`, all of them."""
+    return in_order(drawn_jobs(seed, jobs, mix, shape))
+
+
+def drawn_jobs(seed: int, jobs: int, mix: Mix, shape: Shape = AS_MIXED) -> Iterator[Arrival]:
     """So many jobs in order of arrival, the first at 0; ids are unique within one seed and mix.
 
     An array counts as many jobs as it has children, and is one arrival.
@@ -42,15 +47,14 @@ def generate(seed: int, jobs: int, mix: Mix, shape: Shape = AS_MIXED) -> tuple[A
     weights = list(accumulate(kind.weight for kind in mix.kinds))
     times = (shape.arriving or Gaps(mix.gap_s)).times(rng)
     draw = _Draw(rng, mix, shape)
-    arrivals: list[Arrival] = []
     number = 0
     while number < jobs:
         at_s = round(next(times), 3)
         (kind,) = rng.choices(mix.kinds, cum_weights=weights)
         batch = min(_geometric(rng, kind.batch_mean), jobs - number)
-        arrivals += [Arrival(at_s, job) for job in draw.submission(kind, number, batch)]
+        for job in draw.submission(kind, number, batch):
+            yield Arrival(at_s, job)
         number += batch
-    return in_order(arrivals)
 
 
 @dataclass(frozen=True, slots=True)
