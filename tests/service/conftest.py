@@ -1,17 +1,17 @@
-"""A whole service in virtual time: the production code on simulated ECS and in-process Redis.
+"""A whole service in virtual time: the production code on simulated ECS and a real Valkey.
 
 `world(story)` builds everything, starts the service, runs the story, stops the service, and checks
 the simulator's own invariants.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from fakeredis import FakeAsyncRedis, FakeServer
+import redis.exceptions
 
 from ecs_queue.client import Queue
 from ecs_queue.job import Job, JobId
@@ -19,6 +19,7 @@ from ecs_queue.states import JobRecord, JobState
 from ecs_scheduler.clock import LoopClock
 from ecs_scheduler.config import Config
 from ecs_scheduler.ecs import client as ecs
+from ecs_scheduler.fuzz.servers import ServedRedis, Servers
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
 from ecs_simulator import (
@@ -39,12 +40,23 @@ class NoFaults:
     """A transport that does what it should; stories that need another put it in its place."""
 
 
+class Cuttable(ServedRedis):
+    """A client whose connection a story can cut for a while."""
+
+    cut = False
+
+    async def carried(self, work: Callable[[], Any]) -> Any:
+        """Do the work, or fail as a dead connection does."""
+        if self.cut:
+            raise redis.exceptions.ConnectionError("the connection is cut")
+        return await super().carried(work)
+
+
 @dataclass
 class World:
     """What a story can touch."""
 
-    server: FakeServer
-    redis: FakeAsyncRedis
+    redis: Cuttable
     queue: Queue
     sim: SimulatedEcs
     clock: VirtualClock
@@ -146,8 +158,15 @@ BATCH = {
 }
 
 
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """A Valkey whose replies never let virtual time run ahead; each story finds it empty."""
+    with Servers() as started:
+        yield started
+
+
 @pytest.fixture
-def world() -> Callable[..., None]:
+def world(servers: Servers) -> Callable[..., None]:
     """Run a story: `world(story, fleet=(...), options=Options(...), **settings)`."""
 
     def run(
@@ -164,16 +183,15 @@ def world() -> Callable[..., None]:
             sim.call("CreateCluster", {"clusterName": "default"})
             sim.add_instances("default", fleet)
             sim.call("RegisterTaskDefinition", BATCH)
-            server = FakeServer()
-            redis = FakeAsyncRedis(server=server)
-            queue = Queue(redis, now_ms=lambda: round(clock.now() * 1000))
+            servers.clear()
+            client = Cuttable(servers)
+            queue = Queue(client, now_ms=lambda: round(clock.now() * 1000))
             transport = type("Transport", (faults, http_session_class(sim)), {})
             config = Config(log_level="debug", **settings)  # with every plan checked
-            built = World(server, redis, queue, sim, clock, config, transport)
+            built = World(client, queue, sim, clock, config, transport)
             async with built.another_service():
                 await story(built)
             sim.verify()
-            await redis.aclose()
 
         run_virtual(main, start=start)
 

@@ -123,9 +123,9 @@ def test_events_wait_while_redis_is_away(world: Run) -> None:
         await w.until_ready()
         await w.submit(sleeping("a", 6))
         await w.until("a", JobState.RUNNING)
-        w.server.connected = False
+        w.redis.cut = True
         await asyncio.sleep(8)
-        w.server.connected = True
+        w.redis.cut = False
         assert (await w.until("a")).state is JobState.SUCCEEDED
 
     world(story, events_queue_url=URL)

@@ -83,9 +83,9 @@ def test_claims_that_were_lost_sight_of_go_back(world: Run) -> None:
         await w.until_ready()
         await w.submit(*(sleeping(f"j{n}", 1) for n in range(8)))
         await asyncio.sleep(0.21)
-        w.server.connected = False
+        w.redis.cut = True
         await asyncio.sleep(1.5)
-        w.server.connected = True
+        w.redis.cut = False
         for n in range(8):
             assert (await w.until(f"j{n}", timeout_s=120)).state is JobState.SUCCEEDED
 

@@ -81,9 +81,9 @@ def test_a_lead_that_was_lost_can_be_won_again(world: Run) -> None:
         async with w.another_service() as second:
             await w.submit(*(sleeping(f"j{n}", 3) for n in range(8)))
             await asyncio.sleep(1)
-            w.server.connected = False
+            w.redis.cut = True
             await asyncio.sleep(20)
-            w.server.connected = True
+            w.redis.cut = False
             records = [await w.until(f"j{n}") for n in range(8)]
             assert {record.launches for record in records} == {1}
             leading = [each.status().leading for each in (w.services[0], second)]

@@ -156,9 +156,9 @@ def test_redis_may_go_away_for_a_while(world: Run) -> None:
     async def story(w: Any) -> None:
         await w.submit(*({"id": f"j{i}", "overrides": command("sleep", f"{i}")} for i in range(20)))
         await asyncio.sleep(0.5)
-        w.server.connected = False
+        w.redis.cut = True
         await asyncio.sleep(10)
-        w.server.connected = True
+        w.redis.cut = False
         await all_ended_once(w, *(f"j{i}" for i in range(20)))
 
     world(story)
