@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from ecs_queue.gang import Gang, GangId
+from ecs_queue.job import Dependency
 from ecs_queue.states import JobState
+from ecs_scheduler.fuzz.coverage import covered
 from ecs_scheduler.fuzz.invariants import INVARIANTS, Evidence, violations
 from ecs_scheduler.fuzz.run import play
 from ecs_scheduler.fuzz.scenario import draw
@@ -39,6 +42,28 @@ def test_promises_hold_under_faults(seed: int, servers: Servers) -> None:
     """Forty seconds of faults and twenty-five jobs each."""
     played = play(draw(seed, 0.7, jobs=25), servers)
     assert played.violations == (), played.history.text()
+
+
+@pytest.mark.slow
+def test_fresh_seeds_reach_what_they_are_for(servers: Servers) -> None:
+    """Ten seeds see deaths, fail-overs that are noticed, adopted launches, arrays and schedules."""
+    seen: Counter[str] = Counter()
+    for seed in range(1, 11):
+        played = play(draw(seed, 10.0), servers)
+        assert played.violations == (), played.history.text()
+        seen += covered(played.scenario, played.history, played.evidence)
+    for kind in (
+        "replica killed",
+        "replica frozen",
+        "rewind dealt with",
+        "launch adopted",
+        "launch given up as absent",
+        "array",
+        "tick of a schedule",
+        "job that depended on others",
+        "run with two queues on one budget",
+    ):
+        assert seen[kind], kind
 
 
 @pytest.mark.slow
@@ -118,6 +143,18 @@ def with_half_a_gang(evidence: Evidence) -> Evidence:
     return replace(evidence, records={**evidence.records, **members}, tasks=tasks)
 
 
+def with_a_hasty_dependent(evidence: Evidence) -> Evidence:
+    """The same, but the job that started first depended on the one that ended last."""
+    ran = {p.job.id: evidence.tasks_of(evidence.records[p.job.id]) for p in evidence.planned}
+    first, *_, last = sorted(
+        (p for p in evidence.planned if ran[p.job.id]),
+        key=lambda p: (ran[p.job.id][-1].stopped_at or 0, ran[p.job.id][0].created_at),
+    )
+    waits = Dependency(job=last.job.id, type="afterany")
+    hasty = replace(first, job=first.job.model_copy(update={"depends_on": (waits,)}))
+    return replace(evidence, planned=(hasty,))
+
+
 BROKEN: dict[str, Callable[[Evidence], Evidence]] = {
     "nothing_is_lost": lambda good: replace(good, records={}),
     "one_effective_launch": with_a_stray,
@@ -126,6 +163,8 @@ BROKEN: dict[str, Callable[[Evidence], Evidence]] = {
     "tokens_are_used_once": lambda good: replace(good, tokens_sent={"token": 2}),
     "only_failures_use_attempts": lambda good: with_first_record(good, state=JobState.FAILED),
     "jobs_end_as_their_tasks_did": lambda good: with_first_record(good, state=JobState.CANCELLED),
+    "work_is_done_once": lambda good: with_first_record(good, attempts=(), task_arn=None),
+    "dependents_wait": with_a_hasty_dependent,
     "gangs_run_whole": with_half_a_gang,
     "nothing_is_left_behind": lambda good: replace(good, left_behind={"open intents": 1}),
     "the_service_never_crashes": lambda good: replace(good, crashes=("r1: TypeError()",)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,14 +60,14 @@ def fuzz(*, flags: FuzzFlags = FuzzFlags()) -> int:
     cpu_s = 0.0
     try:
         for verdict in _verdicts(seeds, flags):
-            total.update(verdict.figures)
+            total.update(verdict.covered)
             cpu_s += verdict.cpu_s
             if verdict.violations:
                 failed.append(verdict.seed)
             _say(*_told(verdict, flags))
     except EmbeddedServerFailed as error:
         raise Failed(str(error)) from error
-    _say(f"{len(seeds)} seeds, {cpu_s / len(seeds):.2f} s of CPU each: {dict(total)}")
+    _say(*_table(total), f"{len(seeds)} seeds, {cpu_s / len(seeds):.2f} s of CPU each")
     if failed:
         _say(f"{len(failed)} of {len(seeds)} seeds broke a promise: {failed}")
     return FAILED if failed else OK
@@ -95,6 +95,12 @@ def _told(verdict: Verdict, flags: FuzzFlags) -> Iterator[str]:
     again = f"ecs-scheduler fuzz --seed {verdict.seed} --minutes {flags.minutes:g}"
     more = "" if flags.replicas is None else f" --replicas {flags.replicas}"
     yield f"  replay with: {again} --jobs {flags.jobs}{more}"
+
+
+def _table(total: Mapping[str, int]) -> Iterator[str]:
+    """How often each kind of thing happened in all seeds together."""
+    for name, times in total.items():
+        yield f"{times:>9,}  {name}" if times else f"    never  {name}"
 
 
 def _say(*lines: str) -> None:

@@ -35,6 +35,7 @@ SHOWN_WITHIN_S = 50.0
 after; the rest of those 60 s goes by before the call and between two looks.
 """
 
+FROZEN_S = (0.2, 60.0)
 HELD_UP_S = 1.0
 """A launch that its process held up this long between deciding and sending may come too late for
 any bound: no check before the call can exclude it.
@@ -66,6 +67,8 @@ class EcsFaults:
     """A launch that times out, and is done later all the same."""
     very_late: float = 0.0
     """The same, later than any bound we rely on."""
+    frozen: float = 0.0
+    """A launch whose process is frozen between deciding and sending."""
 
 
 @dataclass(slots=True)
@@ -113,6 +116,8 @@ class Endpoint:
         """Bring a request there and its answer back, or let it fail as a network and ECS may."""
         operation, now_s = request.operation, asyncio.get_running_loop().time
         entered_s = now_s()
+        if operation in LAUNCHES and not self.weather.calm:
+            self._perhaps_freeze()
         await self.gate.cross()
         await asyncio.sleep(self.rng.uniform(*LATENCY_S))
         await self.gate.cross()
@@ -126,6 +131,11 @@ class Endpoint:
         await asyncio.sleep(self.rng.uniform(*LATENCY_S))
         await self.gate.cross()
         return answer
+
+    def _perhaps_freeze(self) -> None:
+        if self.rng.random() < self.faults.frozen:
+            self.gate.freeze()
+            asyncio.get_running_loop().call_later(self.rng.uniform(*FROZEN_S), self.gate.thaw)
 
     async def _served(self, request: Request[Answer], fault: str) -> Answer:
         if fault == "not_sent":
@@ -191,4 +201,4 @@ class Endpoint:
         return f" {token} {' '.join(places) or body.get('count', 1)}"
 
 
-FAULTS = tuple(each.name for each in fields(EcsFaults))
+FAULTS = tuple(each.name for each in fields(EcsFaults) if each.name != "frozen")

@@ -71,10 +71,19 @@ class Evidence:
             task
             for task in self.tasks
             if task.arn not in known
-            and not any(
-                began <= task.created_at <= ended + SENT_WITHIN_S for began, ended in self.forgotten
-            )
+            and not self.may_be_forgotten(task)
+            and task.group not in self.arrays()
         ]
+
+    def may_be_forgotten(self, task: TaskRecord) -> bool:
+        """Whether the task began while Redis lost what was written, or its intent was among it."""
+        return any(
+            began <= task.created_at <= ended + SENT_WITHIN_S for began, ended in self.forgotten
+        )
+
+    def arrays(self) -> dict[str, PlannedJob]:
+        """Arrays by the group of their children's tasks; ended children have no records."""
+        return {str(each.job.group): each for each in self.planned if each.job.array_size}
 
 
 Invariant = Callable[[Evidence], Iterator[str]]
@@ -86,8 +95,9 @@ def nothing_is_lost(evidence: Evidence) -> Iterator[str]:
         record = evidence.records.get(planned.job.id)
         if record is None:
             yield f"{planned.job.id} is unknown to the queue"
-        elif not record.state.terminal:
-            yield f"{planned.job.id} is still {record.state}: {record.reason}"
+    for job_id, record in evidence.records.items():
+        if not record.state.terminal:
+            yield f"{job_id} is still {record.state}: {record.reason}"
 
 
 def one_effective_launch(evidence: Evidence) -> Iterator[str]:
@@ -130,7 +140,7 @@ def only_failures_use_attempts(evidence: Evidence) -> Iterator[str]:
     """6: a job fails after exactly as many failed tasks as it allowed, never after fewer."""
     for planned in evidence.planned:
         record = evidence.records.get(planned.job.id)
-        if record is None or record.cancel_requested:
+        if record is None or record.cancel_requested or _vain_ends(planned, evidence):
             continue
         failed = sum(
             task.stop_code == "EssentialContainerExited" and any(task.exit_codes)
@@ -149,13 +159,69 @@ def jobs_end_as_their_tasks_did(evidence: Evidence) -> Iterator[str]:
         record = evidence.records.get(planned.job.id)
         if record is None or not record.state.terminal:
             continue
-        expected = {JobState.FAILED if planned.exit_code else JobState.SUCCEEDED}
+        expected = _ends_of(planned, evidence)
         answer = evidence.cancellations.get(planned.job.id)
         if answer is not None and not isinstance(answer, AlreadyEnded):
             expected = {JobState.CANCELLED} | (expected - {JobState.FAILED})
         if record.state not in expected:
             shown = " or ".join(sorted(expected))
             yield f"{planned.job.id} is {record.state}, not {shown}: {record.reason}"
+
+
+def _ends_of(planned: PlannedJob, evidence: Evidence) -> set[JobState]:
+    """How a job may end that nobody cancels."""
+    usual = JobState.FAILED if planned.exit_code else JobState.SUCCEEDED
+    return _vain_ends(planned, evidence) or {usual}
+
+
+def _vain_ends(planned: PlannedJob, evidence: Evidence) -> set[JobState]:
+    """How it may end if it waited for jobs that ended otherwise than they had to."""
+    ends = set()
+    for each in planned.job.depends_on:
+        awaited = evidence.records.get(each.job)
+        if awaited is None or not awaited.state.terminal:
+            continue
+        succeeded = awaited.state is JobState.SUCCEEDED
+        if each.type == "afterok" and not succeeded:
+            ends.add(JobState.FAILED)
+        if each.type == "afternotok" and succeeded:
+            ends.add(JobState.CANCELLED)
+    return ends
+
+
+def work_is_done_once(evidence: Evidence) -> Iterator[str]:
+    """2: no job, child of an array or tick of a schedule succeeds twice."""
+    for job_id, record in evidence.records.items():
+        done = sum(_done(task) for task in evidence.tasks_of(record))
+        if done > 1:
+            yield f"{job_id} was done {done} times"
+        if record.state is JobState.SUCCEEDED and not done and not record.job.array_size:
+            yield f"{job_id} SUCCEEDED, and no task of it did"
+    for group, planned in evidence.arrays().items():
+        tasks = [each for each in evidence.tasks if each.group == group]
+        done, size = sum(map(_done, tasks)), planned.job.array_size or 0
+        doubtful = evidence.beyond_bounds or any(map(evidence.may_be_forgotten, tasks))
+        if done != size and not (doubtful and done > size):
+            yield f"{group}: {done} of its {size} children were done"
+
+
+def _done(task: TaskRecord) -> bool:
+    return task.stop_code == "EssentialContainerExited" and not any(task.exit_codes)
+
+
+def dependents_wait(evidence: Evidence) -> Iterator[str]:
+    """No task of a job starts before the jobs it depends on have ended, nor in vain."""
+    for planned in evidence.planned:
+        record = evidence.records.get(planned.job.id)
+        tasks = [] if record is None else evidence.tasks_of(record)
+        if tasks and _vain_ends(planned, evidence):
+            yield f"{planned.job.id} was started although it waited in vain"
+        for each in planned.job.depends_on:
+            awaited = evidence.records.get(each.job)
+            before = [] if awaited is None else evidence.tasks_of(awaited)
+            for task in tasks:
+                if any((one.stopped_at or task.created_at) > task.created_at for one in before):
+                    yield f"{planned.job.id} was started before {each.job} had ended"
 
 
 def gangs_run_whole(evidence: Evidence) -> Iterator[str]:
@@ -213,6 +279,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     tokens_are_used_once,
     only_failures_use_attempts,
     jobs_end_as_their_tasks_did,
+    work_is_done_once,
+    dependents_wait,
     gangs_run_whole,
     nothing_is_left_behind,
     the_service_never_crashes,

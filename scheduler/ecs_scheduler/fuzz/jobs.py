@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ecs_queue.job import Job
+from ecs_queue.schedule import Schedule
 from ecs_queue.states import DEFAULT_QUEUE, QueueName
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
 QUEUES = (DEFAULT_QUEUE, QueueName("second"))
+CLUSTERS = ("default", "second")
 FAMILY = "fuzz"
 SERVERLESS_FAMILY = "fuzz-serverless"
 LONG_S, LONGEST_S = 90.0, 400.0
@@ -81,6 +84,70 @@ def draw_gangs(rng: Random, within_s: float) -> tuple[PlannedJob, ...]:
     return tuple(drawn)
 
 
+def draw_arrays(rng: Random, within_s: float) -> tuple[PlannedJob, ...]:
+    """Up to two arrays, the second child by child after the first or one child after the other."""
+    drawn: list[PlannedJob] = []
+    size = rng.randint(2, 5)
+    for number in range(rng.choice((0, 1, 2))):
+        job_id, at_s = f"a{number}", rng.uniform(0, within_s)
+        if drawn:
+            at_s = max(at_s, drawn[0].submitted_at_s + 0.01)  # it may follow the first
+        orders = [[], [{"type": "SEQUENTIAL"}], [{"type": "N_TO_N", "job": "a0"}]]
+        job = Job.model_validate(
+            {
+                "id": job_id,
+                "task_definition": FAMILY,
+                "overrides": _sleeping(rng.uniform(0, 30)),
+                "array_size": size,
+                "group": job_id,
+                "depends_on": orders[rng.randrange(len(orders) if number else 2)],
+            }
+        )
+        drawn.append(PlannedJob(job, at_s, None, exit_code=0, attempts=1))
+    return tuple(drawn)
+
+
+def draw_dependents(
+    rng: Random, before: Sequence[PlannedJob], within_s: float
+) -> tuple[PlannedJob, ...]:
+    """Jobs that depend on some of those `before` or on one another, of each kind."""
+    drawn: list[PlannedJob] = []
+    for number in range(rng.choice((0, 2, 5))):
+        awaited = rng.sample([*before, *drawn], min(len(before), rng.choice((1, 1, 2))))
+        kinds = rng.choices(("afterok", "afterany", "afternotok"), (6, 3, 1), k=len(awaited))
+        latest_s = max(each.submitted_at_s for each in awaited)
+        job = Job.model_validate(
+            {
+                "id": f"d{number}",
+                "task_definition": FAMILY,
+                "overrides": _sleeping(rng.uniform(0, 20)),
+                "depends_on": [
+                    {"job": each.job.id, "type": kind}
+                    for each, kind in zip(awaited, kinds, strict=True)
+                ],
+                "payload": {"number": number} if rng.random() < 0.5 else None,
+            }
+        )
+        at_s = latest_s + 0.01 + rng.choice((0.0, rng.uniform(0, within_s)))
+        queue = awaited[0].queue
+        if all(each.queue == queue for each in awaited):
+            drawn.append(PlannedJob(job, at_s, None, exit_code=0, attempts=1, queue=queue))
+    return tuple(drawn)
+
+
+def draw_schedule(rng: Random) -> Schedule:
+    """A short job each minute."""
+    job = {"task_definition": FAMILY, "overrides": _sleeping(rng.uniform(0, 40))}
+    overlap = rng.choice(("allow", "forbid"))
+    document = {"name": "s0", "cron": "* * * * *", "overlap": overlap, "job": job}
+    return Schedule.model_validate(document)
+
+
+def _sleeping(seconds: float) -> dict[str, Any]:
+    command = ["sh", "-c", f"sleep {seconds:.2f}"]
+    return {"containerOverrides": [{"name": "main", "command": command}]}
+
+
 def _body(rng: Random) -> tuple[dict[str, Any], int]:
     exit_code = rng.choice((0, 0, 0, 0, 3))
     seconds = rng.choice((0.0, rng.uniform(0, 20), rng.uniform(0, LONG_S)))
@@ -97,6 +164,8 @@ def _body(rng: Random) -> tuple[dict[str, Any], int]:
         "priority": rng.choice((0, 0, 10)),
         "retry": {"attempts": rng.choice(attempts)},
     }
+    if rng.random() < 0.1:
+        body["payload"] = {"seconds": seconds}
     if rng.random() < 0.1:
         body["task_definition"] = SERVERLESS_FAMILY
         body["overrides"] = {"containerOverrides": [{"name": "main", "command": command}]}

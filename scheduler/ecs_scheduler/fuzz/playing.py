@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import re
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -12,12 +12,13 @@ from functools import partial
 from multiprocessing.util import Finalize
 
 from ecs_scheduler.clock import SystemClock
+from ecs_scheduler.fuzz.coverage import covered
 from ecs_scheduler.fuzz.run import Played, play
 from ecs_scheduler.fuzz.scenario import draw
 from ecs_scheduler.fuzz.servers import Servers
 
 LINES_SHOWN = 200
-NAMES = re.compile(r"\b[jg]\d+(?:-\d+)?\b|\b[0-9a-f]{32}\b")
+NAMES = re.compile(r"\b[adgjs]\d+(?:-\w+)?\b|\b[0-9a-f]{32}\b")
 AHEAD = 4
 """Seeds in hand for each process."""
 
@@ -40,7 +41,7 @@ class Verdict:
     violations: tuple[str, ...]
     history: str
     """All of it where it was asked for, and otherwise what explains the violations."""
-    figures: Mapping[str, int]
+    covered: Mapping[str, int]
     cpu_s: float
 
 
@@ -98,7 +99,7 @@ def _verdict(seed: int, size: Size, servers: Servers, whole: bool) -> Verdict:
         _summary(played, clock.monotonic_s() - began_s, cpu_s),
         played.violations,
         history,
-        Counter(played.figures),
+        covered(played.scenario, played.history, played.evidence),
         cpu_s,
     )
 

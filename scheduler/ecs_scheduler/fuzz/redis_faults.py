@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ecs_scheduler.fuzz.servers import Servers
 
 LATENCY_S = (0.001, 0.008)
+SLOW_S = (0.5, 4.5)
 RETRY_S = 0.2
 """How long redis-py's silent retry of a lost reply takes here."""
 
@@ -34,6 +35,8 @@ class RedisFaults:
     """The command is done, and its reply never arrives."""
     repeated: float = 0.0
     """The reply is lost, and the client's silent retry runs the command again."""
+    slow: float = 0.0
+    """The command is done at once, and its reply takes seconds."""
 
 
 @dataclass(slots=True)
@@ -73,7 +76,7 @@ class FaultyRedis(ServedRedis):
         around = self._around
         await around.gate.cross()
         fault = "" if around.weather.calm else self._drawn()
-        slow_reply = fault in ("lost_reply", "repeated") or around.rng.random() < 0.5
+        slow_reply = fault in ("lost_reply", "repeated", "slow") or around.rng.random() < 0.5
         if not slow_reply:
             await self._travel()
         self._complain_of_the_weather()
@@ -86,6 +89,9 @@ class FaultyRedis(ServedRedis):
             await asyncio.sleep(RETRY_S)
             self._complain_of_the_weather()
             reply = work()
+        if fault == "slow":
+            around.history.say("fault", f"{around.who}: Redis replies slowly")
+            await asyncio.sleep(around.rng.uniform(*SLOW_S))
         if slow_reply:
             await self._travel()
         if fault == "lost_reply":
@@ -107,7 +113,7 @@ class FaultyRedis(ServedRedis):
 
     def _drawn(self) -> str:
         faults, drawn = self._around.faults, self._around.rng.random()
-        for name in ("refused", "lost_reply", "repeated"):
+        for name in ("refused", "lost_reply", "repeated", "slow"):
             drawn -= getattr(faults, name)
             if drawn < 0:
                 return name

@@ -11,22 +11,23 @@ import structlog
 
 from ecs_queue.client import Queue
 from ecs_queue.errors import QueueError
+from ecs_queue.states import QueueName
 from ecs_scheduler.clock import LoopClock
 from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.errors import SchedulerError
 from ecs_scheduler.fuzz import ecs_direct, ecs_over_http
 from ecs_scheduler.fuzz.ecs_faults import EcsWeather, Endpoint
 from ecs_scheduler.fuzz.gate import Gate
-from ecs_scheduler.fuzz.jobs import QUEUES
+from ecs_scheduler.fuzz.jobs import CLUSTERS, QUEUES
 from ecs_scheduler.fuzz.redis_faults import FaultyRedis, RedisWeather, Surroundings
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.pace import Pace
 from ecs_scheduler.passes.service import Service
+from ecs_scheduler.serving import served
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
-    from ecs_queue.states import QueueName
     from ecs_scheduler.clock import Clock
     from ecs_scheduler.config import Config
     from ecs_scheduler.fuzz.history import History
@@ -73,12 +74,11 @@ class Replica:
     def __init__(self, stage: Stage, number: int) -> None:
         self._stage = stage
         self._name = f"r{number}"
-        scenario = stage.scenario
-        self._queue = QUEUES[scenario.services - 1 if number == scenario.replicas else 0]
+        self._number = number
         self._lives = 0
         self._down_for_s = RESTARTED_AFTER_S
         self._dismissed = False
-        self.service: Service | None = None
+        self.services: list[Service] = []
         self._gate = Gate(None, lambda: None)
         self._life: asyncio.Task[None] | None = None
 
@@ -89,14 +89,14 @@ class Replica:
             self._life = asyncio.create_task(self._live(), name=f"{self._name} lives")
             await asyncio.wait({self._life})
             self._bury(self._life)
-            self.service = None
+            self.services.clear()
             if not self._dismissed:
                 await asyncio.sleep(self._down_for_s)
             self._down_for_s = RESTARTED_AFTER_S
 
     def kill(self, down_for_s: float) -> None:
         """As SIGKILL: nothing of it gets out any more."""
-        if self._life is None or self._gate.dead or self.service is None:
+        if self._life is None or self._gate.dead or not self.services:
             return
         self._stage.history.say("fault", f"{self._name} killed, down for {down_for_s:.1f} s")
         self._gate.dead = True
@@ -120,8 +120,13 @@ class Replica:
     def dismiss(self) -> None:
         """Stop as SIGTERM does, and stay away."""
         self._dismissed = True
-        if self.service is not None:
-            self.service.stop()
+        for service in self.services:
+            service.stop()
+
+    def reload_policies(self) -> None:
+        """As on SIGHUP."""
+        for service in self.services:
+            service.policies.reload()
 
     async def _live(self) -> None:
         stage = self._stage
@@ -138,13 +143,6 @@ class Replica:
             stage.history,
             self._name,
         )
-        clock = LoopClock(stage.start_ms)
-        queue = Queue(
-            FaultyRedis(stage.servers, around),
-            self._queue,
-            now_ms=clock.now_ms,
-            new_token=lambda: f"{rng.getrandbits(128):032x}",
-        )
         endpoint = Endpoint(
             stage.sim,
             gate,
@@ -154,17 +152,46 @@ class Replica:
             stage.history,
             self._name,
         )
-        config = stage.config.model_copy(
-            update={
-                "queue": self._queue,
-                "requeue_draining_after_s": stage.scenario.requeue_draining_after_s,
-                "events_queue_url": stage.event_queues.get(self._queue),
-            }
+        try:
+            async with asyncio.TaskGroup() as running:
+                for config in self._configs():
+                    running.create_task(
+                        self._serve(config, FaultyRedis(stage.servers, around), endpoint)
+                    )
+        except ExceptionGroup as group:
+            # Whoever supervises a process sees its first error.
+            raise group.exceptions[0] from group
+
+    def _configs(self) -> Iterator[Config]:
+        """What the process serves: a queue and cluster, or every pair, spread over all replicas."""
+        scenario = self._stage.scenario
+        config = self._stage.config.model_copy(
+            update={"requeue_draining_after_s": scenario.requeue_draining_after_s}
+        )
+        if scenario.clusters > 1:
+            pairs = zip(QUEUES, CLUSTERS, strict=True)
+            config = config.model_copy(update={"serve": tuple(map("@".join, pairs))})
+        else:
+            last = self._number == scenario.replicas
+            queue = QUEUES[scenario.services - 1 if last else 0]
+            config = config.model_copy(update={"queue": queue})
+        for each in served(config):
+            url = self._stage.event_queues.get(QueueName(each.queue))
+            yield each.model_copy(update={"events_queue_url": url})
+
+    async def _serve(self, config: Config, redis: FaultyRedis, endpoint: Endpoint) -> None:
+        clock = LoopClock(self._stage.start_ms)
+        queue = Queue(
+            redis,
+            QueueName(config.queue),
+            now_ms=clock.now_ms,
+            new_token=lambda: f"{endpoint.rng.getrandbits(128):032x}",
         )
         async with self._connected(endpoint, config, clock) as client:
-            self.service = Service(config, queue, client, Metrics(), clock)
-            self.service.pace = PACE
-            await self.service.run()
+            service = Service(config, queue, client, Metrics(), clock)
+            service.pace = PACE
+            self.services.append(service)
+            await service.run()
 
     @asynccontextmanager
     async def _connected(

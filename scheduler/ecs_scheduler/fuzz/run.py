@@ -7,16 +7,18 @@ import gc
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ecs_queue.client import Queue
-from ecs_queue.job import JobId
-from ecs_queue.states import AlreadyEnded, Cancellation, JobState, QueueName
+from ecs_queue.states import JobState
 from ecs_scheduler.config import Config
-from ecs_scheduler.fuzz.happenings import Director
+from ecs_scheduler.fuzz.happenings import POLICIES, Director
 from ecs_scheduler.fuzz.history import History
 from ecs_scheduler.fuzz.invariants import Evidence, violations
-from ecs_scheduler.fuzz.jobs import QUEUES, TASK_DEFINITIONS, PlannedJob
+from ecs_scheduler.fuzz.jobs import CLUSTERS, QUEUES, TASK_DEFINITIONS
+from ecs_scheduler.fuzz.producers import Producers
 from ecs_scheduler.fuzz.replica import MOST_CRASHES, Replica, Stage
 from ecs_scheduler.fuzz.scenario import Scenario
 from ecs_scheduler.fuzz.servers import ServedRedis, Servers
@@ -24,14 +26,12 @@ from ecs_simulator import FEW_CAPABILITIES, Options, SimulatedEcs, VirtualClock,
 from ecs_simulator.errors import InvariantBroken
 from ecs_simulator.faults import FaultOptions
 
-CLUSTER = "default"
 REST_WITHIN_S = 1200.0
 """After the faults: MISSING is believed after 300 s, and jobs queue for what room there is."""
 
 LOOK_S = 5.0
 VERIFIED_EVERY_S = 60.0
 CONFIG = Config(
-    cluster=CLUSTER,
     pass_interval_s=5.0,
     track_interval_s=5.0,
     lease_s=15.0,
@@ -54,11 +54,9 @@ class Played:
 @dataclass(slots=True)
 class _Run:
     stage: Stage
-    queues: Mapping[QueueName, Queue]
+    producers: Producers
     replicas: list[Replica]
     clock: VirtualClock
-    submitted: list[PlannedJob] = field(default_factory=list)
-    cancellations: dict[JobId, Cancellation] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
     timed_out: bool = False
 
@@ -71,7 +69,11 @@ def play(scenario: Scenario, servers: Servers, config: Config = CONFIG) -> Playe
     gc.disable()  # a finaliser must not run at a moment that depends on other seeds
     gc.freeze()  # what was there before is not looked through after each seed
     try:
-        return run_virtual(lambda clock: _main(scenario, servers, config, clock))
+        with TemporaryDirectory() as folder:
+            policies = Path(folder) / "policies.toml"
+            policies.write_text(POLICIES.format(cpu=1, packing=1), encoding="utf-8")
+            own = config.model_copy(update={"policy_file": str(policies)})
+            return run_virtual(lambda clock: _main(scenario, servers, own, clock))
     finally:
         if collecting:
             gc.enable()
@@ -88,8 +90,8 @@ async def _main(
         lives = [asyncio.create_task(each.supervise()) for each in run.replicas]
         async with asyncio.TaskGroup() as playing:
             for planned in scenario.jobs:
-                playing.create_task(_submit(run, planned))
-            director = Director(run.stage, run.replicas, lambda: _again(run))
+                playing.create_task(run.producers.submit(planned))
+            director = Director(run.stage, run.replicas, run.producers)
             playing.create_task(director.play())
         await _come_to_rest(run)
         left_behind = await _left_behind(run)
@@ -116,7 +118,8 @@ def _set_up(scenario: Scenario, servers: Servers, config: Config, clock: Virtual
         faults=scenario.events or FaultOptions(),
     )
     sim = SimulatedEcs(options, clock.now, seed=scenario.seed)
-    sim.add_instances(CLUSTER, scenario.fleet)
+    for cluster in CLUSTERS[: scenario.clusters]:
+        sim.add_instances(cluster, scenario.fleet)
     for definition in TASK_DEFINITIONS:
         sim.call("RegisterTaskDefinition", definition)
     words = scenario.rng("producer")
@@ -135,7 +138,8 @@ def _set_up(scenario: Scenario, servers: Servers, config: Config, clock: Virtual
     if scenario.events is not None:
         stage.event_queues.update((name, sim.send_events_to(name).url) for name in queues)
     replicas = [Replica(stage, number) for number in range(1, scenario.replicas + 1)]
-    return _Run(stage, queues, replicas, clock)
+    producers = Producers(queues, stage.history, lambda: round(clock.now() * 1000))
+    return _Run(stage, producers, replicas, clock)
 
 
 def _listener(run: _Run) -> Any:
@@ -147,43 +151,12 @@ def _listener(run: _Run) -> Any:
     return hear
 
 
-async def _submit(run: _Run, planned: PlannedJob) -> None:
-    await asyncio.sleep(planned.submitted_at_s)
-    await run.queues[planned.queue].submit([planned.job])
-    run.submitted.append(planned)
-    if planned.cancelled_at_s is not None:
-        await asyncio.sleep(planned.cancelled_at_s - planned.submitted_at_s)
-        run.cancellations[planned.job.id] = await _cancel(run, planned)
-
-
-async def _cancel(run: _Run, planned: PlannedJob) -> Cancellation:
-    [answer] = await run.queues[planned.queue].cancel([planned.job.id], "cancelled by the fuzzer")
-    run.stage.history.say("producer", f"cancel {planned.job.id}: {type(answer).__name__}")
-    return answer
-
-
-async def _again(run: _Run) -> None:
-    """Redis may have forgotten what producers said last, so they say it again."""
-    for planned in run.submitted:
-        await run.queues[planned.queue].submit([planned.job])
-        before = run.cancellations.get(planned.job.id)
-        if before is not None:
-            answer = await _cancel(run, planned)
-            done = isinstance(answer, AlreadyEnded) and answer.state is JobState.CANCELLED
-            run.cancellations[planned.job.id] = before if done else answer
-
-
 async def _come_to_rest(run: _Run) -> None:
     """Wait until every job has ended and every book is closed."""
     deadline = run.clock.monotonic() + REST_WITHIN_S
     verified_at = 0.0
     while True:
-        ended = 0
-        for queue in run.queues.values():
-            counts = await queue.counts()
-            ended += sum(number for state, number in counts.items() if state.terminal)
-        left_behind = await _left_behind(run)
-        if ended == len(run.stage.scenario.jobs) and not any(left_behind.values()):
+        if not await _open_jobs(run) and not any((await _left_behind(run)).values()):
             return
         if run.clock.monotonic() > deadline or len(run.stage.crashes) >= MOST_CRASHES:
             run.timed_out = True
@@ -192,6 +165,12 @@ async def _come_to_rest(run: _Run) -> None:
             verified_at = run.clock.monotonic()
             _verify(run)
         await asyncio.sleep(LOOK_S)
+
+
+async def _open_jobs(run: _Run) -> int:
+    """Jobs that were submitted and have not ended."""
+    counts = [await queue.counts() for queue in run.producers.queues.values()]
+    return sum(n for each in counts for state, n in each.items() if not state.terminal)
 
 
 def _verify(run: _Run) -> None:
@@ -204,8 +183,8 @@ def _verify(run: _Run) -> None:
 async def _left_behind(run: _Run) -> dict[str, int]:
     """What should be empty once nothing runs any more."""
     live = sum(task.stopped_at is None for task in run.stage.sim.tasks())
-    services = [each.service for each in run.replicas if each.service is not None]
-    queues = run.queues.values()
+    services = [service for each in run.replicas for service in each.services]
+    queues = run.producers.queues.values()
     return {
         "calls still on their way to ECS": len(run.stage.ecs_weather.arriving),
         "tasks running": live,
@@ -222,12 +201,16 @@ def _claims(servers: Servers) -> int:
 
 
 async def _evidence(run: _Run, left_behind: Mapping[str, int]) -> Evidence:
-    records = [record for queue in run.queues.values() for record in await queue.jobs(limit=10_000)]
+    records = [
+        record
+        for queue in run.producers.queues.values()
+        for record in await queue.jobs(limit=10_000)
+    ]
     weather = run.stage.ecs_weather
     return Evidence(
         planned=run.stage.scenario.jobs,
         records={record.job.id: record for record in records},
-        cancellations=run.cancellations,
+        cancellations=run.producers.cancellations,
         tasks=run.stage.sim.tasks(),
         tokens_sent=weather.tokens,
         beyond_bounds=weather.beyond_bounds,

@@ -9,8 +9,17 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
 
+from ecs_queue.schedule import Schedule
 from ecs_scheduler.fuzz.ecs_faults import EcsFaults
-from ecs_scheduler.fuzz.jobs import QUEUES, PlannedJob, draw_gangs, draw_jobs
+from ecs_scheduler.fuzz.jobs import (
+    QUEUES,
+    PlannedJob,
+    draw_arrays,
+    draw_dependents,
+    draw_gangs,
+    draw_jobs,
+    draw_schedule,
+)
 from ecs_scheduler.fuzz.redis_faults import RedisFaults
 from ecs_simulator import InstanceGroup
 from ecs_simulator.faults import Fault, FaultOptions
@@ -27,6 +36,10 @@ What = Literal[
     "drain",
     "lose",
     "spot storm",
+    "pause",
+    "suspend",
+    "reprioritise",
+    "reload",
 ]
 REPLICAS = (1, 1, 2, 2, 3)
 Kinds = tuple[tuple[What, int, tuple[float, float]], ...]
@@ -36,11 +49,18 @@ HAPPENINGS: Kinds = (
     ("redis down", 2, (0.5, 40.0)),
     ("redis read only", 1, (0.5, 5.0)),
     ("scripts lost", 1, (0.0, 0.0)),
-    ("disconnect", 3, (1.0, 90.0)),
+    ("disconnect", 3, (1.0, 240.0)),
     ("drain", 1, (20.0, 200.0)),
     ("lose", 1, (5.0, 100.0)),
 )
-MORE_HAPPENINGS: Kinds = (("redis fails over", 1, (0.05, 3.0)), ("spot storm", 2, (20.0, 200.0)))
+MORE_HAPPENINGS: Kinds = (
+    ("redis fails over", 2, (0.05, 3.0)),
+    ("spot storm", 2, (20.0, 200.0)),
+    ("pause", 1, (1.0, 60.0)),
+    ("suspend", 4, (1.0, 120.0)),
+    ("reprioritise", 4, (0.0, 0.0)),
+    ("reload", 2, (0.0, 0.0)),
+)
 """Of each at most so many in a run, and how long; a fail-over forgets what came last."""
 
 OVER_HTTP = 0.1
@@ -82,6 +102,10 @@ class Scenario:
     """Whether calls to AWS go through the SDK, or straight to the simulated ECS."""
     services: int = 1
     """Services that share the budget, with a queue each; the last replica serves the second."""
+    clusters: int = 1
+    """Where there are two, each replica serves both pairs of queue and cluster."""
+    schedule: Schedule | None = None
+    """Kept for two thirds of the time."""
 
     @property
     def fault_phase_s(self) -> float:
@@ -98,16 +122,23 @@ def draw(seed: int, minutes: float, replicas: int | None = None, jobs: int = 40)
     rng, more = Random(f"{seed}:scenario"), Random(f"{seed}:more")
     count = replicas or rng.choice(REPLICAS)
     services = more.choice((1, 2)) if count > 1 else 1
-    planned = draw_jobs(Random(f"{seed}:jobs"), jobs, minutes * 60 * 0.7)
+    within_s, others = minutes * 60 * 0.7, Random(f"{seed}:others")
+    planned = tuple(
+        replace(each, queue=more.choice(QUEUES[:services]))
+        for each in draw_jobs(Random(f"{seed}:jobs"), jobs, within_s)
+    )
     return Scenario(
         seed=seed,
         minutes=minutes,
         replicas=count,
         fleet=_fleet(rng, spot=more.random() < 0.5),
         undocumented=_undocumented(rng),
-        ecs_faults=_ecs_faults(rng),
+        ecs_faults=replace(_ecs_faults(rng), frozen=_share(others, 0.02)),
         redis_faults=RedisFaults(
-            refused=_share(rng, 0.003), lost_reply=_share(rng, 0.003), repeated=_share(rng, 0.003)
+            refused=_share(rng, 0.003),
+            lost_reply=_share(rng, 0.003),
+            repeated=_share(rng, 0.003),
+            slow=_share(others, 0.003),
         ),
         deaths=rng.choice((0.0, 0.3, 0.9)),
         happenings=tuple(
@@ -119,12 +150,18 @@ def draw(seed: int, minutes: float, replicas: int | None = None, jobs: int = 40)
                 key=lambda each: each.at_s,
             )
         ),
-        jobs=tuple(replace(each, queue=more.choice(QUEUES[:services])) for each in planned)
-        + draw_gangs(Random(f"{seed}:gangs"), minutes * 60 * 0.7),
+        jobs=(
+            *planned,
+            *draw_gangs(Random(f"{seed}:gangs"), within_s),
+            *draw_arrays(others, within_s),
+            *draw_dependents(others, planned, within_s / 2),
+        ),
         events=_events(more) if more.random() < 0.6 else None,
         requeue_draining_after_s=more.choice((None, 0.0, 15.0)),
         over_http=Random(f"{seed}:wire").random() < OVER_HTTP,
         services=services,
+        clusters=others.choice((1, services)),
+        schedule=draw_schedule(others) if others.random() < 0.4 else None,
     )
 
 
