@@ -177,7 +177,7 @@ class Window:
     def _whole_gangs(self) -> Iterator[list[Held]]:
         """A gang of which some were cancelled or given back meanwhile is on its way out."""
         for ids in self._gangs.values():
-            members = [self._held[job_id] for job_id in ids]
+            members = sorted((self._held[each] for each in ids), key=lambda held: held.rank)
             if len(members) == members[0].claim.together:
                 yield members
 
@@ -205,8 +205,8 @@ class Window:
     def _with_gangs(self, chosen: Iterable[Held]) -> list[Held]:
         """These, and whoever belongs to a gang of theirs."""
         jobs = {held.job_id: held for held in chosen}
-        for gang in {held.gang for held in jobs.values() if held.gang}:
-            jobs.update((job_id, self._held[job_id]) for job_id in self._gangs[gang])
+        for gang in sorted({held.gang for held in jobs.values() if held.gang}):
+            jobs.update((job_id, self._held[job_id]) for job_id in sorted(self._gangs[gang]))
         return list(jobs.values())
 
     def held_by_share(self) -> Counter[str]:
