@@ -101,7 +101,7 @@ def test_drawing_is_pure() -> None:
 @pytest.fixture(scope="module")
 def good(servers: Servers) -> Evidence:
     """A short run without a violation, with jobs that succeeded."""
-    return play(draw(1, 0.5, jobs=12), servers).evidence
+    return play(draw(5, 0.5, jobs=12), servers).evidence
 
 
 def with_first_record(evidence: Evidence, **changes: Any) -> Evidence:
