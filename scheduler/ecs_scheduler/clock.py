@@ -4,7 +4,10 @@ time.
 
 import asyncio
 import time
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -15,6 +18,9 @@ class Clock(Protocol):
 
     def monotonic_s(self) -> float:
         """Seconds on a clock that never goes back; only differences mean anything."""
+
+    async def beside_loop(self, work: Callable[[], T]) -> T:
+        """The result of pure work that may take long, while everything else goes on."""
 
 
 class SystemClock:
@@ -27,6 +33,10 @@ class SystemClock:
     def monotonic_s(self) -> float:
         """Seconds since some fixed point."""
         return time.monotonic()
+
+    async def beside_loop(self, work: Callable[[], T]) -> T:
+        """In a thread."""
+        return await asyncio.to_thread(work)
 
     def cpu_s(self) -> float:
         """Seconds of CPU that this process has used."""
@@ -46,3 +56,7 @@ class LoopClock:
     def monotonic_s(self) -> float:
         """The loop's time."""
         return asyncio.get_running_loop().time()
+
+    async def beside_loop(self, work: Callable[[], T]) -> T:
+        """At once: in virtual time it takes none."""
+        return work()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecs_placement.difference import difference
-from ecs_placement.plan import Start
+from ecs_placement.plan import NOTHING_RESERVED, Start
 from ecs_placement.several import Part, check_parts, place_parts
 from ecs_queue.job import JobId
 from ecs_scheduler.decisions.coding import Asked
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 COMPARED_EVERY_S = 1.0
 """A candidate policy decides beside the live one this often at most: it doubles the cost."""
 
+LARGE = 20_000
+"""Requests × instances; less takes a millisecond or two, which no thread is worth."""
+
 NOT_FOR_PLACE = ("", API_BUDGET, SHARE, WINDOW, NO_INSTANCES)
 """Jobs of these kinds wait for something that no placement policy changes."""
 
@@ -70,17 +73,24 @@ class Deciding:
         self._kept: tuple[Reservation, ...] = ()
         self._compared_at = float("-inf")
 
-    def decide(self, requests: Sequence[TaskRequest], capacity: int, now: float) -> Decided:
-        """Place the requests whose policy lets them start now; `capacity` calls can be made."""
+    async def decide(self, requests: Sequence[TaskRequest], capacity: int, now: float) -> Decided:
+        """Place the requests whose policy lets them start now; `capacity` calls can be made.
+
+        A large placement goes on beside the loop. Meanwhile the lead may be lost: then nothing was
+        decided. All else that changes is met as news of ECS is that come a little later.
+        """
         around = self._around
         snapshot, now_ms = around.model.snapshot(now), around.clock.now_ms()
         kept = reserving(requests, self._window, self._kept, around.config, now_ms)
         asked = self._divided(requests)
         parts = [each.part for each in asked]
-        plan = place_parts(parts, snapshot, kept)
+        cleared = self._window.cleared
+        plan = await self._placed(parts, snapshot, kept)
+        await self._try_candidate(asked, snapshot, plan, now)
+        if self._window.cleared != cleared:
+            return Decided([], 0, 0, 0)
         self._kept = plan.reservations if requests else kept.reservations
         self._record(snapshot, asked, kept, plan)
-        self._try_candidate(asked, snapshot, plan, now)
         if self._around.config.log_level == "debug" and (
             violations := check_parts(plan, parts, snapshot, kept)
         ):
@@ -96,6 +106,13 @@ class Deciding:
         held_back = (self._window[JobId(each)] for each in grouped.left)
         wait_for_budget(held_back, self._around.config.modify_rate_per_s)
         return decide(self._in_quotas(grouped.plan, now), self._window, snapshot, now)
+
+    async def _placed(
+        self, parts: Sequence[Part], snapshot: Snapshot, kept: Reserving = NOTHING_RESERVED
+    ) -> Plan:
+        if sum(len(part.requests) for part in parts) * len(snapshot) < LARGE:
+            return place_parts(parts, snapshot, kept)
+        return await self._around.clock.beside_loop(lambda: place_parts(parts, snapshot, kept))
 
     def unfit(self, held: Held) -> bool:
         """Whether two looks at the cluster saw no instance that could ever hold the job."""
@@ -118,7 +135,7 @@ class Deciding:
             if isinstance(each, Start):
                 self._window[JobId(each.request_id)].decision = decision
 
-    def _try_candidate(
+    async def _try_candidate(
         self, asked: tuple[Asked, ...], snapshot: Snapshot, plan: Plan, now: float
     ) -> None:
         """Let the candidate of a trial decide too, without acting, and judge those it acts on."""
@@ -138,7 +155,7 @@ class Deciding:
         other = [each.part for each in asked if each.policy != live.label]
         budget_s = same[0].budget_s
         other.append(Part(candidate.placement, tuple(requests), budget_s))
-        found = place_parts(other, snapshot)
+        found = await self._placed(other, snapshot)
         trying.compared(difference(plan, found, same[0].requests, snapshot))
 
     def fallback_of(self, held: Held) -> Fallback | None:

@@ -295,7 +295,7 @@ class Service:
             return
         await self._look_at_usage()
         self._provisioning.release()
-        decided = self._decide(clock.monotonic_s())
+        decided = await self._decide(clock.monotonic_s())
         launched = self._act(decided)
         await self._intake.give_up_on_unplaceable()
         await self._intake.write_notes()
@@ -313,11 +313,11 @@ class Service:
         if self._competing:
             await self._usage.look_up(alive)
 
-    def _decide(self, now: float) -> Decided:
+    async def _decide(self, now: float) -> Decided:
         """Ask placement about the jobs of each shape that could be launched now, and some more."""
         requests = self._requests(self._launcher.capacity, now)
         requests = keeping_away(requests, self._window, self._around.model.refused())
-        return self._deciding.decide(requests, self._launcher.capacity, now)
+        return await self._deciding.decide(requests, self._launcher.capacity, now)
 
     def _requests(self, calls: int, now: float) -> list[TaskRequest]:
         """In the order of the queue; or in fair order, where shares compete or rules bound them."""

@@ -106,6 +106,7 @@ class Window:
         self._held: dict[JobId, Held] = {}
         self._lanes: defaultdict[Lane, list[tuple[int, int, JobId]]] = defaultdict(list)
         self._gangs: defaultdict[str, set[JobId]] = defaultdict(set)
+        self.cleared = 0
 
     def __len__(self) -> int:
         return len(self._held)
@@ -271,7 +272,8 @@ class Window:
         return dict(Counter(held.kind for held in self._held.values() if held.kind))
 
     def clear(self) -> None:
-        """The lease was lost: nothing here is ours any more."""
+        """The lease was lost: nothing here is ours any more; `cleared` counts it."""
+        self.cleared += 1
         self._held.clear()
         self._lanes.clear()
         self._gangs.clear()
