@@ -132,6 +132,62 @@ def test_a_plan_says_now_later_in_part_or_never_and_submits_nothing(world: Run) 
     world(story, fleet=ONE)
 
 
+def test_room_is_not_all_that_a_plan_looks_at(world: Run) -> None:
+    """Its share's quota, a time to come, a job before it: nothing that starts now is promised."""
+
+    async def story(w: "World") -> None:
+        await w.submit(sized("first", 1024, share="small"), sized("second", 1024, share="small"))
+        await w.until_noted("second")
+        told = await w.service.explainer.job(JobId("second"))
+        assert told.summary == "share small runs 1 tasks, the most allowed"
+        assert told.placement is not None
+        assert told.placement.ranked, "there is room"
+        plan = w.service.explainer.plan
+        for more, why in (
+            ({"share": "small"}, "has room now, but share small runs 1 tasks, the most allowed"),
+            ({"depends_on": [{"job": "first"}]}, "it waits for first, which is "),
+            ({"depends_on": [{"job": "no"}]}, "it depends on no, which the queue does not know"),
+            ({"not_before": "2099-01-01T00:00:00Z"}, "it starts not before 2099-01-01T00:00:00Z"),
+        ):
+            found = await plan(job(**sized("p", 512, **more)))
+            assert (found.verdict, found.fit_now, found.eta) == ("later", 1, None)
+            assert why in found.summary
+        free = await plan(job(**sized("p", 512, policy="nope")))
+        assert (free.verdict, free.held_back) == ("now", ())
+        assert free.policy.endswith("(policy 'nope' is not in built in)")
+
+    world(story, fleet=ONE, shares={"small": {"max_running": 1}})
+
+
+def test_the_kinds_of_jobs_that_explain_knows(world: Run) -> None:
+    """Ended ones, children of an array, members of gangs, and jobs whose time is to come."""
+
+    async def story(w: "World") -> None:
+        await w.submit(
+            sized("done", 256, 1),
+            sized("many", 4096, array_size=3),
+            sized("alone", 256, gang={"id": "g", "size": 2}),
+            sized("late", 256, not_before="2099-01-01T00:00:00Z"),
+        )
+        await w.until("done")
+        await w.until_noted("many:2")
+        explain = w.service.explainer.job
+        for name, state, words in (
+            ("done", "SUCCEEDED", "every essential container exited with 0"),
+            ("many", "RUNNING", "children under way"),
+            ("many:2", "RUNNABLE", "no room on 1 instance"),
+            ("alone", "RUNNABLE", "gang g: 1 of 2 members came"),
+            ("late", "RUNNABLE", "which comes not before 2099-01-01T00:00:00Z"),
+        ):
+            told = await explain(JobId(name))
+            assert told.state == state
+            assert words in told.summary
+        with pytest.raises(UnknownJob):
+            await explain(JobId("many:7"))
+
+    world(story, fleet=ONE)
+
+
 def test_launches_of_the_last_minutes_say_when_a_job_may_start(world: Run) -> None:
     """Four jobs at a time, 20 s each: some jobs on, the forecast exists and forecasts come true."""
 

@@ -105,7 +105,7 @@ def _plan(answer: Mapping[str, Any]) -> Iterator[str]:
     yield answer["summary"]
     yield f"policy     {answer['policy']}"
     yield from _placement(answer["placement"])
-    if answer["verdict"] in ("later", "in part"):
+    if answer["verdict"] in ("later", "in part") and not answer["held_back"]:
         yield from _eta(answer)
 
 

@@ -97,7 +97,8 @@ class InstanceExplained:
 @dataclass(frozen=True, slots=True)
 class Planned:
     """What would happen to a job if it were submitted now. `fit_now` of its `tasks` have room;
-    `ahead` jobs of the same or a higher priority come first.
+    `ahead` jobs of the same or a higher priority come first. `held_back` says what keeps it from
+    starting even where there is room.
     """
 
     verdict: Verdict
@@ -108,3 +109,4 @@ class Planned:
     policy: str
     placement: Explanation
     eta: Eta | None
+    held_back: tuple[str, ...] = ()

@@ -27,6 +27,12 @@ from ecs_scheduler.explaining.answers import (
     WaitingThere,
 )
 from ecs_scheduler.explaining.forecast import Eta, Forecast
+from ecs_scheduler.explaining.holding import (
+    MOST_DEPENDENCIES,
+    beyond_quota,
+    dependencies_open,
+    not_yet,
+)
 from ecs_scheduler.explaining.words import amounts, job_summary, lack, plan_summary
 from ecs_scheduler.passes.narrowing import kept_away, under
 from ecs_scheduler.passes.planning import SHARE, WINDOW
@@ -46,7 +52,6 @@ if TYPE_CHECKING:
     from ecs_scheduler.sharing.fairness import Demand, Rules, ShareRule
     from ecs_scheduler.sharing.usage import ShareUsage
 
-MOST_DEPENDENCIES = 20
 MOST_PLANNED = 10_000
 MOST_KINDS = 500
 """Kinds of waiting jobs that are looked at for one instance, the most numerous first."""
@@ -113,7 +118,7 @@ class Explainer:
             shares=self._shares(now),
             launching=self._launching(),
             placement=explanation,
-            eta=None if isinstance(decision, Reject) else eta,
+            eta=None if isinstance(decision, Reject) or held.kind == WINDOW else eta,
             track_record=self.forecast.track_record(),
         )
 
@@ -129,8 +134,7 @@ class Explainer:
         )
 
     def _shares(self, now: float) -> tuple[ShareStanding, ...]:
-        _, total = self._sight.around.model.utilisation(now)
-        whole = (total["CPU"], total["MEMORY"], total["GPU"])
+        whole = self._whole(now)
         used = self._sight.usage.cluster(whole, now).used
         waiting = Counter(each.claim.job.share for each in self._sight.window.waiting_jobs())
         names = sorted({*used, *waiting})
@@ -233,8 +237,10 @@ class Explainer:
         definition = await around.definitions.resolve(job.task_definition)
         if isinstance(definition, JobUnusable):
             raise definition
-        policy = self._sight.policy(job)
-        shape = self._as_placed(around.definitions.shape(definition, job), definition, job, policy)
+        chosen = around.policies.choose(job)
+        policy, asked = chosen.policy, around.definitions.shape(definition, job)
+        shape = self._as_placed(asked, definition, job, policy)
+        held_back = await self._held_back(job, asked, definition.family, policy)
         snapshot = self._snapshot()
         tasks = min(job.array_size or 1, MOST_PLANNED)
         if job.gang is not None:
@@ -249,28 +255,41 @@ class Explainer:
         ahead = sum(
             each.claim.priority >= job.priority for each in self._sight.window.waiting_jobs()
         )
-        eta = self._eta_of(shape, job, ahead) if fit_now < tasks else None
-        verdict = _verdict(explanation, fit_now, tasks)
+        eta = self._eta_of(asked, job, ahead) if fit_now < tasks and not held_back else None
+        verdict = _verdict(explanation, 0 if held_back else fit_now, tasks)
         decided = sentence(explanation.decision, shape, snapshot)
         return Planned(
             verdict=verdict,
-            summary=plan_summary(verdict, (tasks, fit_now), ahead, decided),
+            summary=plan_summary(verdict, (tasks, fit_now), ahead, held_back or (decided,)),
             tasks=tasks,
             fit_now=fit_now,
             ahead=ahead,
-            policy=policy.label,
+            policy=f"{policy.label} ({chosen.why_not})" if chosen.why_not else policy.label,
             placement=explanation,
             eta=None if verdict == "never" else eta,
+            held_back=held_back,
         )
+
+    async def _held_back(
+        self, job: Job, shape: Shape, family: str, policy: NamedPolicy
+    ) -> tuple[str, ...]:
+        around, now = self._sight.around, self._sight.around.clock.monotonic_s()
+        cluster = self._sight.usage.cluster(self._whole(now), now)
+        return (
+            *await dependencies_open(job, around.queue),
+            *not_yet(job, policy, around.clock.now_ms()),
+            *beyond_quota(job, shape, family, cluster, self._sight.rules),
+        )
+
+    def _whole(self, now: float) -> Demand:
+        _, total = self._sight.around.model.utilisation(now)
+        return (total["CPU"], total["MEMORY"], total["GPU"])
 
     def _eta_of(self, shape: Shape, job: Job, ahead: int) -> Eta | None:
         """By the launches of the lane that the job would join, if there is one."""
         now = self._sight.around.clock.monotonic_s()
-        equal = [
-            each
-            for each in self._sight.window.waiting_jobs()
-            if each.shape == shape and each.claim.job.share == job.share
-        ]
+        lanes = (lane for lane in self._sight.window.waiting_by_lane() if lane[0].shape == shape)
+        equal = next((lane for lane in lanes if lane[0].claim.job.share == job.share), [])
         lane = equal[0].lane if equal else None
         before = sum(each.claim.priority >= job.priority for each in equal)
         return self.forecast.eta(lane, before, ahead, now)

@@ -77,15 +77,14 @@ def job_summary(record: "JobRecord", depends: Sequence[DependsOn]) -> str:
     return texts.get(record.state.value, record.state.value.lower())
 
 
-def plan_summary(verdict: str, tasks: tuple[int, int], ahead: int, decided: str) -> str:
-    """What a plan comes to, in a sentence."""
+def plan_summary(verdict: str, tasks: tuple[int, int], ahead: int, why_not: Sequence[str]) -> str:
+    """What a plan comes to, in a sentence; `why_not` says what stands against it, if anything."""
     wanted, fit_now = tasks
     behind = f"; {ahead} jobs of its priority or higher come first" if ahead else ""
     if verdict == "now":
         every = "it" if wanted == 1 else f"all {wanted} tasks"
-        return (
-            f"fits now: {every} would start at once{behind}" if not ahead else (f"fits now{behind}")
-        )
+        return f"fits now{behind}" if ahead else f"fits now: {every} would start at once"
     if verdict == "in part":
         return f"{fit_now} of {wanted} tasks fit now{behind}"
-    return f"{decided}{behind}"
+    room = "has room now, but " if fit_now == wanted else ""
+    return f"{room}{'; '.join(why_not)}{behind}"

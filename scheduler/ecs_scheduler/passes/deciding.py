@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -214,9 +213,7 @@ class Deciding:
         return narrowed
 
     def _closed(self, policy: NamedPolicy, requests: Sequence[TaskRequest], now_ms: int) -> None:
-        opens_ms = policy.windows.opens_at_ms(now_ms)
-        opens = "" if opens_ms is None else f"; next at {_shown(opens_ms)}"
-        reason = f"policy {policy.name} starts jobs only {policy.windows}{opens}"
+        reason = policy.closed(now_ms)
         for lane in {self._window[JobId(request.id)].lane for request in requests}:
             self._window.waits(lane, WINDOW, reason)
             for held in self._window.lane(lane):
@@ -239,7 +236,3 @@ def search_budget_s(policy: NamedPolicy, requests: int, config: Config) -> float
     if policy.gear == "thorough":
         usual = usual or config.thorough_share * config.pass_interval_s
     return usual if policy.budget_s is None or not usual else policy.budget_s
-
-
-def _shown(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%MZ")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -46,6 +47,14 @@ class NamedPolicy:
         placement = self.placement
         used = {each.name for each in placement.terms} | {e.type for e in placement.strategies}
         return bool(placement.limits) or "spread" in used
+
+    def closed(self, now_ms: int) -> str:
+        """Why its jobs do not start outside its windows, and when the next one opens."""
+        opens_ms = self.windows.opens_at_ms(now_ms)
+        opens = ""
+        if opens_ms is not None:
+            opens = datetime.fromtimestamp(opens_ms / 1000, UTC).strftime("; next at %FT%H:%MZ")
+        return f"policy {self.name} starts jobs only {self.windows}{opens}"
 
     @cached_property
     def version(self) -> str:
