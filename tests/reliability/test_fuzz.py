@@ -107,7 +107,9 @@ def good(servers: Servers) -> Evidence:
 def with_first_record(evidence: Evidence, **changes: Any) -> Evidence:
     """The same evidence, but of one SUCCEEDED job the books say something else."""
     job_id = next(
-        each for each, record in evidence.records.items() if record.state is JobState.SUCCEEDED
+        each
+        for each, record in evidence.records.items()
+        if record.state is JobState.SUCCEEDED and record.launches
     )
     changed = replace(evidence.records[job_id], **changes)
     return replace(evidence, records={**evidence.records, job_id: changed})
@@ -129,7 +131,7 @@ def with_a_stray(evidence: Evidence) -> Evidence:
 
 def with_half_a_gang(evidence: Evidence) -> Evidence:
     """The same, but a task still runs whose gang has a member that was never started."""
-    done = [r for r in evidence.records.values() if r.state is JobState.SUCCEEDED]
+    done = [r for r in evidence.records.values() if r.state is JobState.SUCCEEDED and r.launches]
     first, other = done[:2]
     gang = Gang(id=GangId("half"), size=2)
     members = {
