@@ -19,6 +19,7 @@ from ecs_placement.snapshot import Snapshot
 from ecs_placement.thorough import solve
 
 _MOST_MASKS = 62  # bits of an int64 beside its sign
+_MIXING = np.uint64(0x9E3779B97F4A7C15)  # an odd number: 2**64 over the golden ratio
 _MOST_EXTRA = 16  # dimensions for ports and groups; each costs as much as CPU or memory does
 
 
@@ -118,6 +119,10 @@ def contest(field: Field, shapes: Sequence[Shape], counts: Ints) -> Contest | No
     demand = np.array([shape.demand for shape in shapes], dtype=np.int64)
     worth = shares_of(demand, field.room.free.T)
     idle = field.idle()
+    looks = np.column_stack([field.room.free.T, extra.free, field.cost.view(np.int64), offers])
+    tasks = int(counts[entrants].sum())
+    rows = np.concatenate([rows[~idle[rows]], _some_of_each(rows[idle[rows]], looks, tasks)])
+    rows.sort()
     free = np.hstack([field.room.free.T[rows], extra.free[rows]])
     problem = Problem(
         free=free,
@@ -133,6 +138,20 @@ def contest(field: Field, shapes: Sequence[Shape], counts: Ints) -> Contest | No
     )
     idle_cost = np.where(idle, field.cost, 0.0)
     return Contest(problem, rows, np.array(entrants, dtype=np.int64), worth, idle_cost)
+
+
+def _some_of_each(rows: Ints, looks: Ints, most: int) -> Ints:
+    """Of rows that look alike the first `most`: of those that are idle no plan opens more than
+    there are tasks, and a search among thousands takes longer than all the rest of a pass.
+    """
+    kind = np.zeros(rows.size, dtype=np.uint64)
+    for column in looks[rows].T.view(np.uint64):  # two looks of one hash only cost a choice
+        kind = (kind ^ column) * _MIXING
+        kind ^= kind >> np.uint64(29)
+    order = np.argsort(kind, kind="stable")
+    begins = np.flatnonzero(np.diff(kind[order], prepend=~kind[order[:1]]))
+    nth = np.arange(rows.size) - np.repeat(begins, np.diff(begins, append=rows.size))
+    return rows[order[nth < most]]
 
 
 def _allowed(field: Field, shape: Shape) -> Bools:

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 
 from ecs_placement.batch import place
 from ecs_placement.check import check
+from ecs_placement.contest import Field, contest
 from ecs_placement.errors import InvalidPolicy
+from ecs_placement.feasible import Constraints
 from ecs_placement.plan import Plan, Reservation, Reserving, Start
 from ecs_placement.policy import Policy, Prices, Strategy
 from ecs_placement.request import Gang, GangId, RequestId, Shape, TaskRequest
+from ecs_placement.room import Room
 from ecs_placement.snapshot import Availability, Facts, Instance, InstanceId, Snapshot
 
 Build = Callable[..., Instance]
@@ -213,6 +216,22 @@ def test_it_takes_the_cheaper_of_idle_instances(instance: Build, task: Ask) -> N
     assert len(fast) == len(thorough) == 8
     assert len(set(fast.values())) == 2
     assert set(thorough.values()) == {"large"}
+
+
+def test_the_search_is_shown_no_more_equal_idle_instances_than_there_are_tasks(
+    instance: Build,
+) -> None:
+    """Of each kind as many as there are tasks, the first ones, and all that are in use."""
+    small = [instance(f"a-{number:03}", (4, 8, 0, 0)) for number in range(50)]
+    large = [instance(f"b-{number:03}", (8, 8, 0, 0)) for number in range(50)]
+    used = [instance(f"c-{number:03}", (8, 8, 0, 0), free=(5, 8, 0, 0)) for number in range(20)]
+    snapshot = Snapshot.of([*small, *large, *used])
+    room = Room(snapshot.free, np.ones(4))
+    field = Field(snapshot, Constraints(snapshot), room, np.ones(120))
+    competing = contest(field, [Shape(2, 2), Shape(3, 1)], np.array([4, 3]))
+    assert competing is not None
+    shown = [*range(7), *range(50, 57), *range(100, 120)]
+    assert competing.rows.tolist() == shown
 
 
 def test_room_for_a_higher_priority_is_never_given_to_better_fitting_lower_ones(
