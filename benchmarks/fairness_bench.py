@@ -5,7 +5,8 @@ from statistics import median
 
 from benchmarks.report import Row, main
 
-from ecs_scheduler.sharing.fairness import Cluster, Demand, Rules, ShareRule, Used, Waiting, rank
+from ecs_scheduler.sharing.fairness import Cluster, Demand, Used, Waiting, rank
+from ecs_scheduler.sharing.rules import Rules, ShareRule
 
 SHARES, RUNNING = 100, 10_000
 ONE: Demand = (256, 512, 0)

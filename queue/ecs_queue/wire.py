@@ -9,6 +9,7 @@ class EcsModel(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
+        defer_build=True,
         frozen=True,
         alias_generator=to_camel,
         validate_by_name=False,
@@ -19,4 +20,4 @@ class EcsModel(BaseModel):
 class OwnModel(BaseModel):
     """A piece of our own JSON: snake_case, unknown members refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

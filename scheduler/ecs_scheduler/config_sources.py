@@ -13,7 +13,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
 from ecs_queue.job import Fallback
 from ecs_scheduler.config import Config, Settings, without_password
@@ -30,24 +29,8 @@ CONVENTIONAL = {
 }
 """Variables that other tools set too; ours, with the prefix, come before them."""
 
-
-class _Environment(Settings, BaseSettings):
-    """The fields as pydantic-settings reads them; never built, only described."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True
-    )
-
-
-class _MappingSource(EnvSettingsSource):
-    """pydantic-settings' environment source over a mapping that was handed in."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        super().__init__(_Environment)
-
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        return {name.lower(): value for name, value in self._environ.items() if value}
+TEXTS = frozenset({"redis_url", "queue", "cluster", "region", "profile", "endpoint_url"})
+"""Settings whose variable is the value itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +120,13 @@ def _from_environment(environ: Mapping[str, str]) -> _Source:
     for name in present:
         if name.startswith(PREFIX) and "__" in name:
             names[name.removeprefix(PREFIX).lower().replace("__", ".")] = name
-    try:
-        values = _MappingSource(present)()
-    except SettingsError as error:
-        field = next((each for each in names if f'"{each}"' in str(error)), "")
-        raise ConfigurationError(
-            f"{names.get(field, 'the environment')}: should be JSON ({error.__cause__})"
-        ) from error
+    if names.keys() <= TEXTS:
+        values = {field: present[PREFIX + field.upper()] for field in names}
+    else:
+        # Here, because most commands need none of what it imports, which takes a tenth of a second.
+        from ecs_scheduler.config_environment import values_of
+
+        values = values_of(present, names, PREFIX)
     return _Source(values, names, "the environment")
 
 

@@ -37,6 +37,21 @@ def test_help_imports_nothing_heavy(bare: Path) -> None:
     assert loaded.isdisjoint(HEAVY)
 
 
+@pytest.mark.parametrize("command", [["jobs"], ["job", "a"], ["submit", "etl:1"]])
+def test_commands_on_the_queue_import_nothing_heavy(
+    bare: Path, queue_name: str, command: list[str]
+) -> None:
+    """Placement, AWS, graphs and the settings of a service are for those who use them."""
+    code = (
+        "import sys; from ecs_scheduler.cli import main\n"
+        f"main({command!r}); print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    heavy = {"numpy", "botocore", "aiobotocore", "networkx", "pydantic_settings", "structlog"}
+    assert loaded & heavy == set()
+
+
 def test_version_is_the_distributions(cli: Callable[..., Any]) -> None:
     """--version prints the version alone."""
     assert cli("--version").out.strip() == "0.1.0"

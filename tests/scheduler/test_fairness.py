@@ -11,12 +11,11 @@ from ecs_scheduler.sharing.fairness import (
     Cluster,
     Demand,
     FairParts,
-    Rules,
-    ShareRule,
     Used,
     Waiting,
     rank,
 )
+from ecs_scheduler.sharing.rules import Rules, ShareRule
 from ecs_scheduler.sharing.settings import FairSharePolicy, FamilySettings, ShareSettings
 
 TOTAL: Demand = (10_000, 10_000, 10)

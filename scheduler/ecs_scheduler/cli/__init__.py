@@ -6,7 +6,6 @@ Commands are mounted by name, so that `--help` and each command import only what
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -85,7 +84,7 @@ def build_app() -> App:
         help=HELP,
         help_format="plaintext",
         suppress_keyboard_interrupt=False,
-        version=lambda: version("ecs-scheduler"),
+        version=_version,
         # No --no-x or --empty-x twins: a flag that is not given is not set.
         default_parameter=Parameter(negative=()),
     )
@@ -93,6 +92,12 @@ def build_app() -> App:
         app.command(place, name=name, help=text, sort_key=order)
     app.register_install_completion_command(help="Install completion for this shell.")
     return app
+
+
+def _version() -> str:
+    from importlib.metadata import version  # here, because its imports are for this flag only
+
+    return version("ecs-scheduler")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

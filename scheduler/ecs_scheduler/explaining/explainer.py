@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from ecs_scheduler.passes.around import Around
     from ecs_scheduler.passes.window import Held, Window
     from ecs_scheduler.policies.book import NamedPolicy
-    from ecs_scheduler.sharing.fairness import Demand, Rules, ShareRule
+    from ecs_scheduler.sharing.fairness import Demand
+    from ecs_scheduler.sharing.rules import Rules, ShareRule
     from ecs_scheduler.sharing.usage import ShareUsage
 
 MOST_PLANNED = 10_000

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from ecs_queue.job import Job
     from ecs_scheduler.config import Config
     from ecs_scheduler.passes.window import Held, Lane, Window
-    from ecs_scheduler.sharing.fairness import Cluster, Rules
+    from ecs_scheduler.sharing.fairness import Cluster
+    from ecs_scheduler.sharing.rules import Rules
 
 NO_INSTANCES = "NO INSTANCES"
 UNPLACEABLE = "UNPLACEABLE"

@@ -49,7 +49,8 @@ from ecs_scheduler.passes.status import ServiceStatus
 from ecs_scheduler.passes.window import Window
 from ecs_scheduler.policies.live import LivePolicies
 from ecs_scheduler.policies.roll_backs import RollBacks
-from ecs_scheduler.sharing.fairness import Cluster, Rules
+from ecs_scheduler.sharing.fairness import Cluster
+from ecs_scheduler.sharing.rules import Rules
 from ecs_scheduler.sharing.usage import ShareUsage
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from ecs_scheduler.sharing.fairness import burst_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ecs_scheduler.sharing.fairness import Rules
+    from ecs_scheduler.sharing.rules import Rules
 
 
 class LaunchRates:

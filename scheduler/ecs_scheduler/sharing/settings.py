@@ -5,7 +5,7 @@ in AWS Batch's own spelling (FairsharePolicy of a scheduling policy).
 from pydantic import BaseModel, ConfigDict, Field
 
 from ecs_queue.wire import EcsModel
-from ecs_scheduler.sharing.fairness import Rules, ShareRule
+from ecs_scheduler.sharing.rules import Rules, ShareRule
 
 
 class ShareSettings(BaseModel):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ecs_scheduler.ecs.task_definitions import TaskDefinition
     from ecs_scheduler.passes.around import Around
     from ecs_scheduler.passes.window import Held
-    from ecs_scheduler.sharing.fairness import Rules
+    from ecs_scheduler.sharing.rules import Rules
 
 LOOKED_UP_AT_ONCE = 200
 

@@ -1,6 +1,7 @@
 """Records of the queue as plain JSON values, the same for the HTTP side and for `-o json`."""
 
 import re
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,11 +12,11 @@ from ecs_queue.schedule import Kept
 from ecs_queue.states import Accepted, Circular, Conflict, Duplicate, Event, JobRecord, Submission
 from ecs_queue.timing import Moment
 
-_RECORD = TypeAdapter(JobRecord)
-_DEAD_LETTER = TypeAdapter(DeadLetter)
-_KEPT = TypeAdapter(Kept)
-_EVENT = TypeAdapter(Event)
-_MOMENT: TypeAdapter[int] = TypeAdapter(Moment)
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Made at its first use: a command needs one of them at most."""
+    return TypeAdapter(kind)
 
 
 def record_as_json(record: JobRecord) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def record_as_json(record: JobRecord) -> dict[str, Any]:
 
     What is forgotten of a child is null, rather than none.
     """
-    values: dict[str, Any] = _RECORD.dump_python(record, mode="json", by_alias=True)
+    values: dict[str, Any] = _adapter(JobRecord).dump_python(record, mode="json", by_alias=True)
     document = record.job.model_dump(
         mode="json", by_alias=True, exclude_defaults=True, exclude={"payload_digest"}
     )
@@ -41,7 +42,8 @@ def since_ms(given: str, now_ms: int) -> int:
     if found := _BEFORE.match(given):
         return now_ms - int(found[1]) * _UNITS_MS[found[2]]
     try:
-        return _MOMENT.validate_python(int(given) if given.isdecimal() else given) * 1000
+        moment: int = _adapter(Moment).validate_python(int(given) if given.isdecimal() else given)
+        return moment * 1000
     except ValidationError:
         raise InvalidJob(
             f'since: "{given}" is neither a moment such as 2026-11-26T06:00:00Z nor a time before '
@@ -51,19 +53,19 @@ def since_ms(given: str, now_ms: int) -> int:
 
 def dead_letter_as_json(letter: DeadLetter) -> dict[str, Any]:
     """A dead letter, its document as the text it came as."""
-    values: dict[str, Any] = _DEAD_LETTER.dump_python(letter, mode="json")
+    values: dict[str, Any] = _adapter(DeadLetter).dump_python(letter, mode="json")
     return values
 
 
 def schedule_as_json(kept: Kept) -> dict[str, Any]:
     """A recurring submission: what was asked for, and how far it is."""
-    values: dict[str, Any] = _KEPT.dump_python(kept, mode="json")
+    values: dict[str, Any] = _adapter(Kept).dump_python(kept, mode="json")
     return {**values.pop("schedule"), **values}
 
 
 def event_as_json(event: Event) -> dict[str, Any]:
     """One transition."""
-    values: dict[str, Any] = _EVENT.dump_python(event, mode="json")
+    values: dict[str, Any] = _adapter(Event).dump_python(event, mode="json")
     return values
 
 
