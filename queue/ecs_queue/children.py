@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ecs_queue.errors import UnknownJob
-from ecs_queue.job import JobId
+from ecs_queue.job import MAX_ARRAY_SIZE, JobId
 from ecs_queue.script import Command, chunks
 from ecs_queue.states import JobState
 
@@ -49,7 +49,7 @@ async def look_at_children(
         UnknownJob: no such array.
     """
     found: list[Child] = []
-    at: int | None = offset
+    at: int | None = min(offset, MAX_ARRAY_SIZE)
     while at is not None and len(found) < limit:
         page = await run(_page(array, state, at, limit - len(found)))
         found += page.found

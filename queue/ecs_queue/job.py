@@ -30,6 +30,7 @@ MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_SENT_BYTES = MAX_DOCUMENT_BYTES + MAX_PAYLOAD_BYTES
 MAX_OVERRIDES_CHARACTERS = 8192
 MAX_ARRAY_ID_CHARACTERS = 120
+MAX_ARRAY_SIZE = 1_000_000
 JOB_ID_PATTERN = r"^[A-Za-z0-9_.:/-]{1,128}$"
 POLICY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 SCHEDULE_PATTERN = r"^[A-Za-z0-9_.-]{1,100}$"
@@ -222,7 +223,7 @@ class Job(OwnModel):
     timeout_s: int | None = Field(default=None, ge=1, le=30 * 86_400)
     not_before: Moment | None = None
     deadline: Moment | None = None
-    array_size: int | None = Field(default=None, ge=2, le=1_000_000)
+    array_size: int | None = Field(default=None, ge=2, le=MAX_ARRAY_SIZE)
     array_index: SkipJsonSchema[int | None] = Field(default=None, ge=0)
     max_wait: MaxWait | None = None
     depends_on: tuple[Dependency, ...] = Field(

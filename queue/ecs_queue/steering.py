@@ -51,7 +51,15 @@ class Reprioritised:
     job_id: JobId
 
 
-Steered = Suspended | SuspendedLater | Resumed | Reprioritised | AlreadyEnded | NoSuchJob
+@dataclass(frozen=True, slots=True)
+class WaitsWithItsArray:
+    """A child that was not handed out yet; only its array as a whole can be steered."""
+
+    job_id: JobId
+
+
+Done = Suspended | SuspendedLater | Resumed | Reprioritised
+Steered = Done | AlreadyEnded | WaitsWithItsArray | NoSuchJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,11 +226,12 @@ class _Reader:
         )
 
 
-_OUTCOMES: dict[str, type[Suspended | SuspendedLater | Resumed | Reprioritised | NoSuchJob]] = {
+_OUTCOMES: dict[str, type[Done | WaitsWithItsArray | NoSuchJob]] = {
     "SUSPENDED": Suspended,
     "LATER": SuspendedLater,
     "RESUMED": Resumed,
     "MOVED": Reprioritised,
+    "UNBORN": WaitsWithItsArray,
     "NONE": NoSuchJob,
 }
 

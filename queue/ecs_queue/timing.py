@@ -20,7 +20,8 @@ def _epoch_s(value: object) -> object:
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise ValueError(
-            f'"{value}" is no moment: use ISO 8601 such as 2026-11-23T18:00:00Z, or epoch seconds'
+            f'"{value[:60]}" is no moment: use ISO 8601 such as 2026-11-23T18:00:00Z, '
+            "or epoch seconds"
         ) from None
     if moment.tzinfo is None:
         raise ValueError(f'"{value}" names no offset from UTC: append Z or such as +01:00')

@@ -274,3 +274,34 @@ def test_a_child_shows_its_attempts_until_nobody_knows_them(
         1,
         "ecs-scheduler: job p:0 FAILED; which tasks it had is no longer known\n",
     )
+
+
+def test_wait_looks_once_however_short_the_time(cli: Callable[..., Any], queue_name: str) -> None:
+    """What has ended has ended; what has not is named."""
+    cli("submit", "etl", "--id", "a")
+    answer = cli("wait", "a", "--timeout-s", "0")
+    assert (answer.code, answer.err) == (1, "ecs-scheduler: not ended after 0 s: a is RUNNABLE\n")
+    cli("cancel", "a")
+    assert cli("wait", "a", "--timeout-s", "0").code == 4
+    for odd in ("-5", "nan", "inf"):
+        assert "--timeout-s" in cli("wait", "a", "--timeout-s", odd).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["jobs", "--since", "9" * 5000], 2),
+        (["submit", "etl", "--not-before", "9" * 5000], 2),
+        (["submit", "etl", "--format", "batch"], 2),
+        (["jobs", "--array", "p", "--offset", "9" * 30], 0),
+        (["graph", "p", "--svg", "nowhere/p.svg"], 2),
+    ],
+)
+def test_numbers_and_paths_out_of_all_bounds(
+    cli: Callable[..., Any], queue_name: str, arguments: list[str], code: int
+) -> None:
+    """They are answered in words, and shortly."""
+    cli("submit", "etl", "--id", "p", "--array-size", "3")
+    answer = cli(*arguments)
+    assert answer.code == code
+    assert len(answer.err) < 300

@@ -67,3 +67,18 @@ def test_a_job_that_is_not_there_is_a_failure(cli: Cli, queue_name: str) -> None
     """Exit code 1."""
     answer = cli("suspend", "ghost")
     assert (answer.code, answer.out) == (1, "ghost: no such job in this queue\n")
+
+
+def test_a_child_that_waits_with_its_array_is_known(
+    cli: Callable[..., Any], queue_name: str
+) -> None:
+    """It has no record of its own to steer, which is not to say that there is no such job."""
+    cli("submit", "etl", "--id", "p", "--array-size", "3")
+    cli("cancel", "p:2")
+    answer = cli("suspend", "p:1", "p:2", "p:3")
+    assert answer.out.splitlines() == [
+        "p:1: waits with its array; name p as a whole",
+        "p:2: ended before, as CANCELLED",
+        "p:3: no such job in this queue",
+    ]
+    assert answer.code == 1

@@ -155,3 +155,12 @@ def test_members_of_a_gang_that_disagree_are_refused(
     assert "line 2: gang g: policy is tight here, and none on line 1; all members" in answer.err
     assert "line 3: gang g: size is 4 here, and 3 on line 1; all members" in answer.err
     assert cli("jobs").err == "in all: no jobs\n"
+
+
+@pytest.mark.parametrize("text", [GOOD, f"[{GOOD}]"])
+def test_a_byte_order_mark_is_no_part_of_the_jobs(
+    cli: Callable[..., Any], queue_name: str, bare: Path, text: str
+) -> None:
+    """As editors on Windows put in front."""
+    (bare / "jobs.jsonl").write_text(text, encoding="utf-8-sig")
+    assert cli("submit", "--file", "jobs.jsonl").out == "1 accepted, 0 duplicate, 0 conflict\n"

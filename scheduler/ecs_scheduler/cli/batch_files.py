@@ -28,6 +28,8 @@ def converted(file: IO[bytes], name: str, container: str, unique: str) -> Iterat
             else:
                 document = b'{"id":"%b",%b\n' % (job.id.encode(), canonical(job)[1:])
                 lines.write(document)
+        if not problems and not lines.tell():
+            raise InvalidInput(f"--file: {shown(name)} holds no requests")
         if problems:
             more = len(problems) - SHOWN_PROBLEMS
             rest = [f"and {more} more"] if more > 0 else []

@@ -42,7 +42,10 @@ async def graph(
             jobs, states = await _of_queue(client, JobId(what))
     drawing = Drawing.of(jobs, states)
     if svg is not None:
-        svg.write_text(as_svg(drawing), encoding="utf-8")
+        try:
+            svg.write_text(as_svg(drawing), encoding="utf-8")
+        except OSError as error:
+            raise InvalidInput(f"--svg: cannot write {svg}: {error.strerror}") from None
         report(f"{svg}: {len(jobs):,} jobs in {len(drawing.layers)} layers")
     elif queue.output == "json":
         print_json(drawing.as_json())

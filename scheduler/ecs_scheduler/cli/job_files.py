@@ -6,6 +6,7 @@ what can't be read twice (standard input, pipes) is spooled first.
 
 import shutil
 import tempfile
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -120,10 +121,14 @@ def shown(name: str) -> str:
 
 
 def entries(file: IO[bytes], name: str) -> Iterator[Entry]:
-    """Every document of the file from its beginning, blank lines left out. Raises InvalidInput."""
+    """Every document of the file from its beginning, blank lines and the mark that some editors
+    put in front left out. Raises InvalidInput.
+    """
     file.seek(0)
+    start = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
+    file.seek(start)
     head = file.read(4096).lstrip()
-    file.seek(0)
+    file.seek(start)
     if head.startswith(b"[") or name.endswith(".json"):
         yield from _items(file, name)
         return

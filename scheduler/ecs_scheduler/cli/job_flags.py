@@ -15,6 +15,7 @@ from ecs_queue.job import DependencyType, Job
 from ecs_scheduler.cli.failures import InvalidInput
 
 DEPENDENCY_TYPES: tuple[str, ...] = get_args(DependencyType)
+MOST_DIGITS = 20
 Repeatable = Annotated[tuple[str, ...], Parameter(show_default=False)]
 
 
@@ -134,7 +135,9 @@ def _retry(flags: JobFlags) -> dict[str, int]:
 
 
 def _moment(given: str | None) -> str | int | None:
-    return int(given) if given is not None and given.isdecimal() else given
+    """Seconds as a number; more digits than any moment has are left for the job to refuse."""
+    seconds = given is not None and given.isdecimal() and len(given) <= MOST_DIGITS
+    return int(given) if given is not None and seconds else given
 
 
 def _overrides(arguments: tuple[str, ...], flags: JobFlags) -> dict[str, Any] | None:

@@ -30,6 +30,7 @@ from ecs_scheduler.clock import SystemClock
 from ecs_scheduler.web.presentation import record_as_json, since_ms
 
 POLL_S = 0.5
+MOST_WAIT_S = 1e9
 FORGOTTEN = "no longer known, nor its times and attempts (of a large array the latest are kept)"
 
 Limit = Annotated[int, Parameter(name=["--limit", "-n"], validator=Number(gte=1, lte=10_000))]
@@ -162,7 +163,9 @@ async def job(job_id: str, /, *, payload: bool = False, queue: QueueFlags = DEFA
 
 async def wait(
     *job_ids: str,
-    timeout_s: Annotated[float | None, Parameter(name="--timeout-s")] = None,
+    timeout_s: Annotated[
+        float | None, Parameter(name="--timeout-s", validator=Number(gte=0, lte=MOST_WAIT_S))
+    ] = None,
     queue: QueueFlags = DEFAULT_QUEUE,
 ) -> int:
     """Wait until all these jobs have ended; exit with 4 unless all of them SUCCEEDED.
@@ -175,7 +178,7 @@ async def wait(
     if not job_ids:
         raise InvalidInput("wait: name at least one job id")
     async with queue.connected() as client:
-        records: dict[str, JobRecord] = {}
+        records = {each: await client.job(JobId(each)) for each in job_ids}
         try:
             async with asyncio.timeout(timeout_s):
                 await _until_ended(client, job_ids, records)
@@ -196,13 +199,11 @@ async def wait(
 async def _until_ended(
     client: Queue, job_ids: tuple[str, ...], records: dict[str, JobRecord]
 ) -> None:
-    while True:
-        for each in job_ids:
-            if each not in records or not records[each].state.terminal:
-                records[each] = await client.job(JobId(each))
-        if all(record.state.terminal for record in records.values()):
-            return
+    while any(not record.state.terminal for record in records.values()):
         await asyncio.sleep(POLL_S)
+        for each in job_ids:
+            if not records[each].state.terminal:
+                records[each] = await client.job(JobId(each))
 
 
 def _children_shown(array: ArraySummary) -> str:

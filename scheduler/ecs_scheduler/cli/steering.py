@@ -27,6 +27,7 @@ from ecs_queue.steering import (
     Steered,
     Suspended,
     SuspendedLater,
+    WaitsWithItsArray,
 )
 from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
 from ecs_scheduler.cli.failures import FAILED, OK, InvalidInput
@@ -167,20 +168,24 @@ def _tell(outcomes: Sequence[tuple[JobId, Shown]], named: Sequence[str], flags: 
     return OK if all(fine for _, (_, fine) in outcomes) else FAILED
 
 
+_DONE = {
+    Suspended: "suspended",
+    SuspendedLater: "not waiting now; suspended if it has to wait again",
+    Resumed: "resumed",
+    Reprioritised: "reprioritised",
+}
+
+
 def _shown(answer: Steered) -> Shown:
     match answer:
-        case Suspended():
-            return "suspended", True
-        case SuspendedLater():
-            return "not waiting now; suspended if it has to wait again", True
-        case Resumed():
-            return "resumed", True
-        case Reprioritised():
-            return "reprioritised", True
         case AlreadyEnded():
             return f"ended before, as {answer.state.value}", False
+        case WaitsWithItsArray(job_id):
+            return f"waits with its array; name {job_id.rpartition(':')[0]} as a whole", False
         case NoSuchJob():
             return "no such job in this queue", False
+        case _:
+            return _DONE[type(answer)], True
 
 
 def _cancellation_shown(answer: Cancellation) -> Shown:

@@ -79,6 +79,10 @@ async def submit(
     if job.file is None:
         if task_definition is None:
             raise InvalidInput("submit: name a TASK_DEFINITION, or a file of jobs with --file")
+        if job.format != "job" or job.skip_invalid or job.boost_critical:
+            raise InvalidInput(
+                "--format, --skip-invalid and --boost-critical are for files; add --file"
+            )
         return await _submit_one(task_definition, arguments, job, queue)
     for_files = {"--file", "--skip-invalid", "--format", "--boost-critical"}
     if job.format == "batch":

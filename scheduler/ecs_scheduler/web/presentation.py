@@ -42,12 +42,14 @@ def since_ms(given: str, now_ms: int) -> int:
     if found := _BEFORE.match(given):
         return now_ms - int(found[1]) * _UNITS_MS[found[2]]
     try:
-        moment: int = _adapter(Moment).validate_python(int(given) if given.isdecimal() else given)
+        moment: int = _adapter(Moment).validate_python(
+            int(given) if re.fullmatch(r"\d{1,20}", given) else given
+        )
         return moment * 1000
     except ValidationError:
         raise InvalidJob(
-            f'since: "{given}" is neither a moment such as 2026-11-26T06:00:00Z nor a time before '
-            "now such as 90s, 30m, 2h or 7d"
+            f'since: "{given[:60]}" is neither a moment such as 2026-11-26T06:00:00Z nor a '
+            "time before now such as 90s, 30m, 2h or 7d"
         ) from None
 
 

@@ -28,6 +28,7 @@ from ecs_queue.steering import (
     Steering,
     Suspended,
     SuspendedLater,
+    WaitsWithItsArray,
 )
 from ecs_scheduler.web.body import in_time
 
@@ -95,6 +96,9 @@ async def steer(job_id: str, action: str, request: Request, steering: FromQueue)
     if isinstance(answer, AlreadyEnded):
         error = f"job {job_id!r} has ended as {answer.state.value} before"
         return JSONResponse({**content, "error": error}, 409)
+    if isinstance(answer, WaitsWithItsArray):
+        error = f"{job_id!r} waits with its array, which can be steered as a whole"
+        return JSONResponse({**content, "error": error}, 409)
     return JSONResponse(content)
 
 
@@ -137,20 +141,19 @@ async def _body(request: Request) -> Wish:
         raise InvalidJob("; ".join(problems)) from None
 
 
+_WORDS: dict[type[Steered], str] = {
+    Suspended: "suspended",
+    SuspendedLater: "suspended later",
+    Resumed: "resumed",
+    Reprioritised: "reprioritised",
+    AlreadyEnded: "ended",
+    WaitsWithItsArray: "waits with its array",
+    NoSuchJob: "unknown",
+}
+
+
 def _word(answer: Steered) -> str:
-    match answer:
-        case Suspended():
-            return "suspended"
-        case SuspendedLater():
-            return "suspended later"
-        case Resumed():
-            return "resumed"
-        case Reprioritised():
-            return "reprioritised"
-        case AlreadyEnded():
-            return "ended"
-        case NoSuchJob():
-            return "unknown"
+    return _WORDS[type(answer)]
 
 
 def _end_word(answer: Cancellation) -> str:
