@@ -1,14 +1,27 @@
 -- ARGV: 5 owner, then four a job: id, epoch, reason ('' = unchanged), delay in ms.
 local owner = ARGV[5]
+local places, ids, reasons = {}, {}, {}
 for i = 6, #ARGV, 4 do
-  local id, epoch, reason = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local id, epoch, reason, delay_ms = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   if held(id, owner, epoch) then
-    local key = job_key(id)
-    call('HDEL', claimed_key(owner), id)
-    if reason ~= '' then
-      call('HSET', key, 'w', reason)
+    local job = call('HMGET', job_key(id), 'o', 'v', 'G')
+    if job[2] or job[3] or delay_ms > 0 then
+      call('HDEL', claimed_key(owner), id)
+      to_queue(id, job[1], delay_ms)
+    else
+      places[#places + 1] = job[1]
+      places[#places + 1] = id
+      ids[#ids + 1] = id
     end
-    to_queue(id, call('HGET', key, 'o'), tonumber(ARGV[i + 3]))
+    if reason ~= '' then
+      reasons[#reasons + 1] = id
+      reasons[#reasons + 1] = reason
+    end
   end
+end
+in_bulk('ZADD', READY, places)
+in_bulk('HDEL', claimed_key(owner), ids)
+for i = 1, #reasons, 2 do
+  call('HSET', job_key(reasons[i]), 'w', reasons[i + 1])
 end
 return 1
