@@ -105,7 +105,7 @@ def _paragraphs(text: str) -> Iterable[Paragraph]:
         defines = frozenset(valued | set(_ASSIGNED.findall(code)))
         if not defines | declared:
             raise ValueError(f"this paragraph defines nothing: {source!r}")
-        yield Paragraph(source, _mentioned(source), defines, frozenset(declared))
+        yield Paragraph(source, _mentioned(source) - declared, defines, frozenset(declared))
 
 
 def _mentioned(source: str) -> frozenset[str]:

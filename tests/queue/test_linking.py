@@ -34,6 +34,10 @@ deep = function(word)
   return word .. count() .. both()
 end
 
+unused = function()
+  return both()
+end
+
 local function never_mentioned()
   return 'deep'
 end
@@ -73,6 +77,7 @@ def test_what_is_declared_ahead_is_made_when_it_is_called() -> None:
     assert linked.index("local function bind()") < linked.index("local calls = 0")
     assert "deep = function(...) bind() return deep(...) end" in linked
     assert "never_mentioned" not in linked
+    assert "unused = function" not in linked
 
 
 def test_a_paragraph_that_nobody_could_mention_is_refused() -> None:

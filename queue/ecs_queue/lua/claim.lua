@@ -112,7 +112,7 @@ for _, share in ipairs(call('SMEMBERS', PARKED)) do
 end
 
 -- Whether a job was passed by, for the sake of other shares.
-local function park(id, score)
+local function pass_by(id, score)
   if #ARGV < 8 then
     return false
   end
@@ -137,7 +137,7 @@ local function take(popped)
       take_one(popped[i], popped[i + 1])
     elseif #ids >= most then
       call('ZADD', READY, popped[i + 1], popped[i])  -- children took its place
-    elseif park(popped[i], popped[i + 1]) then
+    elseif pass_by(popped[i], popped[i + 1]) then
       -- it waits until its share has less
     elseif arrays and call('SISMEMBER', ARRAYS, popped[i]) == 1 then
       for _, child in ipairs(hand_out(popped[i], most - #ids)) do
