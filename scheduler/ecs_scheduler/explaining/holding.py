@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ecs_queue.client import Queue
     from ecs_queue.job import Job
     from ecs_scheduler.policies.book import NamedPolicy
-    from ecs_scheduler.sharing.fairness import Cluster, Rules
+    from ecs_scheduler.sharing.fairness import Cluster
+    from ecs_scheduler.sharing.rules import Rules
 
 MOST_DEPENDENCIES = 20
 
