@@ -76,3 +76,17 @@ def test_what_is_no_schedule(
     answer = cli("schedule", "add", "s", cron, "--job", job)
     assert (answer.code, answer.out) == (2, "")
     assert complaint in answer.err
+
+
+def test_each_answer_is_json_where_that_is_asked_for(
+    cli: Callable[..., Any], queue_name: str
+) -> None:
+    """Also of those that change something."""
+    added = json.loads(cli("schedule", "add", "s", "@daily", "--job", JOB, "-o", "json").out)
+    assert set(added) == {"name", "next_ms"}
+    for command, outcome in (("pause", "paused"), ("remove", "removed")):
+        answer = cli("schedule", command, "s", "-o", "json")
+        assert json.loads(answer.out) == {"name": "s", "outcome": outcome}
+        if command == "pause":
+            resumed = json.loads(cli("schedule", "resume", "s", "-o", "json").out)
+            assert resumed["next_ms"] >= added["next_ms"]

@@ -74,10 +74,7 @@ async def add(
     async with queue.connected() as client:
         if not await Schedules(client.run).put(made, now_ms, replace=when.replace):
             raise Failed(f"another schedule is called {name}; --replace takes its place")
-    if queue.output == "json":
-        print_json({"name": name, "next_ms": made.after(now_ms)})
-    else:
-        print_lines([f"{name}: next at {time_shown(made.after(now_ms))}"])
+    _tell(name, queue, next_ms=made.after(now_ms))
     return OK
 
 
@@ -139,7 +136,7 @@ async def remove(name: str, /, *, queue: QueueFlags = DEFAULT_QUEUE) -> int:
         schedules = Schedules(client.run)
         await _known(schedules, name)
         await schedules.remove(name)
-    print_lines([f"{name}: removed"])
+    _tell(name, queue, outcome="removed")
     return OK
 
 
@@ -153,9 +150,10 @@ async def pause(name: str, /, *, reason: str = "by hand", queue: QueueFlags = DE
         queue: The queue.
     """
     async with queue.connected() as client:
-        if not await Schedules(client.run).pause(name, reason):
-            raise Failed(_unknown(name))
-    print_lines([f"{name}: paused"])
+        schedules = Schedules(client.run)
+        await _known(schedules, name)
+        await schedules.pause(name, reason)
+    _tell(name, queue, outcome="paused")
     return OK
 
 
@@ -169,27 +167,30 @@ async def resume(name: str, /, *, queue: QueueFlags = DEFAULT_QUEUE) -> int:
     """
     async with queue.connected() as client:
         schedules = Schedules(client.run)
-        if not await schedules.resume(name, SystemClock().now_ms()):
-            raise Failed(_unknown(name))
+        await schedules.resume(name, SystemClock().now_ms())
         kept = await _known(schedules, name)
-    print_lines([f"{name}: next at {time_shown(kept.next_ms)}"])
+    _tell(name, queue, next_ms=kept.next_ms)
     return OK
+
+
+def _tell(name: str, queue: QueueFlags, *, outcome: str = "", next_ms: int | None = None) -> None:
+    """What became of a schedule, or when it comes next."""
+    if queue.output == "json":
+        print_json({"name": name, **({"outcome": outcome} if outcome else {"next_ms": next_ms})})
+    else:
+        print_lines([f"{name}: {outcome or f'next at {time_shown(next_ms)}'}"])
 
 
 async def _known(schedules: Schedules, name: str) -> Kept:
     kept = await schedules.one(name)
     if kept is None:
-        raise Failed(_unknown(name))
+        raise Failed(f"no schedule {name!r} in this queue")
     return kept
 
 
 def _state(kept: Kept, states: Mapping[JobId, JobState]) -> str:
     state = None if kept.last_job is None else states.get(kept.last_job)
     return "-" if state is None else state.value
-
-
-def _unknown(name: str) -> str:
-    return f"no schedule {name!r} in this queue"
 
 
 def _document(given: str) -> Any:
