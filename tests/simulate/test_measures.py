@@ -4,10 +4,13 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from ecs_scheduler.simulate.bars import Bar, picture
+from ecs_scheduler.simulate.charts import time_ticks
 from ecs_scheduler.simulate.compare import METRICS, Comparison, Interval, compare, interval
 from ecs_scheduler.simulate.measures import measure
 from ecs_scheduler.simulate.prices import Prices
@@ -187,14 +190,21 @@ def test_nothing_is_called_better_or_worse_by_chance() -> None:
     assert judged(wait, few.policies[1]) == ""
 
 
+def test_the_verdict_does_not_name_a_quickest_where_nobody_could_tell() -> None:
+    """A hundredth of a second is no difference."""
+    said = verdict(compared([Ran(0, 0, HOUR)], [Ran(0, 0.01, HOUR, instance=1)]))
+    assert said[-1].startswith("Jobs wait about the same under all")
+
+
 def test_the_verdict_names_the_cheapest_the_quickest_and_the_price_of_the_difference() -> None:
     """One policy uses one instance and makes a job wait; the other opens a second."""
     cheap = [Ran(0, 0, HOUR), Ran(0, 60, HOUR)]
     quick = [Ran(0, 0, HOUR), Ran(0, 0, HOUR, instance=1)]
     said = verdict(compared(cheap, quick))
     assert said[0].startswith("p0 costs the least")
-    assert said[1].startswith("p1 waits the least on average")
-    assert said[2] == "Between them: p1 costs +100.0% and saves 30 s of mean wait a job."
+    assert said[1] == "p1 costs the most: $0.38, +100%."
+    assert said[2].startswith("p1 waits the least on average")
+    assert said[3] == "Between them: p1 costs +100.0% and saves 30 s of mean wait a job."
 
 
 def test_the_report_needs_no_network_and_shows_every_policy() -> None:
@@ -216,3 +226,28 @@ def test_the_json_holds_what_the_table_shows_and_no_number_that_json_lacks() -> 
     assert [each["policy"] for each in document["policies"]] == ["p0", "p1"]
     assert document["policies"][0]["metrics"]["wait_mean_s"]["mean"] is None
     assert document["policies"][1]["metrics"]["wait_mean_s"]["mean"] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("longest_s", "ticks"),
+    [
+        (43_275.0, [0, 2, 4, 6, 8, 10, 12]),
+        (90.0, [0, 20 / 3600, 40 / 3600, 60 / 3600, 80 / 3600]),
+        (30 * 86_400.0, [0, 120, 240, 360, 480, 600, 720]),
+    ],
+)
+def test_times_on_an_axis_are_round(longest_s: float, ticks: list[float]) -> None:
+    """Whole hours over half a day, seconds over a minute, five days over a month."""
+    assert [tick / 3600 for tick in time_ticks(longest_s)][: len(ticks)] == pytest.approx(ticks)
+
+
+def test_the_picture_names_every_policy_and_stands_alone() -> None:
+    """It is XML without anything from elsewhere; what is over 100 has no cents."""
+    rows = [
+        Bar("default", 1109.69, 1075.0, 1141.0, ("36.0", "0.07 s", "0.13 s")),
+        Bar("<mine>", 9.5, 9.5, 9.5, ("3.0", "2 min", "1 h")),
+    ]
+    svg = picture(rows, "jobs & more")
+    texts = [each.text for each in ElementTree.fromstring(svg).iter() if each.text]
+    assert {"default", "<mine>", "1,110", "9.50", "jobs & more", "2 min"} <= set(texts)
+    assert "http" not in svg.replace("http://www.w3.org/2000/svg", "")

@@ -16,6 +16,11 @@ COLOURS = (
 )  # fmt: skip
 
 MUTED = "#9aa4b2"
+LOW_SHARE = 0.4
+"""Where no share is above this, an axis up to 100 % would show nothing."""
+
+TIME_STEPS_S = (1, 2, 5, 10, 20, 60, 120, 300, 600, 1200, 3600, 7200, 10_800, 21_600, 43_200)
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +49,15 @@ class Point:
 @dataclass(frozen=True, slots=True)
 class Axes:
     """Titles of the axes; `log_x` for a logarithmic horizontal axis; `percent_y` shows the vertical
-    one as a share from 0 to 100 %.
+    one as a share, up to 100 % or a little above what there is; `least_y` is the least that the
+    vertical axis reaches.
     """
 
     x: str
     y: str
     log_x: bool = False
     percent_y: bool = False
+    least_y: float = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,13 @@ def nice_ticks(low: float, high: float, about: int = 6) -> list[float]:
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return [round(number * step, 10) for number in range(first, last + 1)]
+
+
+def time_ticks(longest_s: float, about: int = 7) -> list[float]:
+    """Round times from 0 on, about so many: whole seconds, minutes, hours or days."""
+    steps = [step for step in TIME_STEPS_S if longest_s / step <= about]
+    step = steps[0] if steps else max(1, math.ceil(longest_s / about / DAY_S)) * DAY_S
+    return [float(step * number) for number in range(int(longest_s // step) + 1)]
 
 
 def lines(curves: Sequence[Line], axes: Axes) -> str:
@@ -148,7 +162,7 @@ def heat(rows: Sequence[Sequence[float]], seconds: float) -> str:
     body += [
         f'<text x="{scale.at(tick):.1f}" y="{base + 15:.1f}" text-anchor="middle">'
         f"{time_text(tick, seconds)}</text>"
-        for tick in scale.ticks()
+        for tick in time_ticks(scale.high)
     ]
     body.append(f'<text x="{LEFT - 8}" y="{TOP + 10}" text-anchor="end">first</text>')
     body.append(f'<text x="{LEFT - 8}" y="{base:.1f}" text-anchor="end">last</text>')
@@ -186,12 +200,16 @@ def _runs(levels: Sequence[int]) -> Iterator[tuple[int, int, int]]:
 
 def _x_scale(xs: Sequence[float], axes: Axes) -> _Scale:
     if axes.log_x:
-        return _Scale(0.1, max(1.0, *xs) * 1.05, LEFT, WIDTH - RIGHT, log=True)
+        return _Scale(0.1, max(10.0, *xs) * 1.05, LEFT, WIDTH - RIGHT, log=True)
     return _Scale(min(0.0, *xs), max(*xs, 1e-9), LEFT, WIDTH - RIGHT)
 
 
 def _y_scale(ys: Sequence[float], axes: Axes) -> _Scale:
-    high = 1.0 if axes.percent_y else max(max(ys) * 1.05, 1e-9)
+    most = max(ys)
+    if axes.percent_y:
+        high = 1.0 if most > LOW_SHARE else max(most * 1.1, 0.01)
+    else:
+        high = max(most * 1.05, axes.least_y)
     return _Scale(0.0, high, HEIGHT - BOTTOM, TOP)
 
 
@@ -206,10 +224,11 @@ def _frame(axes: Axes, x_scale: _Scale, y_scale: _Scale) -> Iterator[str]:
     base = HEIGHT - BOTTOM
     for tick in y_scale.ticks():
         y = y_scale.at(tick)
-        label = f"{tick * 100:.0f} %" if axes.percent_y else f"{tick:,.6g}"
+        label = f"{tick * 100:.3g} %" if axes.percent_y else f"{tick:,.6g}"
         yield f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="currentColor" opacity=".12"/>'
         yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'
-    for tick in x_scale.ticks():
+    ticks = time_ticks(x_scale.high) if axes.x == "time" else x_scale.ticks()
+    for tick in ticks:
         x = x_scale.at(tick)
         label = time_text(tick, x_scale.high) if axes.x == "time" else f"{tick:,.6g}"
         yield f'<path d="M{x:.1f} {TOP}V{base}" stroke="currentColor" opacity=".06"/>'

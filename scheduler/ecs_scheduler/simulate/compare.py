@@ -40,6 +40,7 @@ class Metric:
 METRICS = (
     Metric("instance_hours", "instance-hours", "h", "less", lambda m: m.instance_hours),
     Metric("cost", "cost", "$", "less", lambda m: m.cost),
+    Metric("cost_per_1000", "cost of 1,000 jobs", "$", "less", lambda m: m.cost_per_1000),
     Metric("wait_median_s", "wait, median", "s", "less", lambda m: m.waiting.median_s),
     Metric("wait_mean_s", "wait, mean", "s", "less", lambda m: m.waiting.mean_s),
     Metric("wait_p95_s", "wait, 95 %", "s", "less", lambda m: m.waiting.p95_s),

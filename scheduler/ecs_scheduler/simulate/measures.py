@@ -67,6 +67,11 @@ class Measures:
     waits_s: Floats
     wall_s: float
 
+    @property
+    def cost_per_1000(self) -> float:
+        """What 1,000 jobs cost."""
+        return 1000 * self.cost / max(len(self.waits_s), 1)
+
 
 def measure(record: Record, prices: Prices, idle_s: float) -> Measures:
     """All measures of one record; an instance is given back after `idle_s` without a task."""

@@ -36,6 +36,11 @@ def parse_policy(text: str) -> PolicyBook:
     )
 
 
+def short(text: str) -> str:
+    """What a table calls it: a file by its name alone."""
+    return Path(text).stem if text.endswith(".toml") else text
+
+
 def _chain(text: str) -> Policy:
     steps = []
     for part in text.removeprefix("ecs:").split(","):

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from ecs_scheduler.simulate.bars import Bar, bars, picture
 from ecs_scheduler.simulate.charts import Axes, Line, Point, colour, heat, lines, points
 from ecs_scheduler.simulate.compare import METRICS, Compared, Comparison, Interval, Metric
 from ecs_scheduler.simulate.measures import QUANTILES, Measures
 from ecs_scheduler.simulate.prices import Prices
-from ecs_scheduler.simulate.verdict import verdict
+from ecs_scheduler.simulate.record import Floats
+from ecs_scheduler.simulate.verdict import NOTICED, seconds, verdict
 from ecs_simulator.fleet import Fleet
 
 TELLING_SEEDS = 3
@@ -30,6 +32,8 @@ class Told:
     idle_s: float
     fleet: Fleet = ()
     prices: Prices = field(default_factory=Prices)
+    outline: bool = False
+    title: str = ""
 
 
 def html(comparison: Comparison, told: Told) -> str:
@@ -50,6 +54,8 @@ def _body(comparison: Comparison, told: Told) -> Iterator[str]:
     yield '<div class="verdict">'
     yield from (f"<p>{escape(sentence)}</p>" for sentence in verdict(comparison))
     yield "</div>"
+    if len(comparison.policies) > 1:
+        yield f'<div class="narrow">{bars(_bars(comparison))}</div>'
     yield "<h2>Figures</h2>"
     if seeds >= TELLING_SEEDS:
         yield (
@@ -83,12 +89,34 @@ def _table(comparison: Comparison) -> Iterator[str]:
         yield f"<th>{_key(number)}{escape(policy.policy)}</th>"
     yield "</tr></thead><tbody>"
     for metric in METRICS:
-        if all(metric.key in policy.metrics for policy in comparison.policies):
+        if _tells(metric, comparison):
             unit = f" ({metric.unit})" if metric.unit else ""
             yield f"<tr><td>{escape(metric.title + unit)}</td>"
             yield from (_cell(metric, policy) for policy in comparison.policies)
             yield "</tr>"
     yield "</tbody></table></div>"
+
+
+def _tells(metric: Metric, comparison: Comparison) -> bool:
+    """Whether every policy has it and anyone's is not 0."""
+    found = [policy.metrics.get(metric.key) for policy in comparison.policies]
+    return all(found) and any(each is not None and each.mean != 0 for each in found)
+
+
+def _bars(comparison: Comparison) -> list[Bar]:
+    """Every policy's row of the picture."""
+    rows = []
+    for each in comparison.policies:
+        cost = each.metrics["cost_per_1000"]
+        median, late = (seconds(each.metrics[key].mean) for key in ("wait_median_s", "wait_p95_s"))
+        texts = number(each.metrics["instance_hours"].mean), median, late
+        rows.append(Bar(each.policy, cost.mean, cost.low, cost.high, texts))
+    return rows
+
+
+def drawn(comparison: Comparison, told: Told) -> str:
+    """The picture of costs and waits as a file of its own."""
+    return picture(_bars(comparison), told.title or told.workload)
 
 
 def _cell(metric: Metric, policy: Compared) -> str:
@@ -106,6 +134,8 @@ def judged(metric: Metric, policy: Compared) -> str:
         return ""
     difference = policy.against.difference.get(metric.key)
     if difference is None or difference.low <= 0 <= difference.high:
+        return ""
+    if abs(difference.mean) < NOTICED * abs(policy.metrics[metric.key].mean):
         return ""
     less = difference.high < 0
     return "good" if less == (metric.better == "less") else "bad"
@@ -163,7 +193,8 @@ def _time_charts(comparison: Comparison) -> Iterator[str]:
     opened = [_line(policy, policy.runs[0].open_instances) for policy in policies]
     yield _figure("Open instances", lines(opened, Axes("time", "instances")), "First seed.")
     waiting = [_line(policy, policy.runs[0].waiting_jobs) for policy in policies]
-    yield _figure("Jobs waiting", lines(waiting, Axes("time", "jobs")), "First seed.")
+    axes = Axes("time", "jobs", least_y=1.0)
+    yield _figure("Jobs waiting", lines(waiting, axes), "First seed.")
     curves = [
         Line(policy.policy, [max(x, 0.1) for x in mean_curve(policy.runs)], QUANTILES.tolist())
         for policy in policies
@@ -226,10 +257,19 @@ def _counted(many: int, what: str) -> str:
     return f"{many} {what}" if many == 1 else f"{many} {what}s"
 
 
+WHOLE = (
+    "The production service ran in virtual time against a simulated ECS with AWS's published "
+    "request rates; nothing was approximated but the cluster itself."
+)
+OUTLINE = (
+    "In outline: the production placement decided at each look at the queue, on a cluster that it "
+    "knows at once; the service, its API rates and Redis were left out."
+)
+
+
 def _notes(told: Told) -> Iterator[str]:
     notes = (
-        "The production service ran in virtual time against a simulated ECS with AWS's published "
-        "request rates; nothing was approximated but the cluster itself.",
+        OUTLINE if told.outline else WHOLE,
         f"An instance is paid for from its first launch until it has been empty for "
         f"{told.idle_s:g} s, and again when it is used again, as if a scaler gave it back then. "
         "The fleet is the most there can be.",
@@ -255,16 +295,17 @@ def as_json(comparison: Comparison, told: Told) -> str:
         ],
         "price_per_hour": told.prices.table(told.fleet),
         "verdict": verdict(comparison),
+        "outline": told.outline,
         "policies": [_policy(policy) for policy in comparison.policies],
     }
-    return json.dumps(document, indent=1, allow_nan=False, default=float)
+    return json.dumps(document, separators=(",", ":"), allow_nan=False, default=float)
 
 
 def _policy(policy: Compared) -> Mapping[str, Any]:
     return {
         "policy": policy.policy,
         "metrics": {key: _interval(value) for key, value in policy.metrics.items()},
-        "waiting_quantiles_s": [_or_null(value) for value in mean_curve(policy.runs)],
+        "waiting_quantiles_s": [_or_null(round(value, 3)) for value in mean_curve(policy.runs)],
         "runs": [
             {
                 "seed": run.seed,
@@ -272,10 +313,10 @@ def _policy(policy: Compared) -> Mapping[str, Any]:
                 "failed": run.failed,
                 "unfinished": run.unfinished,
                 "throttled": run.throttled,
-                "times_s": run.times_s.tolist(),
-                "used": {name: values.tolist() for name, values in run.used.items()},
-                "open_instances": run.open_instances.tolist(),
-                "waiting_jobs": run.waiting_jobs.tolist(),
+                "times_s": _rounded(run.times_s),
+                "used": {name: _rounded(values) for name, values in run.used.items()},
+                "open_instances": _rounded(run.open_instances),
+                "waiting_jobs": _rounded(run.waiting_jobs),
             }
             for run in policy.runs
         ],
@@ -300,6 +341,11 @@ def _policy(policy: Compared) -> Mapping[str, Any]:
             },
         },
     }
+
+
+def _rounded(values: Floats) -> list[float]:
+    """Four digits are more than a chart shows."""
+    return [float(f"{value:.4g}") for value in values.tolist()]
 
 
 def _interval(value: Interval) -> Mapping[str, float | None]:

@@ -1,8 +1,11 @@
 """What a comparison comes to, in a sentence or two that a person can act on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ecs_scheduler.simulate.compare import Compared, Comparison, Interval
+
+NOTICED_S, NOTICED = 0.05, 0.02
+"""Waits that differ by less than both are told to be the same."""
 
 
 def verdict(comparison: Comparison) -> list[str]:
@@ -12,7 +15,12 @@ def verdict(comparison: Comparison) -> list[str]:
         return [_alone(policies[0])]
     cheapest = min(policies, key=lambda each: each.metrics["cost"].mean)
     quickest = min(policies, key=lambda each: each.metrics["wait_mean_s"].mean)
-    said = [_best(cheapest, policies, "cost", "costs the least", dollars)]
+    slowest = max(policies, key=lambda each: each.metrics["wait_mean_s"].mean)
+    said = [_best(cheapest, policies, "cost", "costs the least", dollars), _dearest(policies)]
+    least, most = (each.metrics["wait_mean_s"].mean for each in (quickest, slowest))
+    if most - least < max(NOTICED_S, NOTICED * least):
+        said.append(f"Jobs wait about the same under all: {seconds(least)} on average.")
+        return [*said, *_unfinished(policies)]
     said.append(_best(quickest, policies, "wait_mean_s", "waits the least on average", seconds))
     if cheapest is not quickest:
         dearer = quickest.metrics["cost"].mean / max(cheapest.metrics["cost"].mean, 1e-9) - 1
@@ -21,13 +29,26 @@ def verdict(comparison: Comparison) -> list[str]:
             f"Between them: {quickest.policy} costs {dearer:+.1%} and saves "
             f"{seconds(slower)} of mean wait a job."
         )
+    return [*said, *_unfinished(policies)]
+
+
+def _dearest(policies: Sequence[Compared]) -> str:
+    """The loser by its name."""
+    costs = [each.metrics["cost"].mean for each in policies]
+    dearest = policies[costs.index(max(costs))]
+    return (
+        f"{dearest.policy} costs the most: {dollars(max(costs))}, "
+        f"{max(costs) / max(min(costs), 1e-9) - 1:+.0%}."
+    )
+
+
+def _unfinished(policies: Sequence[Compared]) -> Iterator[str]:
     unfinished = [each.policy for each in policies if each.metrics["unfinished"].mean]
     if unfinished:
-        said.append(
+        yield (
             f"Not all jobs ended in the simulated time under {', '.join(unfinished)}: "
             "its figures cover only what did."
         )
-    return said
 
 
 def _alone(policy: Compared) -> str:
@@ -58,6 +79,8 @@ def dollars(value: float) -> str:
 
 def seconds(value: float) -> str:
     """A duration in the unit that suits it."""
+    if value < 1:
+        return f"{value:.2f} s"
     if value < 120:
         return f"{value:.3g} s"
     return f"{value / 60:.3g} min" if value < 7200 else f"{value / 3600:.3g} h"
