@@ -9,12 +9,13 @@ from ecs_placement.policy import DEFAULT_POLICY
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_scheduler.cli import main
 from ecs_scheduler.policies.reading import read_book
+from ecs_scheduler.simulate.compare import Compared, Interval
 from ecs_scheduler.simulate.prices import Prices
 from ecs_scheduler.simulate.study import Study
 from ecs_scheduler.simulate.workload import Wanted
-from ecs_scheduler.simulate_tuning.choosing import front
+from ecs_scheduler.simulate_tuning.choosing import chosen, front
 from ecs_scheduler.simulate_tuning.search import Search, Tried, open_study, search, tries
-from ecs_scheduler.simulate_tuning.space import DEFAULT_CHOICE, Choice
+from ecs_scheduler.simulate_tuning.space import DEFAULT_CHOICE, Choice, starts
 
 TINY = Study((), Wanted(jobs=12, instances=3), (1,), Prices(), 20.0, processes=1)
 
@@ -65,6 +66,33 @@ def test_the_front_holds_what_nothing_beats_in_every_respect() -> None:
         (DEFAULT_CHOICE, figures(1.0, 10.0, 50.0)),
     ]
     assert [each[1]["cost"] for each in front(tried)] == [1.0, 3.0]
+
+
+def test_the_choice_beats_ecs_in_what_is_not_least_too() -> None:
+    """Of four, one waits too long; one is cheap, one uses few hours, one beats nobody in cost."""
+    metrics = {"wait_median_s": 1.0, "cost": 100.0, "instance_hours": 50.0}
+    reference = Compared("ecs", {k: Interval(v, v, v) for k, v in metrics.items()}, (), None)
+    tried = [
+        (DEFAULT_CHOICE, {"wait_median_s": wait, "cost": cost, "instance_hours": hours})
+        for wait, cost, hours in (
+            (2.0, 1.0, 1.0),
+            (1.0, 80.0, 45.0),
+            (1.0, 99.0, 30.0),
+            (1.0, 101.0, 9.0),
+        )
+    ]
+    assert chosen(tried, [reference])[1]["instance_hours"] == 30.0
+    assert chosen(tried, [reference], "cost")[1]["cost"] == 80.0
+    assert chosen(tried[3:], [reference])[1]["cost"] == 101.0  # better than nothing
+    assert chosen(tried[:1], [reference])[1]["wait_median_s"] == 2.0
+
+
+def test_a_policy_that_knows_prices_says_them_in_its_file() -> None:
+    """The file is read back as the same policy; without prices it is another part."""
+    rich = starts({"m5.xlarge": 0.192, "g5.xlarge": 1.006})[1]
+    placement = rich.book().named("tuned").placement
+    assert dict(placement.prices.of) == {"m5.xlarge": 0.192, "g5.xlarge": 1.006}
+    assert "prices of the instance types" in dict(rich.parts())
 
 
 def test_a_search_goes_on_where_it_was_stopped(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ecs_scheduler.simulate.compare import Compared, Interval, differences
 from ecs_scheduler.simulate_tuning.space import Choice
 
 Figures = Mapping[str, float]
+Least = Literal["instance_hours", "cost"]
 
 
 @dataclass(frozen=True)
@@ -35,20 +37,23 @@ def front(tried: Sequence[tuple[Choice, Figures]]) -> list[tuple[Choice, Figures
 
 
 def chosen(
-    tried: Sequence[tuple[Choice, Figures]], references: Sequence[Compared]
+    tried: Sequence[tuple[Choice, Figures]],
+    references: Sequence[Compared],
+    least: Least = "instance_hours",
 ) -> tuple[Choice, Figures]:
-    """The fewest instance-hours among those that cost no more and whose median wait is no longer
-    than under the best of the references in each; without regard to cost where there is none, and
-    the shortest median wait where there is none of those.
+    """The fewest instance-hours (or the least cost) among those that are no worse in the other, and
+    whose median wait is no longer, than under the best of the references in each; without regard
+    to the other where there is none, and the shortest median wait where there is none of those.
     """
-    wait, cost = (
-        min(each.metrics[key].mean for each in references) for key in ("wait_median_s", "cost")
+    other = "cost" if least == "instance_hours" else "instance_hours"
+    wait, most = (
+        min(each.metrics[key].mean for each in references) for key in ("wait_median_s", other)
     )
     patient = [each for each in tried if each[1]["wait_median_s"] <= wait]
-    frugal = [each for each in patient if each[1]["cost"] <= cost]
+    frugal = [each for each in patient if each[1][other] <= most]
     if patient:
-        return min(frugal or patient, key=lambda each: each[1]["instance_hours"])
-    return min(tried, key=lambda each: (each[1]["wait_median_s"], each[1]["instance_hours"]))
+        return min(frugal or patient, key=lambda each: each[1][least])
+    return min(tried, key=lambda each: (each[1]["wait_median_s"], each[1][least]))
 
 
 def contributions(whole: Compared, without: Sequence[Compared]) -> list[Part]:

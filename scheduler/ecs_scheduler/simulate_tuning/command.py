@@ -22,7 +22,7 @@ from ecs_scheduler.simulate.history import span_s
 from ecs_scheduler.simulate.policies import parse_policy
 from ecs_scheduler.simulate.study import Study
 from ecs_scheduler.simulate.workload import prepare
-from ecs_scheduler.simulate_tuning.choosing import chosen, contributions, front
+from ecs_scheduler.simulate_tuning.choosing import Least, chosen, contributions, front
 from ecs_scheduler.simulate_tuning.report import Found, html, verdict
 from ecs_scheduler.simulate_tuning.search import (
     OBJECTIVES,
@@ -50,6 +50,8 @@ class TuneFlags:
     """Policies to try now; 0 only reports on what was tried before."""
     sampler_seed: int = 1
     """The same seed tries the same policies, with one process and from the start."""
+    least: Least = "instance_hours"
+    """What to take the least of, among policies that beat ECS's own in the other and in wait."""
     judge_seeds: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 3
     """Number of fresh seeds, after those of the search, on which its outcome is judged."""
     judge_since: str | None = None
@@ -94,7 +96,7 @@ def tune(*, workload: WorkloadFlags = DEFAULT_WORKLOAD, flags: TuneFlags = TuneF
     if not tried:
         raise Failed("nothing was tried yet; give --trials")
     own = [(name, parse_policy(name)) for name in REFERENCES if name.startswith("ecs:")]
-    choice, _ = chosen(tried, evaluate(simulations, own))
+    choice, _ = chosen(tried, evaluate(simulations, own), flags.least)
     text = choice.text(f"Found by tuning on {searched}, best of {len(tried)}.")
     flags.out.write_text(text, encoding="utf-8")
     parts = list(choice.parts())
