@@ -7,7 +7,7 @@ import pytest
 
 from ecs_queue.document import parse_job
 from ecs_simulator.fleet import InstanceGroup, load_fleet
-from ecs_simulator.workloads.arrivals import Arrival, read_trace, write_trace
+from ecs_simulator.workloads.arrivals import Arrival, iter_trace, read_trace, write_trace
 from ecs_simulator.workloads.batch import (
     Run,
     Size,
@@ -69,6 +69,10 @@ def test_a_trace_is_read_back_in_order(tmp_path: Path) -> None:
     late, early = Arrival(9.5, {"id": "late"}), Arrival(0.0, {"id": "early"})
     write_trace([late, early], tmp_path / "trace.jsonl")
     assert read_trace(tmp_path / "trace.jsonl") == (early, late)
+    assert tuple(iter_trace(tmp_path / "trace.jsonl")) == (early, late)
+    lines = (tmp_path / "trace.jsonl").read_text().splitlines()
+    (tmp_path / "turned.jsonl").write_text("\n".join(reversed(lines)))
+    assert tuple(iter_trace(tmp_path / "turned.jsonl")) == (early, late)
 
 
 BAD_LINES = {

@@ -7,7 +7,7 @@ run time by a factor of its own, so that a policy has to be good at more than on
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from ecs_scheduler.simulate import history
 from ecs_scheduler.simulate.submissions import Submission, Submissions
 from ecs_simulator.errors import SimulatorError
 from ecs_simulator.fleet import Fleet, load_fleet
-from ecs_simulator.workloads.arrivals import Arrival, read_trace
+from ecs_simulator.workloads.arrivals import Arrival, iter_trace
 from ecs_simulator.workloads.batch import FAMILY, Run, run_of, size_of, with_run
 from ecs_simulator.workloads.generate import drawn_jobs
 from ecs_simulator.workloads.groups import scaled_fleet
@@ -80,11 +80,12 @@ def prepare(wanted: Wanted, seed: int) -> Workload:
 
 
 def _arrivals(wanted: Wanted, seed: int) -> Iterable[Arrival]:
+    recorded: Iterable[Arrival]
     if wanted.history is not None:
         recorded = history.arrivals(wanted.history, wanted.last_s)
     elif wanted.trace is not None:
         with _named("--trace: "):
-            recorded = read_trace(wanted.trace)
+            recorded = iter_trace(wanted.trace)
     else:
         return drawn_jobs(seed, wanted.jobs, MIXES[wanted.mix])
     return _varied(_part(recorded, wanted), seed)
@@ -107,24 +108,27 @@ def _named(flag: str) -> Iterator[None]:
         raise InvalidInput(f"{flag}{error}") from error
 
 
-def _part(arrivals: Sequence[Arrival], wanted: Wanted) -> tuple[Arrival, ...]:
+def _part(arrivals: Iterable[Arrival], wanted: Wanted) -> Iterator[Arrival]:
     """Those that come between `since_s` and `until_s`; the time line starts at `since_s`."""
-    if wanted.since_s == 0.0 and wanted.until_s == math.inf:
-        return tuple(arrivals)
-    kept = [each for each in arrivals if wanted.since_s <= each.at_s < wanted.until_s]
-    if not kept:
+    seen, kept, last_s = 0, 0, 0.0
+    for each in arrivals:
+        seen, last_s = seen + 1, each.at_s
+        if wanted.since_s <= each.at_s < wanted.until_s:
+            kept += 1
+            yield replace(each, at_s=each.at_s - wanted.since_s)
+    if seen and not kept:
         raise InvalidInput(
-            f"no job comes between --since and --until: the last of {len(arrivals)} comes at "
-            f"{max((each.at_s for each in arrivals), default=0.0) / DAY_S:.2f}d"
+            f"no job comes between --since and --until: the last of {seen} comes at "
+            f"{last_s / DAY_S:.2f}d"
         )
-    return tuple(replace(each, at_s=each.at_s - wanted.since_s) for each in kept)
 
 
-def _varied(arrivals: Sequence[Arrival], seed: int) -> tuple[Arrival, ...]:
+def _varied(arrivals: Iterable[Arrival], seed: int) -> Iterator[Arrival]:
     if seed == 1:
-        return tuple(arrivals)
+        yield from arrivals
+        return
     rng = Random(seed)
-    varied, before_s, now_s = [], 0.0, 0.0
+    before_s, now_s = 0.0, 0.0
     for arrival in arrivals:
         now_s += (arrival.at_s - before_s) * math.exp(rng.gauss(0.0, VARIATION))
         before_s = arrival.at_s
@@ -132,8 +136,7 @@ def _varied(arrivals: Sequence[Arrival], seed: int) -> tuple[Arrival, ...]:
         if run is not None:
             run_s = max(1.0, round(run.run_time_s * math.exp(rng.gauss(0.0, VARIATION)), 3))
             job = with_run(job, Run(run_s, run.exit_code))
-        varied.append(Arrival(round(now_s, 3), job))
-    return tuple(varied)
+        yield Arrival(round(now_s, 3), job)
 
 
 def _children(arrival: Arrival) -> Iterator[Arrival]:

@@ -2,8 +2,10 @@
 
 import json
 import math
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from ecs_simulator.workloads.batch import JobDocument
@@ -37,12 +39,26 @@ def read_trace(path: Path) -> tuple[Arrival, ...]:
     Raises UnreadableFile or InvalidTrace, whose messages name file, line and field. Whether a job
     document is valid is for whoever takes it to say.
     """
+    return in_order(_arrivals(path))
+
+
+def iter_trace(path: Path) -> Iterator[Arrival]:
+    """The same one by one, after a first look at the whole file: one that is in order, as
+    `write_trace` leaves it, is never held in memory.
+    """
+    times = array("d", (arrival.at_s for arrival in _arrivals(path)))
+    ordered = all(before <= after for before, after in pairwise(times))
+    return _arrivals(path) if ordered else iter(read_trace(path))
+
+
+def _arrivals(path: Path) -> Iterator[Arrival]:
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _arrival(path, number, line.rstrip("\r\n"))
     except (OSError, UnicodeDecodeError) as error:
         raise UnreadableFile.of(path, error) from error
-    lines = enumerate(text.splitlines(), start=1)
-    return in_order(_arrival(path, number, line) for number, line in lines if line.strip())
 
 
 def _arrival(path: Path, number: int, line: str) -> Arrival:
