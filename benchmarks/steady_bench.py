@@ -62,17 +62,25 @@ def run(quick: bool = False) -> list[Row]:
     with EmbeddedValkey() as valkey:
         path = str(valkey.socket_path)
         seen = run_virtual(lambda clock: _play(clock, instances, tasks, path))
-    calls = 2 * -(-instances // PAGE)
-    drained_s, full_s = calls / READ_PER_S, max(0.0, calls - BURST) / READ_PER_S
-    note = f"{instances:,} instances while {tasks:,} tasks are taken over; {calls} calls are "
-    note += f"{full_s:g} s from a full bucket, {drained_s:g} s at 20/s: "
-    note += f"{seen.complete_s / drained_s:.2f} x the latter"
+    pages = -(-instances // PAGE)
+    allowed_s = _allowed_s(2 * pages)
+    ratio = seen.complete_s / allowed_s
+    full_s = _allowed_s(max(0, 2 * pages - BURST))
+    note = f"{seen.complete_s:.2f} s for {instances:,} instances while {tasks:,} tasks are taken "
+    note += f"over; {pages} List and {pages} Describe calls of {PAGE} instances at {READ_PER_S}/s "
+    note += f"from an empty bucket are {allowed_s:g} s; from a full one, as here, {BURST} come at "
+    note += f"once and the rest takes {full_s:g} s, round trips apart"
     size = f"{instances:,} instances, {tasks:,} running tasks"
     oldest = max(seen.news_s)
     mean = sum(seen.news_s) / len(seen.news_s)
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [
-        Row(name="cold start, model complete after", value=seen.complete_s, unit="s", note=note),
+        Row(
+            name="cold start, complete model, of what the bucket allows",
+            value=ratio,
+            unit="x (goal 1.1)",
+            note=note,
+        ),
         Row(
             name="oldest news of a stopped task, polling alone",
             value=oldest,
@@ -88,6 +96,13 @@ def run(quick: bool = False) -> list[Row]:
         ),
         Row(name="memory, service and simulator", value=memory_mb, unit="MB", note=size),
     ]
+
+
+def _allowed_s(calls: int) -> float:
+    """What so many reads take at the sustained rate: a scheduler that takes over finds the bucket
+    of the account as the one before left it, which reads at that rate too.
+    """
+    return calls / READ_PER_S
 
 
 async def _play(clock: VirtualClock, instances: int, tasks: int, valkey: str) -> Seen:
