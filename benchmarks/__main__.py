@@ -22,6 +22,7 @@ BENCHMARKS = (
     "reliability",
     "steady",
     "fairness",
+    "explaining",
     "simulate",
 )
 

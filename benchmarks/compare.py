@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+NAME = 58
 NOTICED = 1.1
 """Figures that differ by less are noise on most machines."""
 
@@ -35,15 +36,16 @@ def load(path: Path) -> dict[tuple[str, str], tuple[float, str]]:
 def lines(before: Path, after: Path) -> Iterator[str]:
     """A line a figure: both values, their ratio, and a mark where it is more than noise."""
     old, new = load(before), load(after)
-    yield f"{'':<74}{'A':>12}{'B':>12}{'B / A':>9}"
+    yield f"{'':<{NAME}}{'A':>11}{'B':>11}{'B / A':>9}"
     for key in dict.fromkeys([*old, *new]):
-        name = f"{key[0]}: {key[1]}"[:72]
+        name = f"{key[0]}: {key[1]}"
+        name = name if len(name) < NAME else f"{name[: NAME - 2]}…"
         if key not in old or key not in new:
             where = "A" if key in old else "B"
-            yield f"{name:<74}only in {where}"
+            yield f"{name:<{NAME}}only in {where}"
             continue
         (a, unit), (b, _) = old[key], new[key]
-        yield f"{name:<74}{_shown(a):>12}{_shown(b):>12}{_ratio(a, b):>9} {unit}"
+        yield f"{name:<{NAME}}{_shown(a):>11}{_shown(b):>11}{_ratio(a, b):>9} {unit}"
 
 
 def _shown(value: float) -> str:

@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+from benchmarks import report
 from benchmarks.packing_cases import (
     ONE_BY_ONE_SAMPLE,
     Case,
@@ -348,8 +350,7 @@ def main() -> None:
     if "--json" in sys.argv:
         print(json.dumps(rows))
         return
-    for row in rows:
-        print(f"{row['name']:<64}{row['value']:>12,} {row['unit']:<11}{row['note']}")
+    report.show(cast("list[report.Row]", rows))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import textwrap
 from collections.abc import Callable, Iterable
 from typing import TypedDict
 
@@ -15,11 +16,22 @@ class Row(TypedDict):
     note: str
 
 
+WIDE = 96
+NAME, VALUE = 62, 12
+
+
 def show(rows: Iterable[Row]) -> None:
-    """Print rows as a table."""
+    """Print rows as a table that fits a terminal; what does not fit beside goes below."""
     for row in rows:
         value = f"{row['value']:,.0f}" if abs(row["value"]) >= 100 else f"{row['value']:,.3g}"
-        print(f"{row['name']:<58}{value:>12} {row['unit']:<14}{row['note']}", flush=True)
+        line = f"{row['name']:<{NAME}}{value:>{VALUE}} {row['unit']}"
+        beside = f"{line:<{NAME + VALUE + 12}} {row['note']}".rstrip()
+        if len(beside) <= WIDE:
+            print(beside, flush=True)
+            continue
+        indent = " " * 4
+        below = textwrap.wrap(row["note"], WIDE, initial_indent=indent, subsequent_indent=indent)
+        print("\n".join([line, *below]), flush=True)
 
 
 def main(run: Callable[[bool], list[Row]]) -> None:
