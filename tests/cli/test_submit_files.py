@@ -164,3 +164,12 @@ def test_a_byte_order_mark_is_no_part_of_the_jobs(
     """As editors on Windows put in front."""
     (bare / "jobs.jsonl").write_text(text, encoding="utf-8-sig")
     assert cli("submit", "--file", "jobs.jsonl").out == "1 accepted, 0 duplicate, 0 conflict\n"
+
+
+def test_a_line_of_a_trace_that_repeats_a_member_is_refused(
+    cli: Callable[..., Any], queue_name: str, bare: Path
+) -> None:
+    """Readers differ on which of the two jobs would count."""
+    twice = '{"at_s": 1, "job": {"task_definition": "a"}, "job": {"task_definition": "b"}}\n'
+    (bare / "jobs.jsonl").write_text(twice)
+    assert 'line 1: "job": stands twice' in cli("submit", "--file", "jobs.jsonl").err

@@ -5,10 +5,11 @@ from typing import Any
 
 import fakeredis
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from ecs_queue.client import Queue
 from ecs_queue.connection import connect
+from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.script import DEFAULT_SETTINGS, QueueSettings
 from ecs_queue.states import (
     Claim,
@@ -91,3 +92,12 @@ def played(examples: int, steps: int) -> settings:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
+
+
+def play(
+    machine: type[Machine], *, examples: int, steps: int, on: EmbeddedValkey | None = None
+) -> None:
+    """Let Hypothesis try to break a machine, on fakeredis or on a real server."""
+    if on is not None:
+        machine = type(f"{machine.__name__}OnValkey", (machine,), {"url": on.url})
+    run_state_machine_as_test(machine, settings=played(examples, steps))

@@ -12,9 +12,8 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     rule,
-    run_state_machine_as_test,
 )
-from tests.queue.machine import OWNER, TAG, Machine, played
+from tests.queue.machine import OWNER, TAG, Machine, play
 
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Dependency, Job, JobId
@@ -193,15 +192,11 @@ class ArrayMachine(Machine):
 
 def test_arrays_keep_their_contract() -> None:
     """No child is lost, run twice at once, or counted twice."""
-    run_state_machine_as_test(ArrayMachine, settings=played(examples=6, steps=20))
+    play(ArrayMachine, examples=6, steps=20)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_arrays_keep_their_contract_on_valkey(valkey: EmbeddedValkey) -> None:
     """The same at length, on a real server."""
-
-    class OnValkey(ArrayMachine):
-        url = valkey.url
-
-    run_state_machine_as_test(OnValkey, settings=played(examples=150, steps=60))
+    play(ArrayMachine, examples=150, steps=60, on=valkey)

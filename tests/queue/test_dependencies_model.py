@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, rule, run_state_machine_as_test
-from tests.queue.machine import OWNER, TAG, Machine, played
+from hypothesis.stateful import invariant, rule
+from tests.queue.machine import OWNER, TAG, Machine, play
 
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Dependency, Job, JobId
@@ -161,15 +161,11 @@ class GraphMachine(Machine):
 
 def test_dependencies_keep_their_contract() -> None:
     """Nobody runs too early, waits for nothing, or is forgotten."""
-    run_state_machine_as_test(GraphMachine, settings=played(examples=15, steps=30))
+    play(GraphMachine, examples=15, steps=30)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_dependencies_keep_their_contract_on_valkey(valkey: EmbeddedValkey) -> None:
     """The same at length, on a real server."""
-
-    class OnValkey(GraphMachine):
-        url = valkey.url
-
-    run_state_machine_as_test(OnValkey, settings=played(examples=150, steps=60))
+    play(GraphMachine, examples=150, steps=60, on=valkey)

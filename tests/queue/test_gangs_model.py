@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
-from tests.queue.machine import OWNER, Machine, played
+from hypothesis.stateful import invariant, precondition, rule
+from tests.queue.machine import OWNER, Machine, play
 
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.gang import Gang, GangId
@@ -201,15 +201,11 @@ class GangMachine(Machine):
 
 def test_gangs_keep_their_contract() -> None:
     """None is torn apart, lost, or half started for good."""
-    run_state_machine_as_test(GangMachine, settings=played(examples=12, steps=25))
+    play(GangMachine, examples=12, steps=25)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_gangs_keep_their_contract_on_valkey(valkey: EmbeddedValkey) -> None:
     """The same at length, on a real server."""
-
-    class OnValkey(GangMachine):
-        url = valkey.url
-
-    run_state_machine_as_test(OnValkey, settings=played(examples=20, steps=50))
+    play(GangMachine, examples=20, steps=50, on=valkey)

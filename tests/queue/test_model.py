@@ -15,9 +15,8 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
-from tests.queue.machine import Machine, played
+from tests.queue.machine import Machine, play
 
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.errors import LeaseLost
@@ -334,15 +333,11 @@ class QueueMachine(Machine):
 
 def test_the_contract_is_never_broken() -> None:
     """No job is lost, in two states, in two sets, or leaves a terminal state."""
-    run_state_machine_as_test(QueueMachine, settings=played(examples=15, steps=40))
+    play(QueueMachine, examples=15, steps=40)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_contract_is_never_broken_on_valkey(valkey: EmbeddedValkey) -> None:
     """The same at length, on a real server."""
-
-    class OnValkey(QueueMachine):
-        url = valkey.url
-
-    run_state_machine_as_test(OnValkey, settings=played(examples=150, steps=80))
+    play(QueueMachine, examples=150, steps=80, on=valkey)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from ecs_queue.document import canonical, parse_job, read_json
 from ecs_queue.errors import InvalidJob
@@ -162,12 +162,15 @@ def _document(raw: bytes) -> bytes:
     if b'"job"' not in raw or len(raw) > MAX_LINE_BYTES:
         return raw
     try:
-        value = read_json(raw, "the document")
-    except InvalidJob:
+        if not _is_trace_line(from_json(raw)):
+            return raw
+        return to_json(read_json(raw, "the line")["job"])
+    except (ValueError, InvalidJob):
         return raw  # parse_job says what is wrong with it
-    if isinstance(value, dict) and "job" in value and "task_definition" not in value:
-        return to_json(value["job"])
-    return raw
+
+
+def _is_trace_line(value: object) -> bool:
+    return isinstance(value, dict) and "job" in value and "task_definition" not in value
 
 
 def _refuse_conflict(job: Job, place: str, places: dict[str, tuple[str, int]]) -> None:
