@@ -146,12 +146,19 @@ def test_the_pages_examples_print_what_they_show(cli: Callable[..., Any], url: s
         (["plan", "bad.json"], "task_definition"),
         (["plan", "unknown.json"], "task definition 'nobody:1' cannot be used"),
         (["plan", "missing.json"], "missing.json: No such file or directory"),
+        (["plan", "."], ".: Is a directory"),
+        (["plan", "empty.json"], "JSON"),
+        (["plan", "list.json"], "JSON object"),
+        (["plan", "large.json"], "large.json: one job takes at most"),
     ],
 )
 def test_mistakes_are_explained_too(
     cli: Callable[..., Any], url: str, arguments: list[str], message: str
 ) -> None:
     """The message is the service's own, the exit code that of usage."""
+    Path("empty.json").touch()
+    Path("list.json").write_text("[]")
+    Path("large.json").write_text(" " * 10_000_000)
     Path("bad.json").write_text('{"id": "a"}')
     Path("unknown.json").write_text('{"id": "a", "task_definition": "nobody:1"}')
     answer = cli(*arguments, "--url", url)

@@ -65,7 +65,12 @@ def test_the_commands_print_what_the_page_says(
     assert (out + err.removeprefix("ecs-scheduler: ")).strip() == printed.strip()
 
 
-def test_enough_is_executed() -> None:
+def test_no_command_is_left_out() -> None:
+    """What is not run above is `run` itself: its policy file is one that it would take."""
+    commands = re.findall(r"```sh\n(.*?)\n```", PAGE, re.DOTALL)
+    left = [each for each in commands if each not in dict(EXAMPLES)]
+    assert [each.partition(" --policy-file ")[0] for each in left] == ["ecs-scheduler run"]
+    assert read_book(ROOT / left[0].partition(" --policy-file ")[2]).policies
     assert len(EXAMPLES) >= 4
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ecs_queue.job import MAX_SENT_BYTES
 from ecs_scheduler.cli.failures import FAILED, OK, InvalidInput
 from ecs_scheduler.cli.output import one_line, print_json, print_lines
 from ecs_scheduler.cli.service_call import ServiceFlags, quoted
@@ -64,12 +65,17 @@ def plan(file: Path, /, *, service: ServiceFlags = DEFAULT_SERVICE) -> int:
 
 
 def _document(file: Path) -> bytes:
-    if str(file) == "-":
-        return sys.stdin.buffer.read()
     try:
-        return file.read_bytes()
+        if str(file) == "-":
+            document = sys.stdin.buffer.read(MAX_SENT_BYTES + 1)
+        else:
+            with file.open("rb") as opened:
+                document = opened.read(MAX_SENT_BYTES + 1)
     except OSError as error:
         raise InvalidInput(f"{file}: {error.strerror}") from error
+    if len(document) > MAX_SENT_BYTES:
+        raise InvalidInput(f"{file}: one job takes at most {MAX_SENT_BYTES} bytes")
+    return document
 
 
 def _job(answer: Mapping[str, Any]) -> Iterator[str]:
