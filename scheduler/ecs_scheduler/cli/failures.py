@@ -31,6 +31,7 @@ class Failed(scheduler_errors.SchedulerError):
 # The first entry that an error is an instance of decides.
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (InvalidInput, USAGE),
+    (UnicodeEncodeError, USAGE),
     (queue_errors.InvalidJob, USAGE),
     (queue_errors.InvalidGraph, USAGE),
     (queue_errors.InvalidSchedule, USAGE),
@@ -56,6 +57,8 @@ def exit_code_of(error: Exception) -> int | None:
 
 def explain(error: Exception) -> str:
     """What to tell the user."""
+    if isinstance(error, UnicodeEncodeError):
+        return f"{ascii(error.object)[:100]} cannot be written as {error.encoding}"
     if not isinstance(error, CycloptsError):
         return str(error)
     return f"{_usage_problem(error)}\nTry: {_command_of(error)} --help"

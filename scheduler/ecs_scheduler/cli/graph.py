@@ -55,7 +55,10 @@ async def graph(
 
 
 def _of_file(name: str) -> list[Job] | None:
-    if not Path(name).is_file():
+    try:
+        if not Path(name).is_file():
+            return None
+    except OSError:  # no path at all, as a long id is none
         return None
     with Path(name).open("rb") as file:
         check = job_files.check(file, name)

@@ -92,7 +92,7 @@ def job_from_flags(
 ) -> Job:
     """The job; `arguments` are the command given behind `--`. Raises InvalidInput."""
     document: dict[str, Any] = {
-        "id": flags.id or default_id,
+        "id": default_id if flags.id is None else flags.id,
         "task_definition": task_definition,
         "overrides": _overrides(arguments, flags),
         "group": flags.group,
