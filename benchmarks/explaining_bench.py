@@ -49,7 +49,7 @@ FILLER = {
     "image": "busybox",
     "cpu": 15_000,
     "memory": 60_000,
-    "command": ["sleep", "1e6"],
+    "command": ["sleep", "1000000"],
 }
 READY_AFTER_S = 600.0
 

@@ -41,7 +41,7 @@ FIRST_END_S, WATCHED_S = 60, 90
 DEFINITION = {
     "family": "batch",
     "containerDefinitions": [
-        {"name": "main", "image": "busybox", "cpu": 64, "memory": 64, "command": ["sleep", "1e6"]}
+        {"name": "main", "image": "busybox", "cpu": 64, "memory": 64, "command": ["sleep", "10d"]}
     ],
 }
 
