@@ -162,8 +162,7 @@ local function write_job(key, score, submitted, fields)
   return due, watched, share
 end
 
-local function accept(entry, id, written, score, fields)
-  local document, payload = split(written)
+local function accept(entry, id, document, payload, score, fields)
   if fields == '' and not payload and entry == '' then  -- most jobs: nothing of them is special
     write_job(job_key(id), score, NOW, fields)
     stored[id] = document
@@ -231,8 +230,8 @@ local function accept(entry, id, written, score, fields)
 end
 
 local function take(entry, id, written, score, fields)
-  local before, document = stored[id], split(written)
-  if string.find(id, ':%d+$') and child_of(id) then
+  local before, document, payload = stored[id], split(written)
+  if string.find(id, ':', 1, true) and child_of(id) then
     local reason = 'id: "' .. id .. '" names a child of an array; choose another id'
     return refuse('C', entry, id, written, reason)
   end
@@ -252,7 +251,7 @@ local function take(entry, id, written, score, fields)
   if entry ~= '' and call('XDEL', INBOX, entry) == 0 then
     return '-'
   end
-  return before and 'D' or accept(entry, id, written, score, fields)
+  return before and 'D' or accept(entry, id, document, payload, score, fields)
 end
 
 -- What is stored under the ids of this call, read a thousand at a time.
