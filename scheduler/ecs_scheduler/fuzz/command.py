@@ -41,6 +41,8 @@ class FuzzFlags:
     """Processes that play; as many as there are cores by default."""
     quiet: bool = False
     """Say nothing of seeds that keep every promise."""
+    stop: bool = False
+    """Stop at the first seed that breaks a promise."""
     history: Path | None = None
     """Write the history of the last run shown to this file."""
 
@@ -57,19 +59,21 @@ def fuzz(*, flags: FuzzFlags = FuzzFlags()) -> int:
         seeds = (flags.seed,)
     failed: list[int] = []
     total: Counter[str] = Counter()
-    cpu_s = 0.0
+    played, cpu_s = 0, 0.0
     try:
         for verdict in _verdicts(seeds, flags):
             total.update(verdict.covered)
-            cpu_s += verdict.cpu_s
+            played, cpu_s = played + 1, cpu_s + verdict.cpu_s
             if verdict.violations:
                 failed.append(verdict.seed)
             _say(*_told(verdict, flags))
+            if failed and flags.stop:
+                break
     except EmbeddedServerFailed as error:
         raise Failed(str(error)) from error
-    _say(*_table(total), f"{len(seeds)} seeds, {cpu_s / len(seeds):.2f} s of CPU each")
+    _say(*_table(total), f"{played} seeds, {cpu_s / played:.2f} s of CPU each")
     if failed:
-        _say(f"{len(failed)} of {len(seeds)} seeds broke a promise: {failed}")
+        _say(f"{len(failed)} of {played} seeds broke a promise: {failed}")
     return FAILED if failed else OK
 
 

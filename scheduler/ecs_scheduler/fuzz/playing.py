@@ -61,12 +61,15 @@ def verdicts(
     waiting: deque[Future[Verdict]] = deque()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_open_servers) as pool:
-        for seed in seeds:
-            waiting.append(pool.submit(_verdict_here, seed, size, whole))
-            if len(waiting) > workers * AHEAD:
+        try:
+            for seed in seeds:
+                waiting.append(pool.submit(_verdict_here, seed, size, whole))
+                if len(waiting) > workers * AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 _here: list[Servers] = []
