@@ -1,9 +1,12 @@
 """Real processes on a real Valkey: frozen, killed, and on a wire that loses answers."""
 
+import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -102,3 +105,51 @@ def test_answers_get_lost_and_both_schedulers_die_in_turn(
         queue.close()
     assert {record.launches for record in books} == {1}
     assert strays(ecs, books) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_valkey_is_frozen_and_then_killed(
+    ecs_port: int, ecs: Any, scheduler: Start, tmp_path: Path
+) -> None:
+    """SIGSTOP of Valkey for longer than the lease, SIGKILL of it and a start from its append-only
+    file, and between them a leader that dies: each job ran once, and no task is nobody's.
+    """
+    port = free_port()
+    redis_url = f"redis://127.0.0.1:{port}"
+    with EmbeddedValkey(data_dir=tmp_path, port=port) as valkey:
+        queue = SyncQueue(connect_sync(redis_url))
+        first, second = scheduler(redis_url, ecs_port), scheduler(redis_url, ecs_port)
+        queue.submit([job(number) for number in range(JOBS)])
+        until_succeeded(queue, 5)
+        os.kill(valkey.pid, signal.SIGSTOP)
+        runs_on(first, for_s=4)
+        os.kill(valkey.pid, signal.SIGCONT)
+        until_succeeded(queue, 15)
+        first.kill()
+        until_succeeded(queue, 25)
+        runs_on(second, for_s=2)  # what was written a second ago is on disk
+        os.kill(valkey.pid, signal.SIGKILL)
+        queue.close()
+    with EmbeddedValkey(data_dir=tmp_path, port=port):
+        queue = SyncQueue(connect_sync(redis_url))
+        until_succeeded(queue, JOBS)
+        second.terminate()
+        assert second.wait(timeout=30) == 0
+        books = records(queue)
+        queue.close()
+    assert {record.launches for record in books} == {1}
+    assert strays(ecs, books) == []
+
+
+def runs_on(process: "subprocess.Popen[bytes]", for_s: float) -> None:
+    """It does not end in this time, whatever is wrong around it."""
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=for_s)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
