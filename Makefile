@@ -1,4 +1,5 @@
 # setup  make .venv with everything pinned        test   the test suite (some minutes)
+# reports  docs/reports anew: make reports PODS=... NODES=... (the openb tables)
 # demo   the main job on an embedded Redis and    check  lint, types, Dockerfile
 #        the simulated ECS                        bench  the benchmarks
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 
-.PHONY: setup demo test check bench lock
+.PHONY: setup demo test check bench reports lock
 setup: $(DEVELOPMENT)
 
 demo: $(RUNTIME)
@@ -25,6 +26,9 @@ check: $(DEVELOPMENT)
 
 bench: $(DEVELOPMENT)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+reports: $(DEVELOPMENT)
+	PODS=$(abspath $(PODS)) NODES=$(abspath $(NODES)) SCHEDULER=$(abspath $(BIN))/ecs-scheduler docs/reports/reproduce.sh
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.12" >&2; exit 2; }

@@ -144,20 +144,28 @@ def heat(rows: Sequence[Sequence[float]], seconds: float) -> str:
     height = 12.0 + min(max(3.0, 240.0 / len(rows)), 14.0) * len(rows)
     tall = (height - 12.0) / len(rows)
     wide = (WIDTH - LEFT - RIGHT) / len(rows[0])
-    body = []
+    paths: list[list[str]] = [[] for _ in HEAT]
     for number, row in enumerate(rows):
         for first, last, level in _runs([min(9, int(share * 10)) for share in row]):
             if level or row[first] > 0:
-                body.append(
-                    f'<rect x="{LEFT + first * wide:.1f}" y="{TOP + number * tall:.1f}" '
-                    f'width="{(last - first) * wide + 0.2:.1f}" height="{tall:.2f}" '
-                    f'fill="{HEAT[level]}"/>'
-                )
+                corner = f"M{LEFT + first * wide:.1f} {TOP + number * tall:.1f}"
+                across = f"{(last - first) * wide + 0.2:.1f}"
+                paths[level].append(f"{corner}h{across}v{tall:.2f}h-{across}z")
+    body = [
+        f'<path d="{"".join(path)}" fill="{HEAT[level]}"/>'
+        for level, path in enumerate(paths)
+        if path
+    ]
     scale = _Scale(0.0, max(seconds, 1.0), LEFT, WIDTH - RIGHT)
     base = TOP + tall * len(rows)
     body.append(
         f'<rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{base - TOP:.1f}" '
         'fill="none" stroke="currentColor" opacity=".25"/>'
+    )
+    body.insert(  # white in the dark too: what is idle must not look the fullest
+        0,
+        f'<rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{base - TOP:.1f}" '
+        'fill="#fff"/>',
     )
     body += [
         f'<text x="{scale.at(tick):.1f}" y="{base + 15:.1f}" text-anchor="middle">'

@@ -15,11 +15,12 @@ def verdict(comparison: Comparison) -> list[str]:
         return [_alone(policies[0])]
     cheapest = min(policies, key=lambda each: each.metrics["cost"].mean)
     quickest = min(policies, key=lambda each: each.metrics["wait_mean_s"].mean)
-    slowest = max(policies, key=lambda each: each.metrics["wait_mean_s"].mean)
     said = [_best(cheapest, policies, "cost", "costs the least", dollars), _dearest(policies)]
-    least, most = (each.metrics["wait_mean_s"].mean for each in (quickest, slowest))
-    if most - least < max(NOTICED_S, NOTICED * least):
-        said.append(f"Jobs wait about the same under all: {seconds(least)} on average.")
+    least, its = (each.metrics["wait_mean_s"].mean for each in (quickest, cheapest))
+    if its - least < max(NOTICED_S, NOTICED * least):
+        said.append(
+            f"Jobs wait no longer under it than under any other: {seconds(its)} on average."
+        )
         return [*said, *_unfinished(policies)]
     said.append(_best(quickest, policies, "wait_mean_s", "waits the least on average", seconds))
     if cheapest is not quickest:
