@@ -2,17 +2,21 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ecs_scheduler.cli import main
 from ecs_scheduler.policies.reading import read_book
 from ecs_scheduler.simulate.report import number
 from ecs_scheduler.simulate.verdict import seconds
 
 ROOT = Path(__file__).parents[2]
 REPORTS = ROOT / "docs" / "reports"
+POLICIES = ROOT / "docs" / "policies"
+OPENB = ROOT.parent / "shared" / "data" / "openb"
 README = (ROOT / "README.md").read_text("utf-8")
 HEAD = "| policy | 1,000 jobs cost | instance-hours | median wait | 95 % within |"
 LARGEST = {".html": 400_000, ".json": 400_000, ".svg": 150_000}
@@ -68,6 +72,30 @@ def test_a_report_stands_alone_and_says_how_it_was_made(name: str) -> None:
     assert found["price_per_hour"].keys() == {each["instance_type"] for each in found["fleet"]}
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not OPENB.is_dir(), reason="the trace is not here")
+@pytest.mark.parametrize("policy", ["openb-cost", "ecs:binpack(cpu)"])
+def test_the_openb_report_comes_out_again(
+    policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first seed of two policies, with the report's own flags: as many instances are open at
+    every moment.
+    """
+    file = POLICIES / f"{policy}.toml"
+    monkeypatch.chdir(tmp_path)
+    tables = ["--pods", str(OPENB / "openb_pod_list_default.csv")]
+    tables += ["--nodes", str(OPENB / "openb_node_list_all_node.csv"), "--fleet-of", "60"]
+    outputs = ["--out-trace", "openb.jsonl", "--out-fleet", "openb-fleet.jsonl"]
+    assert main(["trace", "import", "--format", "openb", *tables, *outputs]) == 0
+    words = shlex.split(report("openb")["command"])[3:]
+    kept = dict(zip(words[::2], words[1::2], strict=True))
+    kept |= {"--seeds": "1", "--policy": str(file) if file.exists() else policy}
+    assert main(["simulate", "--outline", *(word for pair in kept.items() for word in pair)]) == 0
+    (again,) = json.loads(Path("openb.json").read_text("utf-8"))["policies"]
+    (known,) = [each for each in report("openb")["policies"] if each["policy"] == policy]
+    assert again["runs"][0]["open_instances"] == known["runs"][0]["open_instances"]
+
+
 def test_no_file_of_the_reports_is_large() -> None:
     """A page that is opened once must not weigh on every clone."""
     for path in REPORTS.iterdir():
@@ -94,5 +122,5 @@ def test_what_is_said_of_tuning_is_so() -> None:
 @pytest.mark.parametrize("name", ["openb-hours", "openb-cost"])
 def test_the_tuned_policies_can_be_used_as_they_are(name: str) -> None:
     """They are valid files which say where they come from."""
-    policy = read_book(ROOT / "docs" / "policies" / f"{name}.toml").named("tuned")
+    policy = read_book(POLICIES / f"{name}.toml").named("tuned")
     assert "Found by tuning on" in policy.about
