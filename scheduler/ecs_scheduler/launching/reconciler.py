@@ -115,7 +115,9 @@ class Reconciler:
         """
         named = await self._around.ecs.list_tasks_started_by(launch.token)
         arns = set(named)
-        if everywhere and len(arns) < len(launch.jobs):
+        # Those of jobs that were settled before stand for none that is still looked for.
+        settled = await self._around.queue.known_tasks(named) if everywhere else frozenset()
+        if everywhere and len(arns - settled) < len(launch.jobs):
             for instance in sorted({each for each in launch.jobs.values() if each is not None}):
                 stopped = await self._stopped(instance)
                 arns |= set(stopped or ())
