@@ -21,6 +21,7 @@ from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Job
 from ecs_queue.states import JobState, QueueName
 from ecs_scheduler.clock import SystemClock
+from ecs_scheduler.collector import collecting_seldom
 from ecs_scheduler.config import Config
 from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.logs import configure_logging
@@ -149,7 +150,8 @@ def _remember(together: Any) -> None:
 
 
 def _serve_here(load: Load) -> Launched:
-    return asyncio.run(_served(load))
+    with collecting_seldom():  # as `run` does
+        return asyncio.run(_served(load))
 
 
 async def _served(load: Load) -> Launched:

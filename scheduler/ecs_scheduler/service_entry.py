@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 import structlog
 
 from ecs_scheduler.clock import SystemClock
+from ecs_scheduler.collector import collecting_seldom
 from ecs_scheduler.config import Config
 from ecs_scheduler.ecs import client as ecs
 from ecs_scheduler.metrics import Metrics
@@ -33,6 +34,7 @@ async def run_service(config: Config) -> int:
     """
     async with AsyncExitStack() as stack:
         services = [await _put_together(each, stack) for each in served(config)]
+        stack.enter_context(collecting_seldom())
 
         def stop() -> None:
             for service in services:

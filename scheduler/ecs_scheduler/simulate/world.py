@@ -3,7 +3,6 @@ simulated ECS, all in virtual time. Equal cases leave equal records.
 """
 
 import asyncio
-import gc
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from ecs_queue.document import parse_job
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.script import QueueSettings
 from ecs_scheduler.clock import LoopClock, SystemClock
+from ecs_scheduler.collector import collecting_seldom
 from ecs_scheduler.config import Config
 from ecs_scheduler.ecs.client import budget_of
 from ecs_scheduler.metrics import Metrics
@@ -62,11 +62,8 @@ def play(case: Case, progress: Progress) -> Record:
     wall = SystemClock()
     began_s = wall.monotonic_s()
     random.seed(case.seed)  # jitter of back-offs
-    try:
-        with EmbeddedValkey() as server:
-            played = run_virtual(lambda clock: _World(case, clock, server).play(progress))
-    finally:
-        gc.unfreeze()
+    with EmbeddedValkey() as server, collecting_seldom():
+        played = run_virtual(lambda clock: _World(case, clock, server).play(progress))
     return played(wall.monotonic_s() - began_s)
 
 
@@ -102,7 +99,6 @@ class _World:
         self._service.pace = _pace(config.pass_interval_s / LOOK_AT_QUEUE_S)
 
     async def play(self, progress: Progress) -> Callable[[float], Record]:
-        gc.freeze()  # workload and fleet stay to the end: no collection has to look at them
         running = asyncio.create_task(self._service.run())
         await self._submit(progress)
         unfinished = await self._finish(running, progress)
