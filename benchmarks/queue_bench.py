@@ -11,17 +11,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import redis.asyncio
 
+from ecs_queue import scheduling
 from ecs_queue.client import Queue
 from ecs_queue.connection import connect
 from ecs_queue.document import canonical, parse_job
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Job
 from ecs_queue.producing import inbox_key
+from ecs_queue.script import Command
 from ecs_queue.states import Claim, JobState, OwnerId, Release
 from ecs_scheduler.collector import collecting_seldom
 
@@ -123,9 +126,12 @@ async def raw_round_trips(client: redis.asyncio.Redis, count: int) -> float:
 
 @dataclass(frozen=True)
 class ClaimTimes:
-    """Of each claim(100), sorted: milliseconds, and those of CPU here and in the server."""
+    """Of each claim(100), sorted: milliseconds until its jobs are there, until the server's reply
+    is, and of CPU here and in the server.
+    """
 
     wall: list[float]
+    reply: list[float]
     here: list[float]
     server: list[float]
 
@@ -133,22 +139,32 @@ class ClaimTimes:
 async def timed_claims(queue: Queue, client: redis.asyncio.Redis, count: int) -> ClaimTimes:
     """Claims with their jobs decoded; what was claimed is given back in between."""
     claims: tuple[Claim, ...] = ()
+    replied = 0.0
 
     async def claim() -> None:
         nonlocal claims
-        claims = await queue.claim(OWNER, 100)
+        command = scheduling.claim(OWNER, queue.new_token(), 100)
+        claims = await queue.run(replace(command, parse=lambda reply: parse(command, reply)))
 
-    wall, here, server = [], [], []
+    def parse(command: Command[tuple[Claim, ...]], reply: Any) -> tuple[Claim, ...]:
+        nonlocal replied
+        replied = time.perf_counter()
+        return command.parse(reply)
+
+    wall, replies, here, server = [], [], [], []
     for _ in range(count):
         asked = await server_seconds(client)
         # Twice, so that what the asking itself takes can be left out.
         before, worked = await server_seconds(client), time.process_time()
+        began = time.perf_counter()
         wall.append(await seconds(claim) * 1000)
+        replies.append((replied - began) * 1000)
         here.append((time.process_time() - worked) * 1000)
         server.append((await server_seconds(client) - before - (before - asked)) * 1000)
         assert len(claims) == 100
         await queue.release(OWNER, [Release(c.job.id, c.epoch, "") for c in claims])
-    return ClaimTimes(sorted(wall), sorted(here), sorted(server))
+        claims = ()  # to free them is no part of the next claim
+    return ClaimTimes(sorted(wall), sorted(replies), sorted(here), sorted(server))
 
 
 async def claim_rows(
@@ -167,6 +183,12 @@ async def claim_rows(
     used = f"CPU of one: {here:.2f} ms here, {server:.2f} ms in the server"
     return [
         row("queue.claim_100_p50", p50, "ms", f"{note}; {used}"),
+        row(
+            "queue.claim_100_reply_p50",
+            statistics.median(times.reply),
+            "ms",
+            "until the server's reply is there; the rest of claim_100 decodes it",
+        ),
         row("queue.claim_100_p99", p99, "ms", f"of {count}, each given back in between"),
     ]
 
