@@ -30,9 +30,10 @@ async def submit(
     sent: asyncio.Future[tuple[Submission, ...]] | None = None
     try:
         async for batch in _paced(jobs):
+            command = producing.submit(new_token(), batch)  # while the one before is under way
             if sent is not None:
                 submissions.extend(await sent)
-            sent = asyncio.ensure_future(run(producing.submit(new_token(), batch)))
+            sent = asyncio.ensure_future(run(command))
             for _ in range(TURNS_TO_SEND):
                 await asyncio.sleep(0)
         if sent is not None:
