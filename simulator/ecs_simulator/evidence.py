@@ -26,6 +26,7 @@ class TaskRecord:
     last_status: str
     created_at: float
     started_at: float | None
+    stopping_at: float | None
     stopped_at: float | None
     exit_codes: tuple[int | None, ...]
     stop_code: str | None
@@ -70,6 +71,7 @@ def record_of(task: Task) -> TaskRecord:
         last_status=STATUS_NAMES[task.status],
         created_at=task.created_at,
         started_at=task.started_at,
+        stopping_at=task.stopping_at,
         stopped_at=task.stopped_at,
         exit_codes=task.exit_codes or (),
         stop_code=task.stop_code,

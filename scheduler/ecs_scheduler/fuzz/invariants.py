@@ -105,11 +105,14 @@ def one_effective_launch(evidence: Evidence) -> Iterator[str]:
     for task in evidence.strays():
         if not evidence.beyond_bounds:
             yield f"{task.arn} ({task.started_by}) was started besides its job's own launch"
-        elif task.stopped_at is None:
+            continue
+        if task.stopped_at is None:
             yield f"{task.arn} ({task.started_by}) came too late and still runs"
-        elif task.stopped_at - task.created_at > STRAYS_STOPPED_WITHIN_S + evidence.hidden_s:
-            seconds = task.stopped_at - task.created_at
-            yield f"{task.arn} ({task.started_by}) came too late and ran for {seconds:.0f} s"
+            continue
+        told_at = task.stopping_at or task.stopped_at  # a silent agent is not the scheduler's fault
+        seconds = told_at - task.created_at
+        if seconds > STRAYS_STOPPED_WITHIN_S + evidence.hidden_s:
+            yield f"{task.arn} ({task.started_by}) came too late and ran on for {seconds:.0f} s"
 
 
 def attempts_do_not_overlap(evidence: Evidence) -> Iterator[str]:
