@@ -17,7 +17,16 @@ from ecs_queue.embedded import EmbeddedValkey, server_binary
 from ecs_queue.errors import InvalidRedisUrl, QueueUnreachable, UnknownJob
 from ecs_queue.job import Job, JobId
 from ecs_queue.rewinding import Remembered
-from ecs_queue.states import JobState, OwnerId, Succeeded, TaskArn, TaskFailed
+from ecs_queue.states import (
+    InstanceArn,
+    Intent,
+    JobState,
+    LaunchToken,
+    OwnerId,
+    Succeeded,
+    TaskArn,
+    TaskFailed,
+)
 
 ALICE = OwnerId("alice")
 A = JobId("a")
@@ -50,6 +59,30 @@ async def test_a_restart_is_noticed(tmp_path: Path) -> None:
         assert await queue.rewinding.identity("other") == word
         assert (await queue.job(A)).state is JobState.RUNNABLE
         await queue.aclose()
+
+
+async def test_another_server_accepts_no_launch_before_the_next_bid_for_the_lead(
+    tmp_path: Path,
+) -> None:
+    """Until then the leader does not know that what it claims may have been launched before."""
+    with EmbeddedValkey(data_dir=tmp_path) as server:
+        queue = Queue(connect(server.url))
+        await queue.submit([job("a")])
+        await queue.lead(ALICE, "c", lease_ms=LEASE_MS)
+        await queue.aclose()
+    with EmbeddedValkey(data_dir=tmp_path) as server:
+        queue = Queue(connect(server.url))
+        assert await intended(queue, "early") == set()
+        await queue.lead(ALICE, "c", lease_ms=LEASE_MS)
+        assert await intended(queue, "in time") == {"a"}
+        await queue.aclose()
+
+
+async def intended(queue: Queue, token: str) -> frozenset[JobId]:
+    """Claim what there is, and ask to launch it."""
+    (claim,) = await queue.claim(ALICE, 10)
+    intent = Intent(claim.job.id, claim.epoch, InstanceArn("i"))
+    return await queue.intend(ALICE, LaunchToken(token), "StartTask", [intent])
 
 
 async def test_a_launch_that_the_queue_forgot_is_entered_again(story: Story) -> None:

@@ -1,5 +1,11 @@
 -- ARGV: 5 owner, 6 token, 7 API, then three a job: id, epoch, instance ARN ('' = ECS chooses).
--- Answers the ids that are to be launched under this token; none whose deadline has passed.
+-- Answers the ids that are to be launched under this token; none whose deadline has passed, and none
+-- at all from another server process than the one that gave the owner its lead: what that forgot may
+-- have been launched, and the owner learns of it only when it next bids for the lead.
+local led_by = call('HGET', SERVERS, ARGV[5])
+if led_by and led_by ~= (this_server() or led_by) then
+  return {}
+end
 local owner, token, api = ARGV[5], ARGV[6], ARGV[7]
 local launch_key = PREFIX .. 'launch:' .. token
 local ids = {}

@@ -42,8 +42,7 @@ end
 if alive and leader[1] ~= owner then
   return false
 end
-local readable, info = pcall(call, 'INFO', 'server')
-local server = readable and string.match(info, 'run_id:(%x+)') or leader[4]
+local server = this_server() or leader[4]
 local fence, restarted = leader[3], leader[4] and leader[4] ~= server
 if restarted then
   call('SET', PREFIX .. 'rewound', NOW_TEXT)
@@ -59,6 +58,7 @@ local until_ms = int(NOW + lease_ms)
 call('HSET', leader_key, 'owner', owner, 'until', until_ms)
 if server then
   call('HSET', leader_key, 'server', server)
+  call('HSET', SERVERS, owner, server)
 end
 call('ZADD', OWNERS, until_ms, owner)
 return tonumber(fence)

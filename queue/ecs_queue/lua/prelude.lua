@@ -42,6 +42,9 @@ local EVENTS_KEPT, ENDED_KEPT, DEAD_KEPT = string.match(ARGV[4], '^(%d+):(%d+):(
 local UNTOLD, GRAPHS, ARRAYS = PREFIX .. 'untold', PREFIX .. 'graphs', PREFIX .. 'arrays'
 local GATHERED = PREFIX .. 'gathered'
 
+-- By owner: the server process that last answered its bid for the lead.
+local SERVERS = PREFIX .. 'servers'
+
 -- Lua's own conversion turns 16 digits into an exponent.
 local function int(number)
   return string.format('%.0f', number)
@@ -203,8 +206,15 @@ end
 local function give_back(owner)
   local moved = give_up_claims(owner)
   call('HDEL', CLAIMS, owner)
+  call('HDEL', SERVERS, owner)
   call('ZREM', OWNERS, owner)
   return moved
+end
+
+-- The server process that answers; nil where it may not be asked.
+local function this_server()
+  local readable, info = pcall(call, 'INFO', 'server')
+  return readable and string.match(info, 'run_id:(%x+)') or nil
 end
 
 local function take_out_of_line(id)
