@@ -28,7 +28,7 @@ BENCHMARKS = (
 
 
 def main() -> None:
-    """Print each benchmark's table as it is done, or one JSON document at the end."""
+    """Print each benchmark's rows as they are measured, or one JSON document at the end."""
     if sys.argv[1:2] == ["compare"]:
         sys.exit(_compare(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
@@ -43,10 +43,12 @@ def main() -> None:
         )
     results: dict[str, list[Row]] = {}
     for name in arguments.names or BENCHMARKS:
-        results[name] = import_module(f"benchmarks.{name}_bench").run(arguments.quick)
-        if not arguments.json:
+        rows = import_module(f"benchmarks.{name}_bench").run(arguments.quick)
+        if arguments.json:
+            results[name] = list(rows)
+        else:
             print(f"\n{name}")
-            show(results[name])
+            show(rows)
     if arguments.json:
         print(json.dumps(results))
 

@@ -21,7 +21,9 @@ NAME, VALUE = 62, 12
 
 
 def show(rows: Iterable[Row]) -> None:
-    """Print rows as a table that fits a terminal; what does not fit beside goes below."""
+    """Print rows as they come, as a table that fits a terminal; what does not fit beside goes
+    below.
+    """
     for row in rows:
         value = f"{row['value']:,.0f}" if abs(row["value"]) >= 100 else f"{row['value']:,.3g}"
         line = f"{row['name']:<{NAME}}{value:>{VALUE}} {row['unit']}"
@@ -34,7 +36,7 @@ def show(rows: Iterable[Row]) -> None:
         print("\n".join([line, *below]), flush=True)
 
 
-def main(run: Callable[[bool], list[Row]]) -> None:
+def main(run: Callable[[bool], Iterable[Row]]) -> None:
     """The command line of one benchmark: --quick for a smoke test, --json for machines."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="small sizes, a few seconds")
@@ -42,6 +44,6 @@ def main(run: Callable[[bool], list[Row]]) -> None:
     arguments = parser.parse_args()
     rows = run(arguments.quick)
     if arguments.json:
-        print(json.dumps(rows))
+        print(json.dumps(list(rows)))
     else:
         show(rows)
