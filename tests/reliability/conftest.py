@@ -1,4 +1,6 @@
-"""A test kit of real processes: schedulers, a simulated ECS, and a faulty wire between them."""
+"""A test kit of real processes (schedulers, a simulated ECS, a faulty wire between them), and the
+servers of the fuzzer.
+"""
 
 import asyncio
 import contextlib
@@ -15,6 +17,8 @@ from typing import Any
 import boto3
 import pytest
 
+from ecs_scheduler.fuzz.servers import Servers
+
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
@@ -22,6 +26,13 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "simulated",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    """Valkey servers for the fuzzer, started once; each run begins with an empty one."""
+    with Servers() as servers:
+        yield servers
 
 
 @dataclass(frozen=True)

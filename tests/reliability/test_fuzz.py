@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -26,13 +26,6 @@ with Servers() as servers:
     play(draw(9, 0.1, jobs=2), servers)
     print(play(draw(4, 0.4, jobs=12), servers).history.fingerprint())
 """
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    """Started once; each run begins with an empty one."""
-    with Servers() as servers:
-        yield servers
 
 
 @pytest.mark.parametrize("seed", [3, 4, 7])
