@@ -61,9 +61,12 @@ end
 
 local answer = {}
 for i = 8, #ARGV, 2 do
-  local leave, wanted = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
-  -- What must always find a token need not share it; of the rest nobody takes another's part.
-  local part = leave == 0 and tokens or (tokens - leave) / drawing
+  -- Of another's small burst, too, something is left to spend.
+  local leave, wanted = math.min(tonumber(ARGV[i]), math.floor(burst / 4)), tonumber(ARGV[i + 1])
+  -- What must always find a token need not share it; of the rest nobody takes another's part, which is
+  -- a whole token at least: of less than one each nobody could have any.
+  local free = tokens - leave
+  local part = leave == 0 and tokens or math.max(free / drawing, math.min(1, free))
   local granted = math.max(0, math.min(wanted, math.floor(part)))
   tokens = tokens - granted
   answer[#answer + 1] = granted

@@ -30,13 +30,20 @@ async def test_a_burst_is_at_once_and_then_the_rate_holds() -> None:
 
 
 async def test_the_reserve_is_left_for_more_urgent_calls() -> None:
-    """With 5 tokens and 3 in reserve, only 2 launches; a stop still finds a token."""
-    modify = bucket(Watch())
-    assert modify.available(reserve=3) == 2
-    await modify.take(reserve=3)
-    await modify.take(reserve=3)
-    assert modify.available(reserve=3) == 0
+    """With 20 tokens and 5 in reserve, only 15 launches; a stop still finds a token."""
+    modify = bucket(Watch(), burst=21)  # of which one is the margin
+    assert modify.available(reserve=5) == 15
+    for _ in range(15):
+        await modify.take(reserve=5)
+    assert modify.available(reserve=5) == 0
     await modify.take()
+
+
+async def test_of_a_small_burst_a_quarter_is_left() -> None:
+    """Five tokens less five would be none for ever, and no launch would ever begin."""
+    modify = bucket(Watch(), burst=5)
+    assert modify.available(reserve=5) == 4
+    await asyncio.wait_for(modify.take(reserve=5), timeout=1)
 
 
 async def test_a_taker_waits_while_the_bucket_is_empty() -> None:

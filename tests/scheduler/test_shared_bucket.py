@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import pytest
 from fakeredis import FakeAsyncRedis, FakeServer
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -47,11 +48,11 @@ class Region:
     filled_at: float = 0.0
     redises: list[DistantRedis] = field(default_factory=list)
 
-    def scheduler(self, name: str, rate: float = RATE) -> SharedBucket:
+    def scheduler(self, name: str, rate: float = RATE, burst: int = BURST) -> SharedBucket:
         redis = DistantRedis(Random(f"{self.seed}{name}"), self.server)
         self.redises.append(redis)
         queue = Queue(redis, now_ms=lambda: round(self.clock.now() * 1000))
-        own = TokenBucket("modify", rate, BURST, self.clock.monotonic)
+        own = TokenBucket("modify", rate, burst, self.clock.monotonic)
         return SharedBucket(own, queue.token_bank("1:r"), name, self.clock.monotonic)
 
     def call(self, rate: float = RATE) -> bool:
@@ -169,6 +170,50 @@ def test_three_greedy_schedulers_use_it_all_and_share_it() -> None:
     assert min(spent) > region.calls / 6
     asked = sum(redis.asked for redis in region.redises)
     assert asked < 0.9 * region.calls, (asked, region.calls)
+
+
+@pytest.mark.parametrize(
+    ("schedulers", "rate", "burst"),
+    [(1, 2.0, 5), (8, 4.0, 10)],
+    ids=["a-twentieth-of-the-account", "eight-share-a-tenth"],
+)
+def test_however_little_each_can_have_nobody_starves(
+    schedulers: int, rate: float, burst: int
+) -> None:
+    """Launches leave five tokens for stops; where there are hardly more, or less than one for each,
+    the rate is used all the same, and no scheduler thinks that it may never launch.
+    """
+    never: list[SharedBucket] = []
+
+    async def story(region: Region) -> None:
+        buckets = [region.scheduler(f"s{n}", rate, burst) for n in range(schedulers)]
+        hopeful = [asyncio.ensure_future(hopes(each)) for each in buckets]
+        await for_a_while(25, *(greedy(region, each, Budget.STOP_RESERVE) for each in buckets))
+        never.extend(b for b, task in zip(buckets, hopeful, strict=True) if not task.done())
+        for task in hopeful:
+            task.cancel()
+
+    async def hopes(bucket: SharedBucket) -> None:
+        for _ in range(400):
+            await asyncio.sleep(0.05)
+            if bucket.available(Budget.STOP_RESERVE):
+                return
+        await asyncio.Event().wait()
+
+    region = play(story)
+    assert region.calls >= 0.9 * 25 * rate
+    assert never == []
+
+
+def test_one_who_was_told_to_take_little_does_not_keep_the_others_from_all() -> None:
+    """His burst of four holds for both, and is less than the five that launches leave."""
+
+    async def story(region: Region) -> None:
+        careful, other = region.scheduler("careful", 10.0, 4), region.scheduler("other")
+        await for_a_while(30, greedy(region, careful, 0), greedy(region, other, 5))
+        assert min(careful.status().calls, other.status().calls) > 50
+
+    play(story)
 
 
 def test_a_stop_finds_a_token_in_the_worst_throng() -> None:

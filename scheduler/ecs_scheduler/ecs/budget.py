@@ -19,10 +19,20 @@ pressure ends.
 """
 
 
+MOST_LEFT = 4
+"""What less urgent calls leave is at most one in so many of the burst, so that a small budget, too,
+is spent on something.
+"""
+
 BURST_MARGIN = 0.05
 """Share of the burst that is never spent: calls that the network pushes together find tokens left
 in ECS's bucket even when ours is empty.
 """
+
+
+def left_by(reserve: int, burst: int) -> int:
+    """How many tokens a call leaves untouched that would leave `reserve`."""
+    return min(reserve, burst // MOST_LEFT)
 
 
 class Bucket(Protocol):
@@ -74,13 +84,13 @@ class TokenBucket:
     def available(self, reserve: int = 0) -> int:
         """How many calls could be made now while `reserve` tokens stay for more urgent ones."""
         self._refill()
-        return max(0, int(self._tokens) - reserve)
+        return max(0, int(self._tokens) - left_by(reserve, self._burst))
 
     async def take(self, reserve: int = 0) -> None:
         """Wait for a token and spend it, leaving `reserve` tokens untouched."""
         while True:
             self._refill()
-            missing = 1 + reserve - self._tokens
+            missing = 1 + left_by(reserve, self._burst) - self._tokens
             if missing <= 0:
                 self._tokens -= 1
                 self._calls += 1
@@ -133,8 +143,8 @@ instances again, then launches that very probably never happened.
 
 
 class Budget:
-    """The buckets this service draws on. Launches leave `STOP_RESERVE` tokens, so that StopTask
-    always finds one.
+    """The buckets this service draws on. Launches leave `STOP_RESERVE` tokens (of a small burst a
+    quarter), so that StopTask always finds one.
     """
 
     STOP_RESERVE = 5
@@ -153,7 +163,7 @@ class Budget:
 
     async def read_for(self, purpose: ReadPurpose) -> None:
         """Wait for a read token and spend it, leaving those that more urgent work may need."""
-        await self.read.take(min(READ_RESERVES[purpose], self.read.burst // 4))
+        await self.read.take(READ_RESERVES[purpose])
 
     def status(self) -> tuple[BudgetStatus, ...]:
         """All buckets at this moment."""

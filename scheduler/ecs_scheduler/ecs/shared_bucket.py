@@ -16,7 +16,7 @@ import structlog
 
 from ecs_queue.errors import QueueError
 from ecs_queue.token_bank import Draw, Want
-from ecs_scheduler.ecs.budget import TokenBucket
+from ecs_scheduler.ecs.budget import TokenBucket, left_by
 from ecs_scheduler.passes.status import BudgetStatus
 
 if TYPE_CHECKING:
@@ -98,11 +98,14 @@ class SharedBucket:
         if now < self._apart_until:
             return self._apart.available(reserve)
         self._expire(now)
+        reserve = left_by(reserve, self._burst)
         held = sum(hand.tokens for leave, hand in self._hands.items() if leave >= reserve)
-        return held + max(0, int((self._level(now) - reserve) / self._drawing))
+        free = self._level(now) - reserve
+        return held + max(int(free / self._drawing), int(free >= 1))
 
     async def take(self, reserve: int = 0) -> None:
         """Wait for a token and spend it, leaving `reserve` tokens untouched."""
+        reserve = left_by(reserve, self._burst)
         self._waiting[reserve] += 1
         try:
             while not self._spend(reserve):

@@ -16,6 +16,7 @@ import structlog
 from ecs_queue.errors import QueueError, QueueUnreachable
 from ecs_queue.states import Intent, LaunchOutcome, LaunchToken, Refused, Rejected, Started
 from ecs_scheduler.cluster.row import SHOWN_AFTER_S
+from ecs_scheduler.ecs.budget import left_by
 from ecs_scheduler.ecs.launch_answer import LaunchFailure
 from ecs_scheduler.errors import (
     AwsRefused,
@@ -110,7 +111,8 @@ class Launcher:
     def most_at_once(self) -> int:
         """What `capacity` comes to when nothing is under way and the budget is full."""
         budget = self._around.ecs.budget
-        return max(1, min(budget.modify.burst - budget.STOP_RESERVE, MOST_IN_FLIGHT))
+        burst = budget.modify.burst
+        return max(1, min(burst - left_by(budget.STOP_RESERVE, burst), MOST_IN_FLIGHT))
 
     @property
     def falling_back(self) -> int:
