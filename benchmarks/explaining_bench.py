@@ -29,6 +29,7 @@ from ecs_scheduler.cli.service_call import ServiceFlags
 from ecs_scheduler.clock import SystemClock
 from ecs_scheduler.config import Config
 from ecs_scheduler.ecs import client as ecs
+from ecs_scheduler.interpreter import collecting_seldom, short_turns
 from ecs_scheduler.logs import configure_logging
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
@@ -198,6 +199,8 @@ async def _serve(size: Size, ready: "Future[Served]", stop: threading.Event) -> 
             ecs.connect(config, clock, http_session_cls=http_session_class(sim)) as client,
             AsyncExitStack() as stack,
         ):
+            stack.enter_context(collecting_seldom())  # both as `run` does
+            stack.enter_context(short_turns())
             service = Service(config, queue, client, Metrics(), clock)
             backend = Backend(
                 queue, service.status, Metrics(), lambda: "unused", explainer=service.explainer

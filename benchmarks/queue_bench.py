@@ -26,7 +26,7 @@ from ecs_queue.job import Job
 from ecs_queue.producing import inbox_key
 from ecs_queue.script import Command
 from ecs_queue.states import Claim, JobState, OwnerId, Release
-from ecs_scheduler.collector import collecting_seldom
+from ecs_scheduler.interpreter import collecting_seldom
 
 Row = dict[str, object]
 

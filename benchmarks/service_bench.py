@@ -21,9 +21,9 @@ from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Job
 from ecs_queue.states import JobState, QueueName
 from ecs_scheduler.clock import SystemClock
-from ecs_scheduler.collector import collecting_seldom
 from ecs_scheduler.config import Config
 from ecs_scheduler.ecs import client as ecs
+from ecs_scheduler.interpreter import collecting_seldom
 from ecs_scheduler.logs import configure_logging
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service

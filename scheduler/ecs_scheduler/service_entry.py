@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack
 import structlog
 
 from ecs_scheduler.clock import SystemClock
-from ecs_scheduler.collector import collecting_seldom
 from ecs_scheduler.config import Config
 from ecs_scheduler.ecs import client as ecs
+from ecs_scheduler.interpreter import collecting_seldom, short_turns
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
 from ecs_scheduler.queue_connection import open_queue
@@ -35,6 +35,7 @@ async def run_service(config: Config) -> int:
     async with AsyncExitStack() as stack:
         services = [await _put_together(each, stack) for each in served(config)]
         stack.enter_context(collecting_seldom())
+        stack.enter_context(short_turns())
 
         def stop() -> None:
             for service in services:

@@ -36,6 +36,7 @@ from ecs_scheduler.explaining.holding import (
 from ecs_scheduler.explaining.words import amounts, job_summary, lack, plan_summary
 from ecs_scheduler.passes.narrowing import kept_away, under
 from ecs_scheduler.passes.planning import SHARE, WINDOW
+from ecs_scheduler.passes.window import Lane, last_of
 from ecs_scheduler.sharing.fairness import Used
 
 if TYPE_CHECKING:
@@ -125,13 +126,12 @@ class Explainer:
 
     async def _in_queue(self, held: Held) -> InQueue:
         counts = await self._sight.around.queue.counts()
-        everyone, rank = self._sight.window.waiting_jobs(), held.rank
-        equal = [each for each in self._sight.window.lane(held.lane) if each.kind]
+        window = self._sight.window
         return InQueue(
-            ahead=sum(each.rank < rank for each in everyone),
-            ahead_equal=sum(each.rank < rank for each in equal),
-            equal=len(equal),
-            beyond_window=max(0, counts.get(JobState.RUNNABLE, 0) - len(everyone)),
+            ahead=window.ahead(held.rank),
+            ahead_equal=window.ahead_in_lane(held.rank, held.lane),
+            equal=len(window.lane(held.lane)),
+            beyond_window=max(0, counts.get(JobState.RUNNABLE, 0) - len(window)),
         )
 
     def _shares(self, now: float) -> tuple[ShareStanding, ...]:
@@ -253,10 +253,9 @@ class Explainer:
         decisions = place(requests, snapshot, policy.placement).decisions
         fit_now = sum(isinstance(each, Start) for each in decisions)
         explanation = why(requests[0], snapshot, policy.placement)
-        ahead = sum(
-            each.claim.priority >= job.priority for each in self._sight.window.waiting_jobs()
-        )
-        eta = self._eta_of(asked, job, ahead) if fit_now < tasks and not held_back else None
+        ahead = self._sight.window.ahead(last_of(job.priority))
+        lane = Lane(asked, job.share, definition.family, policy=job.policy)
+        eta = self._eta_of(lane, job, ahead) if fit_now < tasks and not held_back else None
         verdict = _verdict(explanation, 0 if held_back else fit_now, tasks)
         decided = sentence(explanation.decision, shape, snapshot)
         return Planned(
@@ -286,27 +285,21 @@ class Explainer:
         _, total = self._sight.around.model.utilisation(now)
         return (total["CPU"], total["MEMORY"], total["GPU"])
 
-    def _eta_of(self, shape: Shape, job: Job, ahead: int) -> Eta | None:
-        """By the launches of the lane that the job would join, if there is one."""
+    def _eta_of(self, lane: Lane, job: Job, ahead: int) -> Eta | None:
+        """By the launches of the lane that the job would join."""
         now = self._sight.around.clock.monotonic_s()
-        lanes = (lane for lane in self._sight.window.waiting_by_lane() if lane[0].shape == shape)
-        equal = next((lane for lane in lanes if lane[0].claim.job.share == job.share), [])
-        lane = equal[0].lane if equal else None
-        before = sum(each.claim.priority >= job.priority for each in equal)
+        before = self._sight.window.ahead_in_lane(last_of(job.priority), lane)
         return self.forecast.eta(lane, before, ahead, now)
 
     def observe(self) -> None:
         """Remember some forecasts, so that their quality can be told: of the fullest lanes the
         last job each.
         """
-        now = self._sight.around.clock.monotonic_s()
-        everyone = self._sight.window.waiting_jobs()
-        self.forecast.forget({each.job_id for each in everyone})
-        lanes = self._sight.window.waiting_by_lane()
-        for members in sorted(lanes, key=len, reverse=True)[:WATCHED_AT_ONCE]:
-            last, rank = members[-1], members[-1].rank
-            ahead = sum(each.rank < rank for each in everyone)
-            eta = self.forecast.eta(last.lane, len(members) - 1, ahead, now)
+        now, window = self._sight.around.clock.monotonic_s(), self._sight.window
+        self.forecast.forget(window)
+        for members in window.fullest(WATCHED_AT_ONCE):
+            last = members[-1]
+            eta = self.forecast.eta(last.lane, len(members) - 1, window.ahead(last.rank), now)
             if eta is not None:
                 self.forecast.watch(last.job_id, eta, now)
 

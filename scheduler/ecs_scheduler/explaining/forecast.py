@@ -4,7 +4,7 @@ uncertainty, and a record of how good past forecasts were. No I/O.
 
 import math
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Container, Hashable
 from dataclasses import dataclass
 
 HALF_LIFE_S = 300.0
@@ -114,7 +114,7 @@ class Forecast:
         if len(self._watched) < MOST_WATCHED:
             self._watched.setdefault(job_id, _Promise(now, eta))
 
-    def forget(self, keep: "frozenset[str] | set[str]") -> None:
+    def forget(self, keep: Container[str]) -> None:
         """Drop forecasts of jobs that do not wait here any more, and lanes that nobody uses."""
         self._watched = {name: each for name, each in self._watched.items() if name in keep}
         self._lanes = {lane: rate for lane, rate in self._lanes.items() if rate.count > 1e-3}

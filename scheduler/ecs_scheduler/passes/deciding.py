@@ -216,8 +216,6 @@ class Deciding:
         reason = policy.closed(now_ms)
         for lane in {self._window[JobId(request.id)].lane for request in requests}:
             self._window.waits(lane, WINDOW, reason)
-            for held in self._window.lane(lane):
-                held.rejected_since = None
 
 
 def _log_of(around: Around) -> DecisionLog | None:

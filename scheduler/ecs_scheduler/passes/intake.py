@@ -145,7 +145,7 @@ class Intake:
         launching = frozenset(self._launching())
         held = await around.queue.held(around.owner)
         self._window.keep_only(held)
-        lost = [each for each in held if each not in self._window and each not in launching]
+        lost = held - self._window.ids - launching
         await around.queue.put_back(around.owner, sorted(lost))
 
     async def _make_room_for_shares(self) -> None:

@@ -156,12 +156,9 @@ def decide(plan: Plan, window: Window, snapshot: Snapshot, now: float) -> Decide
         waits += isinstance(decision, Wait)
         rejects += isinstance(decision, Reject)
     for lane, decision in unplaced.items():
-        members = window.lane(lane)
-        why = sentence(decision, lane.shape, snapshot) + _note_of(members[0])
-        window.waits(lane, _kind(decision), why)
-        for held in members:
-            rejected = isinstance(decision, Reject)
-            held.rejected_since = (held.rejected_since or now) if rejected else None
+        why = sentence(decision, lane.shape, snapshot) + _note_of(window.first(lane))
+        rejected_at = now if isinstance(decision, Reject) else None
+        window.waits(lane, _kind(decision), why, rejected_at=rejected_at)
     return Decided(_start_task_launches(placed), len(placed), waits, rejects)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from ecs_placement.plan import Reservation, Reserving
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from ecs_placement.request import RequestId, TaskRequest
     from ecs_scheduler.config import Config
-    from ecs_scheduler.passes.window import Held, Window
+    from ecs_scheduler.passes.window import Window
 
 NOT_FOR_ROOM = ("", API_BUDGET, SHARE, WINDOW, UNPLACEABLE, NO_INSTANCES)
 """Jobs of these kinds would not start sooner if room were kept for them."""
@@ -29,23 +31,15 @@ def reserving(
     """Reservations for the jobs that have waited for room as long as is configured, where the last
     pass `kept` it. A gang counts as one.
     """
-    waiting = [
-        (request, held)
-        for request in requests
-        if _blocked(held := window[JobId(request.id)], config.reserve_after_s, now_ms)
-    ]
-    waiting.sort(
-        key=lambda each: (-each[1].claim.priority, each[1].claim.runnable_at_ms, each[0].id)
-    )
-    heads: dict[str, list[RequestId]] = {}
-    for request, _ in waiting:
-        unit = request.id if request.gang is None else request.gang.id
-        if unit in heads or len(heads) < config.reservations:
-            heads.setdefault(unit, []).append(request.id)
+    blocked_since = now_ms - config.reserve_after_s * 1000
+    units: defaultdict[str, list[tuple[int, int, RequestId]]] = defaultdict(list)
+    for request in requests if config.reservations else ():
+        held = window[JobId(request.id)]
+        claim = held.claim
+        if claim.runnable_at_ms <= blocked_since and held.kind not in NOT_FOR_ROOM:
+            unit = request.id if request.gang is None else request.gang.id
+            units[unit].append((-claim.priority, claim.runnable_at_ms, request.id))
+    heads = nsmallest(config.reservations, units.values(), key=min)
     earlier = {each.request_id: each for each in kept}
-    ids = (each for members in heads.values() for each in members)
+    ids = (request_id for members in heads for _, _, request_id in sorted(members))
     return Reserving(tuple(earlier.get(each, Reservation(each)) for each in ids))
-
-
-def _blocked(held: Held, after_s: float, now_ms: int) -> bool:
-    return held.kind not in NOT_FOR_ROOM and now_ms - held.claim.runnable_at_ms >= after_s * 1000

@@ -7,17 +7,28 @@ gang has lanes of its own, which are shown whole or not at all.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from heapq import nlargest, nsmallest
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from ecs_placement.request import Gang, GangId, RequestId, Shape, TaskRequest
+from ecs_queue.job import JobId
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import (
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        KeysView,
+        Mapping,
+        Sequence,
+    )
+    from collections.abc import Set as AbstractSet
 
-    from ecs_queue.job import JobId
     from ecs_queue.states import Claim
     from ecs_scheduler.ecs.task_definitions import TaskDefinition
     from ecs_scheduler.launching.launch_signature import LaunchSignature
@@ -27,12 +38,23 @@ NOTE_EVERY_S = 10.0
 ends.
 """
 
-
 FIRST_OF_ALL = 1001
 """A priority above all others, for the rest of a gang that is being started."""
 
+Rank = tuple[int, int, "JobId"]
+"""Sorts jobs by priority, then by submission; a priority is negated."""
 
-class Lane(NamedTuple):
+_rank: Callable[[Held], Rank] = attrgetter("rank")
+"""Faster than a function of ours."""
+
+
+def last_of(priority: int) -> Rank:
+    """The place behind all jobs of this priority."""
+    return (1 - priority, -1, JobId(""))
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
     """What jobs have in common that are interchangeable to placement and to fairness; `policy` is
     the one that the job itself asks for.
     """
@@ -42,6 +64,15 @@ class Lane(NamedTuple):
     family: str
     gang: str = ""
     policy: str | None = None
+    _hash: int = field(init=False, repr=False, compare=False)
+    """Worked out once: a pass looks lanes up for every job, and a Shape has many fields."""
+
+    def __post_init__(self) -> None:
+        everything = (self.shape, self.share, self.family, self.gang, self.policy)
+        object.__setattr__(self, "_hash", hash(everything))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(slots=True)
@@ -68,34 +99,25 @@ class Held:
     policy: str = ""
     policy_note: str = ""
     decision: str = ""
+    job_id: JobId = field(init=False)
+    gang: str = field(init=False)
+    """The gang that it starts together with; empty for a job that starts by itself."""
+    rank: Rank = field(init=False)
+    lane: Lane = field(init=False)
+    request: TaskRequest = field(init=False)
+    """As placement takes it, if it starts by itself."""
     signature_key: int = field(init=False)
     """Equal for equal signatures, and almost always only for them."""
 
     def __post_init__(self) -> None:
+        claim, job = self.claim, self.claim.job
+        priority = FIRST_OF_ALL if claim.overdue else claim.priority
+        self.job_id = job.id
+        self.gang = job.gang.id if job.gang is not None and claim.together else ""
+        self.rank = (-priority, claim.order, job.id)
+        self.lane = Lane(self.shape, job.share, self.definition.family, self.gang, job.policy)
+        self.request = TaskRequest(RequestId(job.id), self.shape, priority, claim.order)
         self.signature_key = hash(self.signature)
-
-    @property
-    def job_id(self) -> JobId:
-        """The job's id."""
-        return self.claim.job.id
-
-    @property
-    def rank(self) -> tuple[int, int, JobId]:
-        """Sorts by priority, then by submission."""
-        priority = FIRST_OF_ALL if self.claim.overdue else self.claim.priority
-        return (-priority, self.claim.order, self.claim.job.id)
-
-    @property
-    def gang(self) -> str:
-        """The gang that it starts together with; empty for a job that starts by itself."""
-        gang = self.claim.job.gang
-        return gang.id if gang is not None and self.claim.together else ""
-
-    @property
-    def lane(self) -> Lane:
-        """Its lane."""
-        job = self.claim.job
-        return Lane(self.shape, job.share, self.definition.family, self.gang, job.policy)
 
 
 class Window:
@@ -104,7 +126,7 @@ class Window:
     def __init__(self, size: int) -> None:
         self._size = size
         self._held: dict[JobId, Held] = {}
-        self._lanes: defaultdict[Lane, list[tuple[int, int, JobId]]] = defaultdict(list)
+        self._lanes: defaultdict[Lane, list[Held]] = defaultdict(list)
         self._gangs: defaultdict[str, set[JobId]] = defaultdict(set)
         self.cleared = 0
 
@@ -114,8 +136,13 @@ class Window:
     def __getitem__(self, job_id: JobId) -> Held:
         return self._held[job_id]
 
-    def __contains__(self, job_id: JobId) -> bool:
+    def __contains__(self, job_id: object) -> bool:
         return job_id in self._held
+
+    @property
+    def ids(self) -> KeysView[JobId]:
+        """The jobs that are here."""
+        return self._held.keys()
 
     @property
     def room(self) -> int:
@@ -126,7 +153,10 @@ class Window:
         """Take a job in; one that is already here is replaced (it was claimed anew)."""
         self.remove((held.job_id,))
         self._held[held.job_id] = held
-        insort(self._lanes[held.lane], held.rank)
+        lane = self._lanes[held.lane]
+        if lane:
+            held.lane = lane[0].lane  # one object for all: it is found without comparing shapes
+        insort(lane, held, key=_rank)
         if held.gang:
             self._gangs[held.gang].add(held.job_id)
 
@@ -135,7 +165,7 @@ class Window:
         removed = [held for job_id in job_ids if (held := self._held.pop(job_id, None))]
         for held in removed:
             lane = self._lanes[held.lane]
-            lane.remove(held.rank)
+            del lane[bisect_left(lane, held.rank, key=_rank)]
             if not lane:
                 del self._lanes[held.lane]
             if held.gang:
@@ -144,9 +174,9 @@ class Window:
                     del self._gangs[held.gang]
         return removed
 
-    def keep_only(self, job_ids: Collection[JobId]) -> None:
+    def keep_only(self, job_ids: AbstractSet[JobId]) -> None:
         """Drop whatever is not among these: it was cancelled, or its claim was lost."""
-        self.remove([job_id for job_id in self._held if job_id not in job_ids])
+        self.remove(self._held.keys() - job_ids)
 
     def requests(self, most_per_lane: int, signatures: int | None = None) -> list[TaskRequest]:
         """The first jobs of each lane, as placement takes them, and every gang that is all here.
@@ -155,30 +185,20 @@ class Window:
         ones of a lane are worth looking at.
         """
         requests = [
-            TaskRequest(id=RequestId(job_id), shape=lane.shape, priority=-negated, order=order)
+            held.request
             for lane, jobs in self._lanes.items()
             if not lane.gang
-            for negated, order, job_id in self._first(jobs, most_per_lane, signatures)
+            for held in _first(jobs, most_per_lane, signatures)
         ]
         for members in self._whole_gangs():
-            negated, order, _ = min(held.rank for held in members)
+            negated, order, _ = members[0].rank
             requests += requests_of(members, -negated, order)
         return requests
-
-    def _first(
-        self, jobs: list[tuple[int, int, JobId]], most: int, signatures: int | None
-    ) -> Iterator[tuple[int, int, JobId]]:
-        seen: set[int] = set()
-        for place in jobs[:most]:
-            seen.add(self._held[place[2]].signature_key)
-            if signatures is not None and len(seen) > signatures:
-                return
-            yield place
 
     def _whole_gangs(self) -> Iterator[list[Held]]:
         """A gang of which some were cancelled or given back meanwhile is on its way out."""
         for ids in self._gangs.values():
-            members = sorted((self._held[each] for each in ids), key=lambda held: held.rank)
+            members = sorted((self._held[each] for each in ids), key=_rank)
             if len(members) == members[0].claim.together:
                 yield members
 
@@ -187,12 +207,11 @@ class Window:
         shares: defaultdict[str, list[Held]] = defaultdict(list)
         for lane, jobs in self._lanes.items():
             if not lane.gang:
-                first = self._first(jobs, most_per_lane, signatures)
-                shares[lane.share].extend(self._held[job_id] for _, _, job_id in first)
+                shares[lane.share].extend(_first(jobs, most_per_lane, signatures))
         for gang in self._whole_gangs():
             shares[gang[0].lane.share].extend(gang)
         for members in shares.values():
-            members.sort(key=lambda held: held.rank)
+            members.sort(key=_rank)
         return dict(shares)
 
     def beyond(self, parts: Mapping[str, int]) -> list[Held]:
@@ -223,9 +242,20 @@ class Window:
 
     def waiting_by_lane(self) -> list[list[Held]]:
         """The same, equal ones together, first to be placed first."""
-        lanes = ([self._held[place[2]] for place in lane] for lane in self._lanes.values())
-        waiting = ([held for held in lane if held.kind] for lane in lanes)
+        waiting = ([held for held in lane if held.kind] for lane in self._lanes.values())
         return [lane for lane in waiting if lane]
+
+    def fullest(self, most: int) -> list[list[Held]]:
+        """The lanes with the most jobs, first to be placed first."""
+        return [list(lane) for lane in nlargest(most, self._lanes.values(), key=len)]
+
+    def ahead(self, rank: Rank) -> int:
+        """How many jobs come before this rank."""
+        return sum(bisect_left(lane, rank, key=_rank) for lane in self._lanes.values())
+
+    def ahead_in_lane(self, rank: Rank, lane: Lane) -> int:
+        """How many jobs of the lane come before this rank."""
+        return bisect_left(self._lanes.get(lane, ()), rank, key=_rank)
 
     def waiting_since(self, ms: int) -> list[Held]:
         """Jobs that were RUNNABLE by then and could rise, those that have waited longest first."""
@@ -236,15 +266,24 @@ class Window:
         ]
         return sorted(since, key=lambda held: (held.claim.runnable_at_ms, held.rank))
 
-    def waits(self, lane: Lane, kind: str, reason: str) -> None:
-        """The whole lane waits for the same reason."""
-        for _, _, job_id in self._lanes.get(lane, ()):
-            held = self._held[job_id]
+    def waits(
+        self, lane: Lane, kind: str, reason: str, *, rejected_at: float | None = None
+    ) -> None:
+        """The whole lane waits for the same reason; rejected since then, or already before, where
+        no registered instance could ever hold its jobs.
+        """
+        for held in self._lanes.get(lane, ()):
             held.kind, held.reason = kind, reason
+            if rejected_at is None or held.rejected_since is None:
+                held.rejected_since = rejected_at
+
+    def first(self, lane: Lane) -> Held:
+        """The job of this lane that is placed first."""
+        return self._lanes[lane][0]
 
     def lane(self, lane: Lane) -> list[Held]:
         """The jobs of this lane, first to be placed first."""
-        return [self._held[job_id] for _, _, job_id in self._lanes.get(lane, ())]
+        return list(self._lanes.get(lane, ()))
 
     def unnoted(self, now: float, most: int) -> list[Held]:
         """Jobs whose reason changed since it was last written down, oldest note first."""
@@ -253,7 +292,7 @@ class Window:
             for held in self._held.values()
             if held.reason != held.noted_reason and now - held.noted_at >= NOTE_EVERY_S
         ]
-        return sorted(due, key=lambda held: (held.noted_at, held.rank))[:most]
+        return nsmallest(most, due, key=attrgetter("noted_at", "rank"))
 
     def surplus(self, most: int) -> list[Held]:
         """The last jobs of the longest lanes: what a full window can best do without for a
@@ -261,8 +300,7 @@ class Window:
         """
         chosen: list[Held] = []
         for lane in sorted(self._lanes.values(), key=len, reverse=True):
-            spare = lane[max(1, len(lane) - (most - len(chosen))) :]
-            chosen.extend(self._held[job_id] for _, _, job_id in spare)
+            chosen.extend(lane[max(1, len(lane) - (most - len(chosen))) :])
             if len(chosen) >= most:
                 break
         return self._with_gangs(chosen)
@@ -277,6 +315,19 @@ class Window:
         self._held.clear()
         self._lanes.clear()
         self._gangs.clear()
+
+
+def _first(lane: Sequence[Held], most: int, signatures: int | None) -> Sequence[Held]:
+    """The first jobs of a lane, and no more than have so many different signatures."""
+    first = lane[:most]
+    if signatures is None or len(first) <= signatures:
+        return first
+    seen: set[int] = set()
+    for place, held in enumerate(first):
+        seen.add(held.signature_key)
+        if len(seen) > signatures:
+            return first[:place]
+    return first
 
 
 def requests_of(members: Collection[Held], priority: int, order: int) -> list[TaskRequest]:

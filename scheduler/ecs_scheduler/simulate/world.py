@@ -13,9 +13,9 @@ from ecs_queue.document import parse_job
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.script import QueueSettings
 from ecs_scheduler.clock import LoopClock, SystemClock
-from ecs_scheduler.collector import collecting_seldom
 from ecs_scheduler.config import Config
 from ecs_scheduler.ecs.client import budget_of
+from ecs_scheduler.interpreter import collecting_seldom
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.pace import Pace
 from ecs_scheduler.passes.service import Service

@@ -1,8 +1,9 @@
-"""The collector is held back for as long as a service runs, and no longer."""
+"""Python is tuned for as long as a service runs, and no longer."""
 
 import gc
+import sys
 
-from ecs_scheduler.collector import YOUNG, collecting_seldom
+from ecs_scheduler.interpreter import TURN_S, YOUNG, collecting_seldom, short_turns
 
 
 def test_the_collector_is_left_as_it_was_found() -> None:
@@ -22,3 +23,11 @@ def test_circles_are_still_found() -> None:
             circle: list[object] = []
             circle.append(circle)
         assert len(gc.get_objects()) < 2 * YOUNG
+
+
+def test_threads_take_turns_as_before_once_the_service_is_over() -> None:
+    """Short turns while it runs; Python's own, or whatever was set, afterwards."""
+    before = sys.getswitchinterval()
+    with short_turns():
+        assert sys.getswitchinterval() == TURN_S
+    assert sys.getswitchinterval() == before

@@ -1,6 +1,7 @@
-"""Python's garbage collector in a process that makes many short-lived objects and few circles."""
+"""Python itself in a process that serves: garbage is sought seldom, threads take short turns."""
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,11 @@ YOUNG, MIDDLE, OLD = 50_000, 20, 20
 
 Python's own are 700, 10 and 10: a claim of a hundred jobs alone would be looked through several
 times with nothing to free, since reference counts end what requests and answers leave behind.
+"""
+
+TURN_S = 0.0005
+"""How long a thread computes before another one may. Python's own 5 ms would keep the event loop
+waiting at each of its turns while a placement is computed beside it, and an answer takes dozens.
 """
 
 
@@ -23,3 +29,14 @@ def collecting_seldom() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+@contextmanager
+def short_turns() -> Iterator[None]:
+    """In this whole process while the block runs."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
