@@ -74,7 +74,7 @@ def place(
         return place(requests, snapshot, policy, budget_s=budget_s, reserving=reserving)
     constraints = Constraints(snapshot)
     room = Room(snapshot.free, weights)
-    choose = chooser(policy, snapshot, constraints, room, (r.shape for r in requests))
+    choose = chooser(policy, snapshot, constraints, room, requests)
     placed = Placed(np.full(len(requests), -1, dtype=np.int64), np.zeros(len(requests)))
     largest = np.maximum(np.maximum(snapshot.total, snapshot.free) @ weights, 1e-12)
     work = Work(requests, room, constraints, choose, placed, largest)

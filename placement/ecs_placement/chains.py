@@ -5,6 +5,8 @@ runs the fewest tasks of the same task group, `random` picks one; `score`, which
 those with the best weighted score. What still ties goes by instance id.
 """
 
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from ecs_placement.buckets import Buckets, spreads
 from ecs_placement.feasible import Constraints
 from ecs_placement.policy import Policy, Strategy
-from ecs_placement.request import CPU, MEMORY, Shape
+from ecs_placement.request import CPU, MEMORY, Shape, TaskRequest
 from ecs_placement.room import Filled, Room
 from ecs_placement.scoring import Scores
 from ecs_placement.turns import Key, Keys, Spread, fill
@@ -51,14 +53,23 @@ class _Sight:
 
 
 class Chain:
-    """The strategies of a policy over one snapshot; tasks are placed one after the other."""
+    """The strategies of a policy over one snapshot; tasks are placed one after the other. Chance
+    depends on the `batch` too: drawn from the seed alone, one task a batch would always go to the
+    same of the instances.
+    """
 
-    def __init__(self, policy: Policy, constraints: Constraints, scores: Scores) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        constraints: Constraints,
+        scores: Scores,
+        batch: Sequence[TaskRequest] = (),
+    ) -> None:
         self._policy = policy
         self._strategies = policy.strategies
         self._constraints = constraints
         self._scores = scores
-        self._chance = np.random.default_rng(policy.seed)
+        self._chance = np.random.default_rng((policy.seed, _number_of(batch)))
 
     def take(
         self, shape: Shape, count: int, room: Room, eligible: Bools, *, once_per_row: bool = False
@@ -200,3 +211,8 @@ def _shared(spread: Strategy) -> bool:
 def _moves(strategy: Strategy, shape: Shape) -> bool:
     """Whether a row's key changes as it takes tasks of the shape."""
     return strategy.type != "binpack" or shape.demand[_DIMENSION[strategy.field]] > 0
+
+
+def _number_of(batch: Sequence[TaskRequest]) -> int:
+    """The same for the same requests, in whatever process."""
+    return zlib.crc32("\n".join(sorted(request.id for request in batch)).encode())

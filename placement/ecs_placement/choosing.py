@@ -1,6 +1,6 @@
 """The way in which a policy chooses rows: best fit, weighted scores, or a chain of strategies."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ from ecs_placement.chains import Chain
 from ecs_placement.feasible import Constraints
 from ecs_placement.plan import Reason, Tally
 from ecs_placement.policy import Policy
-from ecs_placement.request import Shape
+from ecs_placement.request import Shape, TaskRequest
 from ecs_placement.room import Filled, Room
 from ecs_placement.scoring import Scores
 from ecs_placement.snapshot import Snapshot
@@ -44,14 +44,19 @@ def chooser(
     snapshot: Snapshot,
     constraints: Constraints,
     room: Room,
-    shapes: Iterable[Shape],
+    batch: Sequence[TaskRequest],
 ) -> Chooser:
-    """How `policy` chooses; `keep_room` keeps room for the largest of `shapes`, which all wait."""
+    """How `policy` chooses for the requests of a batch, the largest of which `keep_room` keeps room
+    for.
+    """
     if policy.plain:
         return BestFit()
-    ground = Ground(policy, snapshot, room, largest(shapes, room))
+    ground = Ground(policy, snapshot, room, largest((each.shape for each in batch), room))
     scores = Scores(policy, constraints, ground)
-    return Chain(policy, constraints, scores) if policy.strategies else scores
+    if not policy.strategies:
+        return scores
+    drawn = any(strategy.type == "random" for strategy in policy.strategies)
+    return Chain(policy, constraints, scores, batch if drawn else ())
 
 
 def largest(shapes: Iterable[Shape], room: Room) -> Shape | None:

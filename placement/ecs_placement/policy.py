@@ -145,8 +145,8 @@ class Policy:
     `scalar_weights` are those of user-defined scalars by name, 1 unless given.
 
     `terms` make up the score; none means best fit alone. `strategies`, where given, choose instead:
-    a chain, each narrowing what the one before left. `limits` always bind. `seed` decides what
-    `random` picks.
+    a chain, each narrowing what the one before left. `limits` always bind. `seed` and the ids of a
+    batch's requests decide what `random` picks.
 
     The objective `fill` lets the score decide alone. With `open` an empty instance is opened only
     when none in use fits, the cheapest per weighted capacity first.

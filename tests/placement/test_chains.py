@@ -77,6 +77,16 @@ def test_random_is_reproducible_from_its_seed() -> None:
     assert plans[0] == plans[1] != plans[2]
 
 
+def test_random_takes_every_instance_in_the_long_run_though_tasks_come_one_by_one() -> None:
+    """A batch of one is the usual case: 400 of them on 8 instances put at least 25 on each (the
+    chance of fewer is one in a million), and the same batch is decided the same way again.
+    """
+    policy, snapshot = Policy(strategies=(Strategy("random"),)), fleet(*"abcdefgh")
+    taken = [where(place([task], snapshot, policy))[0] for task in tasks(400)]
+    assert min(Counter(taken)[f"i-{n}"] for n in range(8)) >= 25
+    assert taken == [where(place([task], snapshot, policy))[0] for task in tasks(400)]
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
