@@ -47,6 +47,8 @@ class TaskDefinitions:
         self._known: dict[str, tuple[TaskDefinition | JobUnusable, float]] = {}
         self._essential: dict[str, frozenset[str]] = {}
         self._shapes: dict[tuple[object, ...], Shape] = {}
+        self.gone: set[str] = set()
+        """ARNs of those that were deregistered while jobs that had been resolved to them waited."""
 
     async def resolve(self, name: str) -> TaskDefinition | JobUnusable:
         """The task definition, or why no job can use it; refusals are remembered as long as
@@ -60,6 +62,20 @@ class TaskDefinitions:
         fixed = isinstance(resolved, TaskDefinition) and name == resolved.arn
         self._known[name] = (resolved, float("inf") if fixed else now + FAMILY_KEPT_S)
         return resolved
+
+    async def still_active(self, arn: str) -> bool:
+        """Ask again about a revision of which ECS refused a launch; one that is not ACTIVE any more
+        is `gone`, and every name for it is looked up anew.
+        """
+        if isinstance(await self._describe(arn), TaskDefinition):
+            return True
+        self.gone.add(arn)
+        self._known = {
+            name: (known, until)
+            for name, (known, until) in self._known.items()
+            if not isinstance(known, TaskDefinition) or known.arn != arn
+        }
+        return False
 
     async def essential(self, arn: str) -> frozenset[str]:
         """Names of the essential containers of a revision; none when ECS no longer knows it."""

@@ -24,6 +24,7 @@ from ecs_scheduler.errors import (
     CallRefused,
     CallUnknown,
     ClusterNotFound,
+    SchedulerError,
     Throttled,
 )
 from ecs_scheduler.launching.introduction import Introduction
@@ -191,7 +192,7 @@ class Launcher:
             await self._settle(launch, token, _not_made(launch, str(error)))
         except CallRefused as error:
             log.warning("launch refused", token=token, error=str(error))
-            await self._settle(launch, token, _refused(launch, str(error)))
+            await self._settle(launch, token, await self._refused(launch, str(error)))
         except CallUnknown as error:
             log.warning("launch outcome unknown", token=token, error=str(error))
             self._around.metrics.launched(launch.api, "unknown", len(launch.slots))
@@ -321,19 +322,28 @@ class Launcher:
             )
         )
 
+    async def _refused(self, launch: Launch, error: str) -> list[LaunchOutcome]:
+        """ECS would refuse these jobs again, unless only the revision that they were resolved to is
+        gone: a family has another one, or its job is told so when it is claimed next.
+
+        A refused fallback is no reason to give them up either: room may come for StartTask, and the
+        setting may be mended.
+        """
+        definition = launch.slots[0].held.definition
+        try:
+            active = await self._around.definitions.still_active(definition.arn)
+        except SchedulerError as doubt:
+            return [*_not_made(launch, f"{error}; {doubt}")]
+        if not active:
+            return [Refused(slot.job_id, error) for slot in launch.slots]
+        if launch.target is None:
+            return [Rejected(slot.job_id, error) for slot in launch.slots]
+        text = f"fallback not usable: {error}"
+        return [Refused(slot.job_id, text, FALLBACK_DELAY_MS) for slot in launch.slots]
+
     def _withdraw(self, slot: Slot) -> None:
         if slot.instance is not None:
             self._around.model.withdraw(slot.instance, slot.job_id)
-
-
-def _refused(launch: Launch, error: str) -> list[LaunchOutcome]:
-    """StartTask would refuse these jobs again. A refused fallback is no reason to give them up:
-    room may come for StartTask, and the setting may be mended.
-    """
-    if launch.target is None:
-        return [Rejected(slot.job_id, error) for slot in launch.slots]
-    text = f"fallback not usable: {error}"
-    return [Refused(slot.job_id, text, FALLBACK_DELAY_MS) for slot in launch.slots]
 
 
 def _not_made(launch: Launch, reason: str) -> list[LaunchOutcome]:

@@ -78,6 +78,7 @@ class Intake:
         await self._expire()
         await self._age()
         await self._check_claims()
+        await self._look_up_again()
         await self._make_room_for_shares()
         await self._rotate()
         for _ in range(CLAIMED_IN_A_PASS // CLAIMED_AT_ONCE):
@@ -147,6 +148,19 @@ class Intake:
         self._window.keep_only(held)
         lost = held - self._window.ids - launching
         await around.queue.put_back(around.owner, sorted(lost))
+
+    async def _look_up_again(self) -> None:
+        """Jobs whose task definition was deregistered while they waited here go back, to be claimed
+        with another revision of the family.
+        """
+        gone = self._around.definitions.gone
+        if not gone:
+            return
+        spare = self._window.of_definitions(gone)
+        self._window.remove(held.job_id for held in spare)
+        releases = [Release(held.job_id, held.claim.epoch, held.reason) for held in spare]
+        await self._around.queue.release(self._around.owner, releases)
+        gone.clear()
 
     async def _make_room_for_shares(self) -> None:
         """No share fills the window so that others are not even seen."""

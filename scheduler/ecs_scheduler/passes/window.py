@@ -240,6 +240,10 @@ class Window:
         """The jobs that placement found no room for."""
         return [held for held in self._held.values() if held.kind]
 
+    def of_definitions(self, arns: Collection[str]) -> list[Held]:
+        """The jobs that were resolved to one of these task definitions."""
+        return [held for held in self._held.values() if held.definition.arn in arns]
+
     def waiting_by_lane(self) -> list[list[Held]]:
         """The same, equal ones together, first to be placed first."""
         waiting = ([held for held in lane if held.kind] for lane in self._lanes.values())
