@@ -264,6 +264,11 @@ def jobs(state: JobState | None, limit: int, offset: int) -> Command[tuple[JobRe
     return Command("jobs", (state or "", offset, limit), records.records)
 
 
+def times(state: JobState, limit: int, offset: int) -> Command[tuple[records.Times, ...]]:
+    """When the jobs of an ended state came, were launched and ended, and nothing else of them."""
+    return Command("times", (state, offset, limit), records.times)
+
+
 def states(job_ids: Sequence[JobId]) -> Command[dict[JobId, JobState]]:
     """The states of those jobs that are in the queue."""
 

@@ -1,6 +1,6 @@
 """Reading stored jobs, dead letters and events back; lua/prelude.lua lists a job's fields."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
@@ -65,6 +65,28 @@ def record(reply: list[Any]) -> JobRecord:
         result=from_json(fields.get(b"result", b"null")),
         attempts=attempts(fields.get(b"h", b"")),
         forgotten=b"forgotten" in fields,
+    )
+
+
+class Times(NamedTuple):
+    """When an ended job was submitted, launched last, and ended, ms; None where it never was."""
+
+    job_id: JobId
+    submitted_at_ms: int
+    starting_at_ms: int | None
+    ended_at_ms: int | None
+
+
+def times(reply: list[Any]) -> tuple[Times, ...]:
+    """The times of jobs from a flat reply of four values each."""
+    return tuple(
+        Times(
+            JobId(text(job_id)),
+            int(submitted),
+            int(starting) if starting else None,
+            int(ended) if ended else None,
+        )
+        for job_id, submitted, starting, ended in chunks(reply, 4)
     )
 
 

@@ -5,6 +5,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from redis.exceptions import NoScriptError
 
 from ecs_queue.client import Queue
 from ecs_queue.embedded import EmbeddedValkey
@@ -56,6 +57,27 @@ def test_jobs_that_the_queue_has_dropped_are_in_the_columns_nonetheless() -> Non
     assert jobs.ids == tuple(NAMES)
     np.testing.assert_array_equal(jobs.ended_s, [1, 2, 3, 4, 5, 6, 7, 8, np.nan])
     np.testing.assert_array_equal(jobs.submitted_s, np.zeros(9))
+
+
+async def answers_together(socket_path: str) -> list[object]:
+    """Calls that travel together, one of them of a script that the server does not know."""
+    client = connect_blocking(socket_path)
+    adds = client.register_script("return ARGV[1] + 1")
+    first = await adds(args=[1])
+    pipeline = client.pipeline(transaction=False)
+    for sha, value in ((adds.sha, 5), ("f" * 40, 6), (adds.sha, 7)):
+        pipeline.evalsha(sha, 0, value)
+    replies = await pipeline.execute(raise_on_error=False)
+    await client.aclose()
+    return [first, *replies]
+
+
+def test_calls_that_travel_together_have_each_its_own_answer() -> None:
+    """What goes wrong with one is that one's answer, and the next reads its own."""
+    with EmbeddedValkey() as server:
+        first, one, unknown, other = asyncio.run(answers_together(str(server.socket_path)))
+    assert (first, one, other) == (2, 6, 8)
+    assert isinstance(unknown, NoScriptError)
 
 
 def test_submissions_give_back_what_was_put_in() -> None:

@@ -3,7 +3,7 @@ the clock of a simulation never runs ahead of a reply that is on its way.
 """
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import hiredis
@@ -75,16 +75,26 @@ class BlockingClient(redis.asyncio.Redis):
 
     _wire: "_Wire | None" = None
 
-    async def execute_command(self, *arguments: Any, **options: Any) -> Any:
-        """As redis-py answers it: replies converted, errors raised."""
+    def wire(self) -> "_Wire":
+        """The socket; opened when it is first needed."""
         if self._wire is None:
             self._wire = _Wire(self.connection_pool.connection_kwargs["path"])
-        reply = self._wire.ask(arguments)
+        return self._wire
+
+    async def execute_command(self, *arguments: Any, **options: Any) -> Any:
+        """As redis-py answers it: replies converted, errors raised."""
+        reply = self.wire().ask(arguments)
         if isinstance(reply, Exception):
             raise reply
         options.pop("keys", None)
         convert = self.response_callbacks.get(arguments[0])
         return reply if convert is None else convert(reply, **options)
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Any:
+        """Scripts that travel together go through the same socket; transactions as ever."""
+        if transaction:
+            return super().pipeline(transaction, shard_hint)
+        return BlockingPipeline(self)
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close the socket and the pool."""
@@ -93,8 +103,30 @@ class BlockingClient(redis.asyncio.Redis):
         await super().aclose(close_connection_pool)
 
 
+class BlockingPipeline:
+    """Calls of scripts that are sent as one, and answered one by one."""
+
+    def __init__(self, client: BlockingClient) -> None:
+        self._client = client
+        self._calls: list[tuple[Any, ...]] = []
+
+    def evalsha(self, sha: str, keys: int, *arguments: Any) -> None:
+        """One more call."""
+        self._calls.append(("EVALSHA", sha, keys, *arguments))
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """The replies in turn, errors among them unless the first is to be raised."""
+        calls, self._calls = self._calls, []
+        replies = self._client.wire().ask_all(calls)
+        if raise_on_error:
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    raise reply
+        return replies
+
+
 class _Wire:
-    """One blocking socket: a command out, its reply in."""
+    """One blocking socket: commands out, their replies in."""
 
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -105,6 +137,13 @@ class _Wire:
     def ask(self, arguments: tuple[Any, ...]) -> Any:
         name, *rest = arguments  # of two words, such as SCRIPT LOAD
         self._socket.sendall(hiredis.pack_command((*name.split(), *rest)))
+        return self._reply()
+
+    def ask_all(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        self._socket.sendall(b"".join(map(hiredis.pack_command, calls)))
+        return [self._reply() for _ in calls]
+
+    def _reply(self) -> Any:
         while (reply := self._reader.gets()) is _NOTHING:
             self._reader.feed(self._socket.recv(65536))
         return reply

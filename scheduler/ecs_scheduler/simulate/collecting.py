@@ -4,11 +4,14 @@ jobs take some hundred megabytes and neither the queue nor the simulated ECS has
 
 from array import array
 from collections.abc import Iterable, Mapping
+from math import isnan
 
 import numpy as np
 
+from ecs_queue import producing
 from ecs_queue.client import Queue
 from ecs_queue.job import JobId
+from ecs_queue.records import Times
 from ecs_queue.states import JobRecord, JobState
 from ecs_scheduler.simulate.columns import jobs_of
 from ecs_scheduler.simulate.record import Jobs, Tasks
@@ -38,33 +41,34 @@ class JobColumns:
             taken: set[int] = set()
             known, page = False, self._pages[state]
             while not known:
-                records = await queue.jobs(state, limit=page, offset=len(taken))
-                for record in records:
-                    row = self._rows[record.job.id]
-                    if np.isnan(self._ended[row]):
+                found = await queue.run(producing.times(state, page, len(taken)))
+                for times in found:
+                    row = self._rows[times.job_id]
+                    if isnan(self._ended[row]):
                         taken.add(row)
-                        self._fill(row, record)
+                        self._fill(row, times, state)
                     else:
                         known = row not in taken
-                known = known or len(records) < page
+                known = known or len(found) < page
             self._pages[state] = min(max(LEAST_PAGE, len(taken) * 5 // 4), LARGEST_PAGE)
 
     async def finish(self, queue: Queue) -> Jobs:
         """The jobs, those included that have not ended."""
         await self.look(queue)
         for row in np.flatnonzero(np.isnan(self._ended)).tolist():
-            self._fill(row, await queue.job(JobId(self._submissions.ids[row])))
+            record = await queue.job(JobId(self._submissions.ids[row]))
+            self._fill(row, record, record.state)
         return jobs_of(
             self._submissions, self._submitted, self._launched, self._ended, self._succeeded
         )
 
-    def _fill(self, row: int, record: JobRecord) -> None:
-        self._submitted[row] = (record.submitted_at_ms - self._start_ms) / 1000
-        if record.starting_at_ms is not None:
-            self._launched[row] = (record.starting_at_ms - self._start_ms) / 1000
-        if record.ended_at_ms is not None:
-            self._ended[row] = (record.ended_at_ms - self._start_ms) / 1000
-        self._succeeded[row] = record.state is JobState.SUCCEEDED
+    def _fill(self, row: int, times: Times | JobRecord, state: JobState) -> None:
+        self._submitted[row] = (times.submitted_at_ms - self._start_ms) / 1000
+        if times.starting_at_ms is not None:
+            self._launched[row] = (times.starting_at_ms - self._start_ms) / 1000
+        if times.ended_at_ms is not None:
+            self._ended[row] = (times.ended_at_ms - self._start_ms) / 1000
+        self._succeeded[row] = state is JobState.SUCCEEDED
 
 
 class TaskColumns:

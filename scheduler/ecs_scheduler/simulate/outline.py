@@ -13,7 +13,8 @@ from ecs_placement.batch import place
 from ecs_placement.plan import Start
 from ecs_placement.request import RequestId, Shape, TaskRequest
 from ecs_placement.snapshot import Facts, Instance, InstanceId, Snapshot
-from ecs_queue.document import parse_job
+from ecs_queue.document import from_canonical
+from ecs_queue.job import JobId
 from ecs_scheduler.simulate.columns import instances_of, jobs_of
 from ecs_scheduler.simulate.record import Record, Tasks
 from ecs_scheduler.simulate.submissions import Submissions
@@ -131,7 +132,10 @@ class _Queue:
         self.submissions = submissions
         self.waiting: list[int] = []
         self.shapes = [Shape(*each.shape, group=GROUP) for each in submissions]
-        self._priorities = [parse_job(each.document).priority for each in submissions]
+        self._priorities = [
+            from_canonical(JobId(each.job_id), each.document.encode()).priority
+            for each in submissions
+        ]
         self._next = 0
 
     @property

@@ -14,7 +14,7 @@ Size = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One job: when it comes, and its document as a producer would write it."""
+    """One job: when it comes, and its document in the form in which the queue stores it."""
 
     at_s: float
     job_id: str
@@ -83,12 +83,15 @@ class Submissions(Sequence[Submission]):
     def __hash__(self) -> int:
         return hash((len(self), tuple(self.ids[:1])))
 
+    def document(self, row: int) -> bytes:
+        """The document of one job."""
+        return bytes(self._documents[self._ends[row] : self._ends[row + 1]])
+
     def _one(self, row: int) -> Submission:
-        document = self._documents[self._ends[row] : self._ends[row + 1]].decode()
         return Submission(
             self.at_s[row],
             self.ids[row],
-            document,
+            self.document(row).decode(),
             self.shares[row],
             self.shapes[row],
             self.run_s[row],

@@ -4,13 +4,14 @@ simulated ECS, all in virtual time. Equal cases leave equal records.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 from ecs_queue.client import Queue
-from ecs_queue.document import parse_job
+from ecs_queue.document import from_canonicals
 from ecs_queue.embedded import EmbeddedValkey
+from ecs_queue.producing import Written, submit
 from ecs_queue.script import QueueSettings
 from ecs_scheduler.clock import LoopClock, SystemClock
 from ecs_scheduler.config import Config
@@ -27,6 +28,7 @@ from ecs_scheduler.simulate.direct_ecs import DirectEcs
 from ecs_scheduler.simulate.record import Record
 from ecs_scheduler.simulate.workload import Workload, limit_s
 from ecs_simulator import FEW_CAPABILITIES, Options, SimulatedEcs, VirtualClock, run_virtual
+from ecs_simulator.options import Lifecycle
 from ecs_simulator.workloads.batch import task_definition_document
 
 CLUSTER = "simulated"
@@ -36,6 +38,10 @@ LOOK_S = 5.0
 COLLECT_S = 60.0
 KEPT = QueueSettings(retention_s=10**9, ended_kept=50_000, events_kept=1_000)
 """Twice the jobs that can end between two looks at COLLECT_S: 400 tasks are started a second."""
+FORGETFUL = Lifecycle(stopped_visible_s=900.0)
+"""ECS shows a task for an hour after its end; the service has seen that end after seconds, and what
+is kept of a busy hour takes more memory than all jobs do.
+"""
 UNHURRIED_S = 3600.0
 LOOK_AT_QUEUE_S = Config().pass_interval_s
 MOST_SLOWER = 25.0
@@ -74,7 +80,7 @@ class _World:
         self._case, self._clock = case, clock
         self._tasks = TaskColumns(clock.start)
         self._sim = SimulatedEcs(
-            Options(agent_capabilities=FEW_CAPABILITIES),
+            Options(agent_capabilities=FEW_CAPABILITIES, lifecycle=FORGETFUL),
             clock.now,
             seed=case.seed,
             witness=self._tasks.saw,
@@ -123,19 +129,25 @@ class _World:
 
     async def _submit(self, progress: Progress) -> None:
         """Send every job when it is due, those of one second together."""
-        submissions, sent, looked_at = self._case.workload.submissions, 0, 0.0
-        for _, together in groupby(submissions, lambda each: each.at_s // TOGETHER_S):
+        at_s, sent, looked_at = self._case.workload.submissions.at_s, 0, 0.0
+        for _, together in groupby(range(len(at_s)), lambda row: at_s[row] // TOGETHER_S):
             due = list(together)
-            await asyncio.sleep(max(0.0, due[-1].at_s - self._clock.monotonic()))
+            await asyncio.sleep(max(0.0, at_s[due[-1]] - self._clock.monotonic()))
             for first in range(0, len(due), AT_ONCE):
-                await self._queue.submit(
-                    [parse_job(each.document) for each in due[first : first + AT_ONCE]]
-                )
+                await self._send(due[first : first + AT_ONCE])
             sent += len(due)
             if self._clock.monotonic() - looked_at >= COLLECT_S:
                 looked_at = self._clock.monotonic()
                 await self._jobs.look(self._queue)
                 progress(await self._ended(sent))
+
+    async def _send(self, rows: Sequence[int]) -> None:
+        """One submission of all these; their documents were written when the workload was made."""
+        submissions = self._case.workload.submissions
+        documents = [submissions.document(row) for row in rows]
+        jobs = from_canonicals([submissions.ids[row].encode() for row in rows], documents)
+        written = [Written(job, text) for job, text in zip(jobs, documents, strict=True)]
+        await self._queue.run(submit(self._queue.new_token(), written))
 
     async def _finish(self, running: asyncio.Task[None], progress: Progress) -> int:
         """Wait until every job has ended or the time is up; the number that did not end."""
