@@ -153,6 +153,17 @@ def test_leased_tokens_are_not_kept_for_later() -> None:
     assert play(story).refused == 0
 
 
+def test_who_comes_together_is_asked_for_together() -> None:
+    """Thirty launches of one pass cost a single request to Redis."""
+
+    async def story(region: Region) -> None:
+        bucket = region.scheduler("one")
+        await asyncio.gather(*(bucket.take(5) for _ in range(30)))
+        assert bucket.status().calls == 30
+
+    assert sum(redis.asked for redis in play(story).redises) == 3  # with its first loading
+
+
 def test_three_greedy_schedulers_use_it_all_and_share_it() -> None:
     """At least 95 % of what ECS would have taken, nobody less than half his part, and a round trip
     to Redis for several calls.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 LEASED_FOR_S = 0.25
-"""A token that was not spent this soon after it was asked for goes back."""
+"""A token is spent this soon after it was asked for, or never."""
 
 GRACE_S = 0.05
 """The least time to spend a token whose grant was long under way, so that a slow Redis slows calls
@@ -108,6 +108,8 @@ class SharedBucket:
         reserve = left_by(reserve, self._burst)
         self._waiting[reserve] += 1
         try:
+            if not self._hands:
+                await asyncio.sleep(0)  # all who come in this turn are asked for together
             while not self._spend(reserve):
                 await self._more(reserve)
         finally:
@@ -168,8 +170,10 @@ class SharedBucket:
         return True
 
     def _expire(self, now: float) -> None:
-        for leave in [each for each, hand in self._hands.items() if hand.until <= now]:
-            self._given_back += self._hands.pop(leave).tokens
+        """What was not spent in time is lost: the bucket may have been full since, and others have
+        spent what filled it. It goes back where it is still in hand when more is asked for.
+        """
+        self._hands = {leave: hand for leave, hand in self._hands.items() if hand.until > now}
 
     async def _more(self, reserve: int) -> None:
         """Ask for more, once for all who wait; or wait until asking makes sense again."""
