@@ -115,12 +115,12 @@ def instance_of(row: Row, scalars: Scalars, now: float, *, bad: bool) -> Instanc
 
 def _facts(row: Row) -> Facts:
     """What constraints look at. Task groups are known of our own tasks only: ECS lists none."""
-    groups = Counter(row.groups.values())
-    groups.update(
+    pending = [
         promise.shape.group
         for promise in row.promises.values()
         if promise.shape.group is not None and promise.acknowledged_at is None
-    )
+    ]
+    groups = Counter([*row.groups.values(), *pending])
     return Facts(
         ec2_instance_id=row.seen.ec2_instance_id,
         agent_version=row.seen.agent_version,

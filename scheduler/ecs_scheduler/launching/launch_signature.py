@@ -95,15 +95,16 @@ def launch_signature(
         overrides=_written(overrides),
         group=job.group,
         network_configuration=network.model_dump_json(by_alias=True) if network else None,
-        placement_constraints=json.dumps(
-            [
-                each.model_dump(by_alias=True, exclude_none=True)
-                for each in job.placement_constraints
-            ]
-        ),
+        placement_constraints=_constraints(job) if job.placement_constraints else "[]",
         tags=tuple(sorted(job.tags.items())),
         propagate_tags=job.propagate_tags,
         enable_execute_command=job.enable_execute_command,
+    )
+
+
+def _constraints(job: Job) -> str:
+    return json.dumps(
+        [each.model_dump(by_alias=True, exclude_none=True) for each in job.placement_constraints]
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import structlog
@@ -35,6 +36,7 @@ from ecs_scheduler.passes.status import Placement
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ecs_placement.request import Shape
     from ecs_queue.job import JobId
     from ecs_scheduler.ecs.launch_answer import LaunchAnswer
     from ecs_scheduler.ecs.tasks import Task
@@ -226,7 +228,7 @@ class Launcher:
         for slot in launch.slots:
             if slot.instance is not None:
                 held = slot.held
-                shape = replace(held.shape, group=group_of(held.definition, held.claim.job))
+                shape = _in_group(held.shape, group_of(held.definition, held.claim.job))
                 around.model.promise(slot.instance, slot.job_id, shape, certain_at)
 
     async def _call(self, launch: Launch, token: LaunchToken) -> LaunchAnswer:
@@ -278,11 +280,12 @@ class Launcher:
         and the reconciler finds the same.
         """
         slots = {slot.job_id: slot for slot in launch.slots}
+        started = [(slots[each.job_id], each) for each in outcomes if isinstance(each, Started)]
+        if started:
+            self._started(launch, started)
         for outcome in outcomes:
-            slot = slots[outcome.job_id]
-            if isinstance(outcome, Started):
-                self._started(launch, slot, outcome)
-            else:
+            if not isinstance(outcome, Started):
+                slot = slots[outcome.job_id]
                 self._withdraw(slot)
                 self._around.metrics.launched(launch.api, "refused")
                 self._tell_trial(slot.held, refused=True)
@@ -301,26 +304,21 @@ class Launcher:
         trying = self._around.policies.trying
         trying.launched(held.policy, clock.monotonic_s(), wait_s, refused=refused)
 
-    def _started(self, launch: Launch, slot: Slot, outcome: Started) -> None:
+    def _started(self, launch: Launch, started: Sequence[tuple[Slot, Started]]) -> None:
         around, now = self._around, self._around.clock.monotonic_s()
-        if slot.instance is not None:
-            around.model.acknowledge(slot.instance, slot.job_id, outcome.task_arn, now)
-        definition_arn = slot.held.definition.arn
-        self._tracker.follow(outcome.task_arn, slot.job_id, definition_arn, outcome.instance_arn)
-        self._tracker.holdings.know(outcome.task_arn)
-        around.metrics.launched(launch.api, "started")
-        self._tell_trial(slot.held, refused=False)
-        self.record.tasks += 1
-        self.record.recent.append((now, 1))
-        self.record.latest.append(
-            Placement(
-                job_id=slot.job_id,
-                instance=(outcome.instance_arn or "").rpartition("/")[2],
-                api=launch.api,
-                detail=slot.detail or launch.detail,
-                at_ms=around.clock.now_ms(),
-            )
-        )
+        at_ms = around.clock.now_ms()
+        for slot, outcome in started:
+            arn, instance = outcome.task_arn, outcome.instance_arn
+            if slot.instance is not None:
+                around.model.acknowledge(slot.instance, slot.job_id, arn, now)
+            self._tracker.follow(arn, slot.job_id, slot.held.definition.arn, instance)
+            self._tracker.holdings.know(arn)
+            self._tell_trial(slot.held, refused=False)
+            where, why = (instance or "").rpartition("/")[2], slot.detail or launch.detail
+            self.record.latest.append(Placement(slot.job_id, where, launch.api, why, at_ms))
+        around.metrics.launched(launch.api, "started", len(started))
+        self.record.tasks += len(started)
+        self.record.recent.append((now, len(started)))
 
     async def _refused(self, launch: Launch, error: str) -> list[LaunchOutcome]:
         """ECS would refuse these jobs again, unless only the revision that they were resolved to is
@@ -344,6 +342,11 @@ class Launcher:
     def _withdraw(self, slot: Slot) -> None:
         if slot.instance is not None:
             self._around.model.withdraw(slot.instance, slot.job_id)
+
+
+@lru_cache(maxsize=1024)
+def _in_group(shape: Shape, group: str) -> Shape:
+    return replace(shape, group=group)
 
 
 def _not_made(launch: Launch, reason: str) -> list[LaunchOutcome]:
