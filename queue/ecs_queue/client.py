@@ -249,15 +249,19 @@ class Queue:
         await self.run(scheduling.renew(owner, lease_ms))
 
     async def lead(
-        self, owner: OwnerId, cluster: str, *, lease_ms: int, spread: bool = False
+        self, owner: OwnerId, cluster: str, *, lease_ms: int, spread: bool = False, arn: str = ""
     ) -> int | None:
         """Take the lead of a cluster's schedulers, or keep it; it brings the owner's lease along.
 
         Answers None while another leads, else a fencing number: a new one means that what was
         claimed before is lost. With `spread` the lead goes to the one whom rendezvous hashing picks
         among those who ask, so that several clusters spread over them.
+
+        Raises:
+            QueueOfAnotherCluster: launches of the queue, or a leader, are in a cluster other than
+                `arn`.
         """
-        return await self.run(scheduling.lead(owner, cluster, lease_ms, spread=spread))
+        return await self.run(scheduling.lead(owner, cluster, lease_ms, spread=spread, arn=arn))
 
     async def resign(self, owner: OwnerId, cluster: str) -> int:
         """End lead and lease at once; answers how many claims went back."""

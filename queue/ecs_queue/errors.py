@@ -8,6 +8,7 @@ QueueError
 ├── QueueUnreachable    Redis does not answer, or refuses us: names the setting to look at
 ├── EmbeddedServerFailed  the embedded server did not start: names the end of its log
 ├── NoAssignment        this process is no task of the queue, or not any more
+├── QueueOfAnotherCluster  the books of this queue are kept for another cluster
 ├── LeaseLost           another owner took over, or our lease ran out: stop placing, claim again
 └── UnknownJob          no job of this id, or no task of this ARN
 """
@@ -43,6 +44,10 @@ class EmbeddedServerFailed(QueueError):
 
 class NoAssignment(QueueError):
     """This process is no task that the queue launched, or its job does not wait for it any more."""
+
+
+class QueueOfAnotherCluster(QueueError):
+    """Tasks of this queue's jobs are in another cluster, or a scheduler is that fills it."""
 
 
 class LeaseLost(QueueError):

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ecs_queue.document import from_canonicals
-from ecs_queue.errors import LeaseLost, UnknownJob
+from ecs_queue.errors import LeaseLost, QueueOfAnotherCluster, UnknownJob
 from ecs_queue.job import JobId
 from ecs_queue.records import SCORE_STEP
 from ecs_queue.script import Command, chunks, line, pairs, text
@@ -52,13 +52,19 @@ def renew(owner: OwnerId, lease_ms: int) -> Command[None]:
     return Command("renew", (owner, lease_ms), parse)
 
 
-def lead(owner: OwnerId, cluster: str, lease_ms: int, *, spread: bool) -> Command[int | None]:
-    """Take or keep the lead; the fencing number, or None while another leads."""
-    return Command(
-        "lead",
-        (owner, cluster, lease_ms, int(spread)),
-        lambda reply: None if reply is None else int(reply),
-    )
+def lead(
+    owner: OwnerId, cluster: str, lease_ms: int, *, spread: bool, arn: str
+) -> Command[int | None]:
+    """Take or keep the lead; the fencing number, or None while another leads. Parsing raises
+    QueueOfAnotherCluster.
+    """
+
+    def parse(reply: Any) -> int | None:
+        if isinstance(reply, list):
+            raise QueueOfAnotherCluster(_of_another(text(reply[0]), int(reply[1]), arn))
+        return None if reply is None else int(reply)
+
+    return Command("lead", (owner, cluster, lease_ms, int(spread), arn), parse)
 
 
 def resign(owner: OwnerId, cluster: str) -> Command[int]:
@@ -271,6 +277,14 @@ def _pending_launch(token: bytes, fields: dict[bytes, bytes]) -> PendingLaunch:
             for name, arn in fields.items()
             if name.startswith(b"job:")
         },
+    )
+
+
+def _of_another(bound: str, launches: int, arn: str) -> str:
+    books = f"{launches} of its tasks are there" if launches else "its scheduler is running"
+    return (
+        f"the queue is kept for the cluster {bound} ({books}), not for {arn}; give each cluster a "
+        "queue of its own (--queue), or correct --cluster, --region or --profile"
     )
 
 

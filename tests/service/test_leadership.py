@@ -5,7 +5,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from ecs_queue.errors import QueueOfAnotherCluster
 from ecs_queue.states import JobState
+from ecs_simulator import InstanceGroup
 
 Run = Callable[..., None]
 TAKEOVER_S = 5.0
@@ -68,6 +72,28 @@ def test_a_stopping_leader_makes_room_at_once(world: Run) -> None:
         async with w.another_service() as second:
             w.services[0].stop()
             assert await until_leading(second) <= 1.5
+
+    world(story)
+
+
+def test_the_wrong_cluster_is_refused_before_any_harm(world: Run) -> None:
+    """A task runs in one cluster when a scheduler of the same queue is started for another, which
+    does not show it: it says so and ends, instead of taking the task for lost.
+    """
+
+    async def story(w: Any) -> None:
+        w.sim.call("CreateCluster", {"clusterName": "other"})
+        w.sim.add_instances("other", (InstanceGroup(count=1, instance_type="m5.xlarge"),))
+        await w.submit(sleeping("a", 30))
+        await w.until("a", JobState.RUNNING)
+        await w.kill()
+        await asyncio.sleep(5)
+        with pytest.raises(QueueOfAnotherCluster, match="1 of its tasks"):
+            async with w.another_service(cluster="other"):
+                await asyncio.sleep(10)
+        async with w.another_service():
+            record = await w.until("a")
+        assert (record.state, record.launches) == (JobState.SUCCEEDED, 1)
 
     world(story)
 

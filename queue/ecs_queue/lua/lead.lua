@@ -1,5 +1,9 @@
--- ARGV: 5 owner, 6 cluster, 7 lease in ms, 8 '1' to spread. Answers the fencing number while the
--- owner leads, or nil.
+-- ARGV: 5 owner, 6 cluster, 7 lease in ms, 8 '1' to spread, 9 the cluster's ARN ('' = not known).
+-- Answers the fencing number while the owner leads, or nil.
+--
+-- The books of a queue are kept for one cluster: another one shows none of their tasks, which would
+-- count as lost and be launched again. So it gets no lead as long as there is a launch in the books, or
+-- somebody who leads for the first one; answered is then the ARN of that and how many launches there are.
 --
 -- To spread means that all who want to lead are candidates for as long as a lease, and that the lead
 -- belongs to the one among them whom rendezvous hashing picks: a leader makes room for him. When one
@@ -12,6 +16,19 @@
 local owner, leader_key, lease_ms = ARGV[5], PREFIX .. 'leader:' .. ARGV[6], tonumber(ARGV[7])
 local leader = call('HMGET', leader_key, 'owner', 'until', 'fence', 'server')
 local alive = leader[1] and tonumber(leader[2]) > NOW and has_lease(leader[1])
+
+local arn, bound = ARGV[9], call('GET', PREFIX .. 'cluster')
+if arn ~= '' and bound and bound ~= arn then
+  local theirs = PREFIX .. 'leader:' .. string.match(bound, '[^/]*$')
+  local there = call('HMGET', theirs, 'owner', 'until')
+  local launches = call('ZCARD', INTENTS) + call('HLEN', LIVE)
+  if launches > 0 or there[1] and there[1] ~= owner and tonumber(there[2]) > NOW and has_lease(there[1]) then
+    return {bound, launches}
+  end
+  if there[1] and there[1] ~= owner then
+    give_back(there[1])
+  end
+end
 
 local function weight(name)
   local hash = 7
@@ -53,6 +70,9 @@ if not alive or restarted then
   end
   give_back(owner)
   fence = call('HINCRBY', leader_key, 'fence', 1)
+end
+if arn ~= '' and bound ~= arn then
+  call('SET', PREFIX .. 'cluster', arn)
 end
 local until_ms = int(NOW + lease_ms)
 call('HSET', leader_key, 'owner', owner, 'until', until_ms)

@@ -36,6 +36,7 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (queue_errors.InvalidGraph, USAGE),
     (queue_errors.InvalidSchedule, USAGE),
     (queue_errors.InvalidRedisUrl, USAGE),
+    (queue_errors.QueueOfAnotherCluster, USAGE),
     (scheduler_errors.ConfigurationError, USAGE),
     (scheduler_errors.InvalidPolicyFile, USAGE),
     (scheduler_errors.DecisionLogUnreadable, USAGE),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ecs_queue.errors import QueueOfAnotherCluster
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,14 +38,21 @@ class Leadership:
         return self._fence is not None
 
     async def campaign(self) -> None:
-        """Take the lead if it is free, or keep it; due several times within a lease."""
+        """Take the lead if it is free, or keep it; due several times within a lease. Raises
+        QueueOfAnotherCluster where the queue's books are kept for another one.
+        """
         around, config = self._around, self._around.config
-        fence = await around.queue.lead(
-            around.owner,
-            config.cluster_name,
-            lease_ms=round(config.lease_s * 1000),
-            spread=len(config.serve) > 1,
-        )
+        try:
+            fence = await around.queue.lead(
+                around.owner,
+                config.cluster_name,
+                lease_ms=round(config.lease_s * 1000),
+                spread=len(config.serve) > 1,
+                arn=around.ecs.cluster_arn,
+            )
+        except QueueOfAnotherCluster:
+            self.lose("the queue went to another cluster")
+            raise
         if fence == self._fence:
             return
         if self._fence is not None:
