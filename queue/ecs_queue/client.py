@@ -130,24 +130,12 @@ class Queue:
         the longest way through the graph.
 
         Raises:
-            InvalidGraph: there is a cycle, a dependency that is neither here nor in the queue, or
-                an id that another job holds; nothing was submitted.
+            InvalidGraph: with all that is wrong: cycles, dependencies that are neither here nor in
+                the queue, ids that other jobs hold; nothing was submitted.
         """
-        from ecs_queue import graph  # imports networkx, which only this method needs
+        from ecs_queue import graph_submitting  # imports networkx, which only this method needs
 
-        ordered = graph.ordered(jobs, boost)
-        outside = graph.outside(ordered)
-        graph.require_known(outside, await self.states(outside))
-        token, answers = self.new_token(), ""
-        for batch in producing.batches(ordered):
-            answers += await self.run(staging.stage(token, len(answers), batch))
-        if "C" in answers:
-            await self.run(staging.abandon(token))
-            raise graph.taken(ordered, answers)
-        await self.run(staging.commit(token))
-        while await self.run(staging.take_in(self.new_token())):
-            pass
-        return graph.submissions(jobs, ordered, answers)
+        return await graph_submitting.submit_graph(self, jobs, boost)
 
     async def states(self, job_ids: Sequence[JobId]) -> Mapping[JobId, JobState]:
         """The states of those jobs that are in the queue."""

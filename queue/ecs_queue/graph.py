@@ -24,16 +24,10 @@ def of_jobs(jobs: Iterable[Job]) -> Graph:
     Raises:
         InvalidGraph: two different jobs have the same id.
     """
-    by_id: dict[JobId, Job] = {}
-    for job in jobs:
-        if by_id.setdefault(job.id, job) != job:
-            raise InvalidGraph(f"two different jobs have the id {job.id}")
-    graph: Graph = nx.DiGraph()
-    graph.add_nodes_from(by_id)
-    graph.add_edges_from(
-        (each.job, job.id) for job in by_id.values() for each in job.depends_on if each.job in by_id
-    )
-    return graph
+    by_id, problems = _by_id(jobs)
+    if problems:
+        raise InvalidGraph("; ".join(problems))
+    return _edges(by_id)
 
 
 def ordered(jobs: Sequence[Job], boost: int = 0) -> list[Job]:
@@ -42,19 +36,29 @@ def ordered(jobs: Sequence[Job], boost: int = 0) -> list[Job]:
     `boost` is added to the priority of the jobs on the longest way through the graph.
 
     Raises:
-        InvalidGraph: there is a cycle, which the message prints.
+        InvalidGraph: with everything that can be seen in the jobs alone: the cycles, each printed,
+            two jobs of one id, arrays of different sizes that go child by child.
     """
-    graph = of_jobs(jobs)
-    by_id = {job.id: job for job in jobs}
+    by_id, problems = _by_id(jobs)
+    problems += _unequal(by_id)
+    graph = _edges(by_id)
     number = {job_id: i for i, job_id in enumerate(by_id)}
+    order: list[JobId] = []
     try:
-        order = list(nx.lexicographical_topological_sort(graph, key=number.__getitem__))
+        order += nx.lexicographical_topological_sort(graph, key=number.__getitem__)
     except nx.NetworkXUnfeasible:
-        raise InvalidGraph(
-            f"the jobs wait for one another, each for the next: {cycle_shown(graph)}"
-        ) from None
+        problems += cycles(graph)
+    if problems:
+        raise InvalidGraph("; ".join(problems))
     urgent = frozenset(nx.dag_longest_path(graph)) if boost else frozenset()
     return [_raised(by_id[i], boost) if i in urgent else by_id[i] for i in order]
+
+
+def cycles(graph: Graph) -> list[str]:
+    """A complaint for each knot of jobs that wait for one another, with one way round."""
+    knots = [knot for knot in nx.strongly_connected_components(graph) if len(knot) > 1]
+    shown = sorted(cycle_shown(graph.subgraph(knot)) for knot in knots)
+    return [f"the jobs wait for one another, each for the next: {way}" for way in shown]
 
 
 def cycle_shown(graph: Graph) -> str:
@@ -65,30 +69,23 @@ def cycle_shown(graph: Graph) -> str:
 
 def outside(jobs: Sequence[Job]) -> list[JobId]:
     """What the jobs depend on and is not among them."""
-    inside = {job.id for job in jobs}
+    inside = {job.id: job for job in jobs}
     wanted = dict.fromkeys(each.job for job in jobs for each in job.depends_on if each.job)
-    return [job_id for job_id in wanted if job_id not in inside]
+    return [job_id for job_id in wanted if _among(job_id, inside) is None]
 
 
-def require_known(wanted: Sequence[JobId], states: Mapping[JobId, JobState]) -> None:
-    """Refuse dependencies that nobody knows.
-
-    Raises:
-        InvalidGraph: they are neither among the jobs nor in the queue.
-    """
+def unknown(wanted: Sequence[JobId], states: Mapping[JobId, JobState]) -> list[str]:
+    """A complaint about dependencies that are neither among the jobs nor in the queue, if any."""
     missing = [job_id for job_id in wanted if job_id not in states]
-    if missing:
-        raise InvalidGraph(
-            f"depends_on: neither among these jobs nor in the queue: {_listed(missing)}"
-        )
+    if not missing:
+        return []
+    return [f"depends_on: neither among these jobs nor in the queue: {_listed(missing)}"]
 
 
-def taken(jobs: Sequence[Job], answers: str) -> InvalidGraph:
-    """What to raise where other jobs hold some of the ids; `answers` are those of `stage`."""
+def taken(jobs: Sequence[Job], answers: str) -> list[str]:
+    """A complaint where other jobs hold some of the ids; `answers` are those of `stage`."""
     ids = [job.id for job, answer in zip(jobs, answers, strict=True) if answer == "C"]
-    return InvalidGraph(
-        f"other jobs were submitted under these ids before: {_listed(ids)}; nothing was submitted"
-    )
+    return [f"other jobs were submitted under these ids before: {_listed(ids)}"] if ids else []
 
 
 def submissions(
@@ -102,6 +99,46 @@ def submissions(
 def layers(graph: Graph) -> list[list[JobId]]:
     """The jobs in generations: each depends on earlier ones only."""
     return [sorted(generation) for generation in nx.topological_generations(graph)]
+
+
+def _by_id(jobs: Iterable[Job]) -> tuple[dict[JobId, Job], list[str]]:
+    """The first job of each id, and complaints about others of the same."""
+    by_id: dict[JobId, Job] = {}
+    twice: dict[JobId, None] = {}
+    for job in jobs:
+        first = by_id.setdefault(job.id, job)
+        if first is not job and first != job:
+            twice[job.id] = None
+    return by_id, [f"two different jobs have the id {job_id}" for job_id in twice]
+
+
+def _edges(by_id: Mapping[JobId, Job]) -> Graph:
+    graph: Graph = nx.DiGraph()
+    graph.add_nodes_from(by_id)
+    wanted = (
+        (_among(each.job, by_id), job.id) for job in by_id.values() for each in job.depends_on
+    )
+    graph.add_edges_from((on, job_id) for on, job_id in wanted if on is not None)
+    return graph
+
+
+def _among(job_id: JobId, by_id: Mapping[JobId, Job]) -> JobId | None:
+    """The job of this id; of an array's child, which is submitted with it, the array."""
+    if job_id in by_id:
+        return job_id
+    array = by_id.get(JobId(job_id.rpartition(":")[0]))
+    return array.id if array is not None and array.has_child(job_id) else None
+
+
+def _unequal(by_id: Mapping[JobId, Job]) -> list[str]:
+    """Complaints about arrays that depend child by child on what has no such children."""
+    problems = []
+    for job in by_id.values():
+        leader = by_id.get(job.follows) if job.follows is not None else None
+        if leader is not None and leader.array_size != job.array_size:
+            size = f"{leader.array_size or 'no'} children"
+            problems.append(f"{job.id}: N_TO_N: {leader.id} has {size}, not {job.array_size}")
+    return problems
 
 
 def _raised(job: Job, boost: int) -> Job:

@@ -259,8 +259,8 @@ class Job(OwnModel):
     def _check_dependencies(self) -> None:
         seen: set[JobId] = set()
         for each in self.depends_on:
-            if each.job == self.id:
-                raise ValueError(f"depends_on: the job would wait for itself ({self.id})")
+            if each.job == self.id or self.has_child(each.job):
+                raise ValueError(f"depends_on: the job would wait for itself ({each.job})")
             if each.job in seen:
                 raise ValueError(f"depends_on: {each.job} stands there twice")
             seen.add(each.job)
@@ -298,6 +298,15 @@ class Job(OwnModel):
             raise ValueError("gang: an array is none; submit its members one by one")
         if self.fallback or (self.max_wait and self.max_wait.action == "fallback"):
             raise ValueError("gang: takes no fallback, which would start its members one by one")
+
+    def has_child(self, job_id: JobId) -> bool:
+        """Whether this is the id of a child of this array."""
+        if self.array_size is None:
+            return False
+        array, _, digits = job_id.rpartition(":")
+        if array != self.id or not digits.isdecimal():
+            return False
+        return int(digits) < self.array_size and str(int(digits)) == digits
 
     @property
     def sequential(self) -> bool:

@@ -10,7 +10,9 @@ from ecs_queue.script import Command, text
 
 
 def stage(token: str, laid_down: int, batch: Sequence[Written]) -> Command[str]:
-    """Lay down the next part; a letter a job: A new, D in the queue already, C its id is taken."""
+    """Lay down the next part; a letter a job: A new, W new and perhaps waited for by
+    jobs of the queue, D in the queue already, C its id is taken.
+    """
     args = (arg for each in batch for arg in each.args())
     return Command("stage", (token, laid_down, *args), text)
 

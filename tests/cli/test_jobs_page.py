@@ -2,7 +2,8 @@
 
 A word with a `…` inside a command stands for what was printed there last. After an XADD the inbox
 is read, as a running service does. While somebody sleeps, a scheduler works on a simulated cluster;
-what its containers echo is written to CloudWatch Logs, as moto plays it.
+what its containers echo is written to CloudWatch Logs, as moto plays it. Of input that is refused
+the page shows the complaint, which goes to standard error.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from ecs_queue.client import Queue
 from ecs_queue.connection import connect
 from ecs_queue.producing import inbox_key
 from ecs_queue.states import OwnerId, QueueName
+from ecs_scheduler.cli.failures import USAGE
 
 
 @dataclass
@@ -50,8 +52,8 @@ class Console:
                 if arguments[0] == "logs":
                     self.cloud.follow(self.cluster)
                 answer = self.cli(*arguments)
-                self.printed = answer.out
-                assert re.fullmatch(pattern_of(step.shown), answer.out), answer
+                self.printed = answer.err if answer.code == USAGE else answer.out
+                assert re.fullmatch(pattern_of(step.shown), self.printed), answer
                 self.remember(step.shown)
             case _:
                 raise AssertionError(words)

@@ -137,6 +137,33 @@ async def test_a_circle_is_refused_where_it_closes(story: "Story") -> None:
 
 
 @pytest.mark.parametrize(
+    ("waiting", "closing", "way"),
+    [
+        ([after("a", "film:1")], after("film", "a", array_size=2), "film -> a -> film"),
+        ([after("film", "a", array_size=2)], after("a", "film:1"), "a -> film:1 -> a"),
+        (
+            [after("b", "tape:0"), after("tape", "a", array_size=2)],
+            after("a", "b"),
+            "a -> b -> tape:0 -> a",
+        ),
+        (
+            [after("film", "tape:1", array_size=2)],
+            after("tape", "film", kind="N_TO_N", array_size=2),
+            "tape -> film -> tape",
+        ),
+    ],
+)
+async def test_a_circle_through_arrays_is_refused_too(
+    story: "Story", waiting: list[Job], closing: Job, way: str
+) -> None:
+    """A child waits for what its array waits for, so waiting for the child closes the circle."""
+    await story.queue.submit(waiting)
+    (answer,) = await story.queue.submit([closing])
+    assert answer == Circular(closing.id, tuple(map(JobId, way.split(" -> "))))
+    assert await story.total() == len(waiting)
+
+
+@pytest.mark.parametrize(
     ("depends_on", "problem"),
     [
         ([{"job": "x"}], "would wait for itself"),
@@ -151,6 +178,14 @@ def test_dependencies_are_checked(depends_on: list[Any], problem: str) -> None:
     document = {"id": "x", "task_definition": "t", "depends_on": depends_on}
     with pytest.raises(InvalidJob, match=problem):
         parse_job(json.dumps(document))
+
+
+def test_an_array_cannot_wait_for_its_own_child() -> None:
+    """It would never begin; x:3 is no child of three, so that may be another job."""
+    document = {"id": "x", "task_definition": "t", "array_size": 3, "depends_on": [{"job": "x:2"}]}
+    with pytest.raises(InvalidJob, match=r"would wait for itself \(x:2\)"):
+        parse_job(json.dumps(document))
+    parse_job(json.dumps({**document, "depends_on": [{"job": "x:3"}]}))
 
 
 async def test_not_before_still_holds_after_the_release(story: "Story") -> None:

@@ -18,9 +18,17 @@ if TYPE_CHECKING:
 BOB = OwnerId("bob")
 
 
-def job(job_id: str, *after: str, priority: int = 0) -> Job:
-    on = tuple(Dependency(job=JobId(name)) for name in after)
-    return Job(id=JobId(job_id), task_definition="t", depends_on=on, priority=priority)
+def job(job_id: str, *after: str, priority: int = 0, size: int | None = None) -> Job:
+    """A job; a name behind N_TO_N: is that of an array to follow child by child."""
+    on = tuple(
+        Dependency(job=JobId(name.removeprefix("N_TO_N:")), type="N_TO_N")
+        if name.startswith("N_TO_N:")
+        else Dependency(job=JobId(name))
+        for name in after
+    )
+    return Job(
+        id=JobId(job_id), task_definition="t", depends_on=on, priority=priority, array_size=size
+    )
 
 
 DIAMOND = [job("end", "left", "right"), job("left", "start"), job("right", "start"), job("start")]
@@ -40,6 +48,56 @@ async def test_a_cycle_is_printed(story: "Story") -> None:
     with pytest.raises(InvalidGraph, match=r"each for the next: (a -> b -> c|b -> c -> a|c -> a)"):
         await story.queue.submit_graph([job("a", "b"), job("b", "c"), job("c", "a"), job("d")])
     assert await story.total() == 0
+
+
+async def test_a_child_of_an_array_counts_as_part_of_it(story: "Story") -> None:
+    """A job of the graph may wait for one child, in any order; not in a circle."""
+    await story.queue.submit_graph([job("end", "film:2"), job("film", size=3)])
+    record = await story.queue.job(JobId("end"))
+    assert record.reason == "waits for 1 of 1 dependencies: film:2 (RUNNABLE)"
+    with pytest.raises(InvalidGraph, match=r"a -> reel -> a|reel -> a -> reel"):
+        await story.queue.submit_graph([job("reel", "a", size=2), job("a", "reel:1")])
+    with pytest.raises(InvalidGraph, match=r"nor in the queue: tape:2; nothing"):
+        await story.queue.submit_graph([job("tape", size=2), job("a", "tape:2")])
+    assert await story.total() == 2
+
+
+async def test_everything_that_is_wrong_is_said_at_once(story: "Story") -> None:
+    """Nobody has to submit a file again for each of its faults."""
+    await story.submit("d", priority=7)
+    wrong = [
+        *(job("a", "b"), job("b", "a"), job("p", "q"), job("q", "p")),
+        *(job("c", "x"), job("d"), job("e"), job("e", priority=1)),
+        *(
+            job("three", size=3),
+            job("four", "N_TO_N:three", size=4),
+            job("two", "N_TO_N:c", size=2),
+        ),
+    ]
+    with pytest.raises(InvalidGraph) as refusal:
+        await story.queue.submit_graph(wrong)
+    said = str(refusal.value).split("; ")
+    assert [each for each in said if "wait for one another" not in each] == [
+        "two different jobs have the id e",
+        "four: N_TO_N: three has 3 children, not 4",
+        "two: N_TO_N: c has no children, not 2",
+        "depends_on: neither among these jobs nor in the queue: x",
+        "other jobs were submitted under these ids before: d",
+        "nothing was submitted",
+    ]
+    assert len(said) == 6 + 2
+    assert await story.total() == 1
+
+
+async def test_a_circle_through_the_queue_is_refused(story: "Story") -> None:
+    """A job that waits there for one of the graph, which waits for it: by id, or for a child."""
+    await story.queue.submit([job("there", "here"), job("also", "film:1")])
+    for graphed in ([job("here", "b"), job("b", "there")], [job("film", "also", size=2)]):
+        with pytest.raises(InvalidGraph, match="wait for one another"):
+            await story.queue.submit_graph(graphed)
+    assert await story.queue.dead_letters() == ()
+    await story.queue.submit_graph([job("here"), job("b", "there"), job("film", "here", size=2)])
+    assert (await story.queue.counts())[JobState.PENDING] == 4
 
 
 async def test_unknown_dependencies_are_refused(story: "Story") -> None:

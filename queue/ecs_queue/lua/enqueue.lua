@@ -72,34 +72,61 @@ local cycles = {}
 local somebody_waits = false  -- for any job of this call
 local MOST_SEARCHED = 10000
 
--- The way from a job through PENDING jobs back to itself, as text; nil where there is none.
-local function cycle_through(id, dependencies)
+-- The document of a PENDING job, or of the PENDING array of a child; nil for any other.
+local function waiting_document(id)
+  local state = call('HGET', job_key(id), 's')
+  if not state and string.find(id, ':', 1, true) then
+    id = child_of(id) or id
+    state = call('HGET', job_key(id), 's')
+  end
+  return state == 'PENDING' and (stored[id] or call('GET', doc_key(id))) or nil
+end
+
+-- The way from a job, or an array of so many children, through PENDING jobs back to itself, as text;
+-- nil where there is none.
+local function cycle_through(id, on, size)
   local dependent, open = {}, {}
-  for _, on in string.gmatch(dependencies, '(%a)([^,]+)') do
-    dependent[on] = id
-    open[#open + 1] = on
+  for _, each in ipairs(on) do
+    dependent[each] = id
+    open[#open + 1] = each
+  end
+  local function is_it(other)
+    local parent, digits = string.match(other, '^(.+):(%d+)$')
+    return other == id or size and parent == id and tonumber(digits) < size
   end
   local searched = 0
   while #open > 0 and searched < MOST_SEARCHED do
     local at = table.remove(open)
     searched = searched + 1
-    local waits = call('HGET', job_key(at), 's') == 'PENDING'
-    local document = waits and (stored[at] or call('GET', doc_key(at)))
-    for _, on in ipairs(document and depends_on(document) or {}) do
-      if on == id then
+    local document = waiting_document(at)
+    for _, each in ipairs(document and depends_on(document) or {}) do
+      if is_it(each) then
         local way = at .. ' -> ' .. id
-        while at ~= id do
+        while dependent[at] ~= id do
           at = dependent[at]
           way = at .. ' -> ' .. way
         end
-        return way
-      elseif not dependent[on] then
-        dependent[on] = at
-        open[#open + 1] = on
+        return id .. ' -> ' .. way
+      elseif not dependent[each] then
+        dependent[each] = at
+        open[#open + 1] = each
       end
     end
   end
   return nil
+end
+
+-- The way round that a new job would close, nil for none.
+local function closed_by(id, fields)
+  local size, leader = string.match(fields, '^N (%d+)'), string.match(fields, '^N %d+ M (%S+)')
+  if not size and not (somebody_waits and call('EXISTS', after_key(id)) == 1) then
+    return nil  -- nobody waits for it; of an array, who waits for which child is not looked up
+  end
+  local on = {leader}
+  for _, each in string.gmatch(string.match(fields, '> (%S+)') or '', '(%a)([^,]+)') do
+    on[#on + 1] = each
+  end
+  return #on > 0 and cycle_through(id, on, tonumber(size)) or nil
 end
 
 -- The open dependencies, id and kind in turn; where one can't be satisfied any more, the state that
@@ -239,14 +266,11 @@ local function take(entry, id, written, score, fields)
     local reason = 'id: another document was submitted as "' .. id .. '" before; choose another id'
     return refuse('C', entry, id, written, reason)
   end
-  if not before and somebody_waits and call('EXISTS', after_key(id)) == 1 then
-    local dependencies = string.match(fields, '> (%S+)')
-    local way = dependencies and cycle_through(id, dependencies)
-    if way then
-      cycles[#cycles + 1] = way
-      local reason = 'depends_on: the job would wait for itself: ' .. way
-      return refuse('Y', entry, id, written, reason)
-    end
+  local way = not before and fields ~= '' and closed_by(id, fields)
+  if way then
+    cycles[#cycles + 1] = way
+    local reason = 'depends_on: the job would wait for itself: ' .. way
+    return refuse('Y', entry, id, written, reason)
   end
   if entry ~= '' and call('XDEL', INBOX, entry) == 0 then
     return '-'
