@@ -5,7 +5,7 @@ the queue is the one that is submitted to.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic_core import to_json
@@ -47,6 +47,9 @@ _REFUSED = {
     ),
     "serviceRequestPayload": "service jobs do not exist here",
 }
+_RETRY_TAKEN = ("attempts", "evaluateOnExit")
+_TIMEOUT = ("attemptDurationSeconds",)
+_ARRAY = ("size",)
 _CONTAINER_TAKEN = frozenset({"command", "environment", "resourceRequirements"})
 _OVERRIDES_TAKEN = _CONTAINER_TAKEN | {"vcpus", "memory"}
 _WHY_NOT = {"instanceType": "is for multi-node parallel jobs, which do not exist here"}
@@ -78,26 +81,35 @@ def job_from_submit_job(request: Mapping[str, Any], container: str, unique: str)
     """
     request = {name: value for name, value in request.items() if value is not None}
     problems = [*_unknown(request), *_missing(request)]
-    if problems:
-        raise InvalidJob("; ".join(problems))
-    document = {
-        "id": request.get("jobId") or f"{request['jobName'][:NAME_CHARACTERS]}/{unique}",
-        "task_definition": _definition(request["jobDefinition"]),
-        "overrides": _overrides(request, container),
-        "retry": request.get("retryStrategy"),
-        "timeout_s": _object(request, "timeout").get("attemptDurationSeconds"),
-        "share": request.get("shareIdentifier"),
-        "priority": _priority(request.get("schedulingPriorityOverride")),
-        "tags": request.get("tags"),
-        "propagate_tags": _propagated(request.get("propagateTags", False)),
-        "array_size": _object(request, "arrayProperties").get("size"),
-        "depends_on": [_dependency(each) for each in _list(request, "dependsOn")],
+    parts: dict[str, Callable[[], object]] = {
+        "id": lambda: (
+            request.get("jobId") or f"{_text(request, 'jobName')[:NAME_CHARACTERS]}/{unique}"
+        ),
+        "task_definition": lambda: _definition(_text(request, "jobDefinition")),
+        "overrides": lambda: _overrides(request, container),
+        "retry": lambda: _object(request, "retryStrategy", _RETRY_TAKEN) or None,
+        "timeout_s": lambda: _object(request, "timeout", _TIMEOUT).get(_TIMEOUT[0]),
+        "share": lambda: request.get("shareIdentifier"),
+        "priority": lambda: _priority(request.get("schedulingPriorityOverride")),
+        "tags": lambda: request.get("tags"),
+        "propagate_tags": lambda: _propagated(request.get("propagateTags", False)),
+        "array_size": lambda: _object(request, "arrayProperties", _ARRAY).get(_ARRAY[0]),
+        "depends_on": lambda: [_dependency(each) for each in _list(request, "dependsOn")],
     }
+    document: dict[str, object] = {}
+    for name, part in parts.items():
+        try:
+            document[name] = part()
+        except InvalidJob as error:
+            problems.append(str(error))
     given = {name: value for name, value in document.items() if value is not None}
     try:
-        return job_from_json(to_json(given))
+        job = job_from_json(to_json(given))
     except InvalidJob as error:
-        raise InvalidJob(_in_batch_names(str(error), request)) from None
+        problems.append(_in_batch_names(str(error), request))
+    if problems:
+        raise InvalidJob("; ".join(problems))
+    return job
 
 
 def _in_batch_names(problems: str, request: Mapping[str, Any]) -> str:
@@ -126,10 +138,21 @@ def _missing(request: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _object(request: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _text(request: Mapping[str, Any], name: str) -> str:
+    """One of the two that are required; where it is missing, something in its place."""
+    value = request.get(name)
+    return value if isinstance(value, str) and value else "missing"
+
+
+def _object(
+    request: Mapping[str, Any], name: str, taken: Collection[str] | None = None
+) -> Mapping[str, Any]:
+    """The object under a name, which has no other members than these."""
     value = request.get(name, {})
     if not isinstance(value, Mapping):
         raise InvalidJob(f"{name}: must be an object")
+    if unknown := [each for each in value if taken is not None and each not in taken]:
+        raise InvalidJob("; ".join(f"{name}.{each}: is not taken here" for each in unknown))
     return value
 
 
@@ -168,8 +191,10 @@ def _dependency(value: object) -> dict[str, Any]:
     if "jobId" not in value and value.get("type") != "SEQUENTIAL":
         raise InvalidJob("dependsOn: jobId: required, but missing")
     names = {"jobId": "job", "type": "type"}
-    if unknown := sorted(set(value) - set(names)):
-        raise InvalidJob(f"dependsOn: {unknown[0]}: is no member of a dependency")
+    if unknown := [each for each in value if each not in names]:
+        raise InvalidJob(
+            "; ".join(f"dependsOn: {e}: is no member of a dependency" for e in unknown)
+        )
     return {names[name]: each for name, each in value.items()}
 
 
@@ -183,7 +208,9 @@ def _overrides(request: Mapping[str, Any], container: str) -> dict[str, Any]:
     elif "containerOverrides" in request:
         raise InvalidJob("ecsPropertiesOverride: stands in place of containerOverrides")
     else:
-        containers = _containers(_object(request, "ecsPropertiesOverride"), parameters)
+        containers = _containers(
+            _object(request, "ecsPropertiesOverride", ("taskProperties",)), parameters
+        )
     if parameters and not any("command" in each for each in containers):
         raise InvalidJob("parameters: are put into containerOverrides.command, which is missing")
     return {"containerOverrides": containers} if containers else {}
@@ -192,8 +219,6 @@ def _overrides(request: Mapping[str, Any], container: str) -> dict[str, Any]:
 def _containers(given: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The containers of ecsPropertiesOverride, which holds one task's properties at most."""
     where = "ecsPropertiesOverride.taskProperties"
-    if unknown := sorted(set(given) - {"taskProperties"}):
-        raise InvalidJob(f"ecsPropertiesOverride.{unknown[0]}: is not taken here")
     tasks = _list(given, "taskProperties")
     if len(tasks) > 1 or not all(isinstance(each, Mapping) for each in tasks):
         raise InvalidJob(f"{where}: must be a list of one object, as Batch has it")
@@ -212,9 +237,11 @@ def _container(
     given: Mapping[str, Any], taken: frozenset[str], where: str, parameters: Mapping[str, Any]
 ) -> dict[str, Any]:
     """ECS's ContainerOverride but for the name."""
-    if unknown := sorted(set(given) - taken):
-        why_not = _WHY_NOT.get(unknown[0], "is not taken here; ECS cannot change it at launch")
-        raise InvalidJob(f"{where}.{unknown[0]}: {why_not}")
+    problems = [
+        f"{where}.{name}: {_WHY_NOT.get(name, 'is not taken here; ECS cannot change it at launch')}"
+        for name in given
+        if name not in taken
+    ]
     override: dict[str, Any] = {
         name: given[name] for name in ("environment", "memory") if name in given
     }
@@ -222,15 +249,23 @@ def _container(
         override["command"] = _command(given["command"], parameters)
     if "vcpus" in given:
         override["cpu"] = _units("vcpus", given["vcpus"], 1024)
-    _refuse_reserved(_list(given, "environment"), where)
-    return override | _requirements(_list(given, "resourceRequirements"), where)
+    problems += _reserved(_list(given, "environment"), where)
+    try:
+        override |= _requirements(_list(given, "resourceRequirements"), where)
+    except InvalidJob as error:
+        problems.append(str(error))
+    if problems:
+        raise InvalidJob("; ".join(problems))
+    return override
 
 
-def _refuse_reserved(environment: Sequence[Any], where: str) -> None:
-    for each in environment:
-        name = each.get("name") if isinstance(each, Mapping) else None
-        if isinstance(name, str) and name.startswith("AWS_BATCH"):
-            raise InvalidJob(f"{where}.environment: {name}: Batch keeps AWS_BATCH… for itself")
+def _reserved(environment: Sequence[Any], where: str) -> list[str]:
+    names = [each.get("name") for each in environment if isinstance(each, Mapping)]
+    return [
+        f"{where}.environment: {name}: Batch keeps AWS_BATCH… for itself"
+        for name in names
+        if isinstance(name, str) and name.startswith("AWS_BATCH")
+    ]
 
 
 def _requirements(given: Sequence[Any], where: str) -> dict[str, Any]:
@@ -238,16 +273,16 @@ def _requirements(given: Sequence[Any], where: str) -> dict[str, Any]:
     gpus = []
     for each in given:
         match each:
-            case {"type": "VCPU", "value": value}:
+            case {"type": "VCPU", "value": value, **rest} if not rest:
                 override["cpu"] = _units("VCPU", value, 1024)
-            case {"type": "MEMORY", "value": value}:
+            case {"type": "MEMORY", "value": value, **rest} if not rest:
                 override["memory"] = _units("MEMORY", value, 1)
-            case {"type": "GPU", "value": value}:
+            case {"type": "GPU", "value": value, **rest} if not rest:
                 gpus.append({"type": "GPU", "value": value})
             case _:
                 raise InvalidJob(
                     f"{where}.resourceRequirements: holds objects with a type VCPU,"
-                    " MEMORY or GPU and a value"
+                    " MEMORY or GPU and a value, and nothing else"
                 )
     if gpus:
         override["resourceRequirements"] = gpus

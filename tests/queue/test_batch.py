@@ -1,5 +1,6 @@
 """AWS Batch's SubmitJob requests as jobs."""
 
+import re
 from typing import Any
 
 import botocore.session
@@ -189,3 +190,51 @@ def test_what_has_no_meaning_here_is_refused(members: dict[str, Any], complaint:
     with pytest.raises(InvalidJob) as caught:
         job_from_submit_job({**LEAST, **members}, "default", "x-0")
     assert complaint in str(caught.value)
+
+
+def test_everything_that_has_no_meaning_is_told_at_once() -> None:
+    """Each by its own name: what is unknown, what is refused, and what is out of bounds."""
+    request = {
+        "jobName": "etl",
+        "nodeOverrides": {},
+        "retries": 1,
+        "containerOverrides": {"privileged": True, "volumes": [], "instanceType": "m5"},
+        "dependsOn": [{"jobId": "a", "kind": "x", "when": "y"}],
+        "timeout": {"attemptDurationSeconds": 0, "grace": 5},
+        "retryStrategy": {"attempts": 3, "backoff": 1},
+        "arrayProperties": {"size": 1, "start": 0},
+        "schedulingPriorityOverride": 5000,
+        "shareIdentifier": "a b",
+    }
+    with pytest.raises(InvalidJob) as caught:
+        job_from_submit_job(request, "default", "x-0")
+    assert re.findall(r"(?:^|; )([A-Za-z.]+):", str(caught.value)) == [
+        *("nodeOverrides", "retries", "jobDefinition", "containerOverrides.privileged"),
+        *("containerOverrides.volumes", "containerOverrides.instanceType", "retryStrategy.backoff"),
+        *("timeout.grace", "schedulingPriorityOverride", "arrayProperties.start"),
+        *("dependsOn", "dependsOn", "shareIdentifier"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "name"),
+    [
+        ({"timeout": {"attemptDurationSeconds": 60, "grace": 5}}, "timeout.grace"),
+        ({"arrayProperties": {"size": 2, "start": 0}}, "arrayProperties.start"),
+        ({"retryStrategy": {"attempts": 3, "backoff_s": 1}}, "retryStrategy.backoff_s"),
+        (
+            {
+                "containerOverrides": {
+                    "resourceRequirements": [{"type": "GPU", "value": "1", "x": 1}]
+                }
+            },
+            "and nothing else",
+        ),
+    ],
+)
+def test_a_member_within_that_batch_does_not_have_is_refused(
+    members: dict[str, Any], name: str
+) -> None:
+    """Beside members that are right it would be easy to pass over."""
+    with pytest.raises(InvalidJob, match=name):
+        job_from_submit_job({**LEAST, **members}, "default", "x-0")
