@@ -3,9 +3,14 @@
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
+
+import pytest
+from botocore.exceptions import ClientError
 
 from ecs_queue.states import JobState
+from ecs_scheduler.ecs.event_queue import EventQueue
+from ecs_scheduler.errors import CallRefused
 from ecs_simulator import InstanceGroup
 from ecs_simulator.faults import Fault, FaultOptions
 
@@ -129,3 +134,40 @@ def test_events_wait_while_redis_is_away(world: Run) -> None:
         assert (await w.until("a")).state is JobState.SUCCEEDED
 
     world(story, events_queue_url=URL)
+
+
+def test_an_event_queue_that_is_not_there_costs_news_and_hardly_a_call(world: Run) -> None:
+    """Jobs run and end by looking; the queue is asked for every ten seconds, and read once it is
+    there.
+    """
+
+    class Counting:
+        asked: ClassVar[int] = 0
+
+        async def send(self, request: Any) -> Any:
+            Counting.asked += b"ReceiveMessage" in request.headers["X-Amz-Target"]
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: Any) -> None:
+        await w.submit(sleeping("a", 100))
+        assert (await w.until("a")).state is JobState.SUCCEEDED
+        assert 10 < Counting.asked < 30
+        w.sim.send_events_to("events")
+        await w.submit(sleeping("b", 20))
+        await w.until("b")
+        assert heard(w)["task", "applied"] > 0
+
+    world(story, faults=Counting, events_queue_url=URL)
+
+
+async def test_a_missing_event_queue_is_named() -> None:
+    """With the setting that names it."""
+
+    class NoSuchQueue:
+        async def receive_message(self, **_: Any) -> None:
+            error = {"Code": "AWS.SimpleQueueService.NonExistentQueue", "Message": "no such queue"}
+            answer = {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 400}}
+            raise ClientError(answer, "ReceiveMessage")
+
+    with pytest.raises(CallRefused, match=f"no such queue; check --events-queue-url.*{URL}"):
+        await EventQueue(NoSuchQueue(), URL).receive(0)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ecs_queue.errors import QueueOfAnotherCluster
+from ecs_queue.job import JobId
 from ecs_queue.states import JobState
 from ecs_simulator import InstanceGroup
 
@@ -72,6 +73,25 @@ def test_a_stopping_leader_makes_room_at_once(world: Run) -> None:
         async with w.another_service() as second:
             w.services[0].stop()
             assert await until_leading(second) <= 1.5
+
+    world(story)
+
+
+def test_after_a_long_outage_of_redis_one_leads_at_once(world: Run) -> None:
+    """Five minutes; nobody has got so used to failing that he looks seldom."""
+
+    async def story(w: Any) -> None:
+        await w.until_ready()
+        async with w.another_service() as second:
+            await asyncio.sleep(1)
+            w.redis.cut = True
+            await asyncio.sleep(300)
+            w.redis.cut = False
+            await w.submit(sleeping("a", 60))
+            await asyncio.sleep(TAKEOVER_S)
+            assert [each.status().leading for each in (w.services[0], second)].count(True) == 1
+            await asyncio.sleep(15)
+            assert (await w.queue.job(JobId("a"))).state is JobState.RUNNING
 
     world(story)
 

@@ -14,6 +14,7 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ecs_scheduler.ecs.call_errors import mapped_error
+from ecs_scheduler.errors import CallRefused, SchedulerError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -50,7 +51,7 @@ class EventQueue:
                 VisibilityTimeout=VISIBLE_AGAIN_S,
             )
         except (BotoCoreError, ClientError) as error:
-            raise mapped_error("ReceiveMessage", error) from error
+            raise self._explained("ReceiveMessage", error) from error
         return tuple(
             Message(each.get("ReceiptHandle", ""), each.get("Body", ""))
             for each in answer.get("Messages", ())
@@ -65,7 +66,17 @@ class EventQueue:
         try:
             await self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
         except (BotoCoreError, ClientError) as error:
-            raise mapped_error("DeleteMessageBatch", error) from error
+            raise self._explained("DeleteMessageBatch", error) from error
+
+    def _explained(self, operation: str, error: BotoCoreError | ClientError) -> SchedulerError:
+        """What is refused for another reason than credentials, for a queue that is not there above
+        all, names the setting.
+        """
+        mapped = mapped_error(operation, error)
+        if isinstance(mapped, CallRefused):
+            where = f"{mapped.message}; check --events-queue-url, which says {self._url}"
+            return CallRefused(operation, mapped.code, where)
+        return mapped
 
 
 @asynccontextmanager

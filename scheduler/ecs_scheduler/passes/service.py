@@ -32,7 +32,7 @@ from ecs_scheduler.passes.around import Around
 from ecs_scheduler.passes.deciding import Deciding
 from ecs_scheduler.passes.intake import Intake
 from ecs_scheduler.passes.leadership import Leadership
-from ecs_scheduler.passes.pace import Pace
+from ecs_scheduler.passes.pace import Pace, pause_after, worth_telling
 from ecs_scheduler.passes.planning import (
     API_BUDGET,
     Decided,
@@ -252,9 +252,8 @@ class Service:
     async def _repeat(
         self, name: str, interval_s: float, step: Callable[[], Awaitable[None]]
     ) -> None:
-        """Do `step` again and again, most of them only while we lead. What Redis or AWS did wrong
-        is logged and tried again; anything else is a bug and ends the service.
-        """
+        """Do `step` again and again, most only while we lead. What Redis or AWS did wrong is told
+        and tried again, later each time (but not the lead); any other error ends us."""
         failures = 0
         leaders_only = name not in STANDBY_STEPS
         until = self._leadership.ends if leaders_only else self._stopping.wait
@@ -270,11 +269,12 @@ class Service:
                 self._leadership.lose(str(error))
             except (QueueError, SchedulerError) as error:
                 failures += 1
-                log.warning("will try again", step=name, failures=failures, error=str(error))
+                if worth_telling(failures):
+                    log.warning("will try again", step=name, failures=failures, error=str(error))
             busy = name == "pass" and self._progress
-            pause_s = self.pace.busy_s if busy else interval_s
+            pause_s = pause_after(failures, self.pace.busy_s if busy else interval_s)
             with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s * min(2**failures, 32) if failures else pause_s):
+                async with asyncio.timeout(pause_s if leaders_only else interval_s):
                     await until()
 
     def _lead_changed(self, leading: bool) -> None:
