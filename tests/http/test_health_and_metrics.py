@@ -51,6 +51,10 @@ async def test_ready_when_redis_answers_and_the_model_is_fresh(site: Any) -> Non
             {"ready": False, "model_age_s": None},
             "the first complete look at the cluster's instances is not done yet",
         ),
+        (
+            {"ready": False, "leading": False, "model_age_s": None},
+            "this scheduler does not lead; it stands by for the one that does",
+        ),
         ({"ready": False}, "the scheduler is stopping"),
         ({"model_age_s": 61.0}, "the cluster model is 61 s old; at most 60"),
     ],

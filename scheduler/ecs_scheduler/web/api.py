@@ -191,7 +191,9 @@ async def readyz(backend: FromBackend) -> Response:
     status = backend.status()
     age_s = status.model_age_s
     missing = [redis] if redis else []
-    if age_s is None:
+    if not status.leading:
+        missing.append("this scheduler does not lead; it stands by for the one that does")
+    elif age_s is None:
         missing.append("the first complete look at the cluster's instances is not done yet")
     elif not status.ready:
         missing.append("the scheduler is stopping")
