@@ -3,11 +3,13 @@
 Whatever is as by default is left out, so that old files stay readable when fields are added.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from ecs_placement.names import unknown
 from ecs_placement.plan import NOTHING_RESERVED, Plan, Reject, Reservation, Reserving, Start, Wait
 from ecs_placement.policy import DEFAULT_POLICY, Policy
 from ecs_placement.request import TaskRequest
@@ -119,3 +121,28 @@ def snapshot_of_json(data: bytes) -> Snapshot:
 def plan_as_json(plan: Plan) -> bytes:
     """A plan to its last bit: floats are written so that they are read back exactly."""
     return PLAN.dump_json(WrittenPlan.of(plan))
+
+
+def line_of_json(text: bytes) -> Line:
+    """A line of the log; raises ValueError for what is none, with the field. One that is not known
+    is never passed over: misspelt, it would leave another decision behind than was made.
+    """
+    line = LINE.validate_json(text)
+    for path, name, known in _not_known(json.loads(text), LINE.dump_python(line, mode="json")):
+        raise ValueError(f"{'.'.join((*path, name))}: {unknown('field', name, sorted(known))}")
+    return line
+
+
+def _not_known(
+    written: object, read: object, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], str, frozenset[str]]]:
+    """Fields that were written and not read: where, their name, and the names there are."""
+    if isinstance(written, dict) and isinstance(read, dict):
+        for name, value in written.items():
+            if name not in read:
+                yield path, name, frozenset(read)
+            else:
+                yield from _not_known(value, read[name], (*path, name))
+    elif isinstance(written, list) and isinstance(read, list):
+        for number, (one, other) in enumerate(zip(written, read, strict=False)):
+            yield from _not_known(one, other, (*path, str(number)))

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from ecs_placement.errors import PlacementError
 from ecs_placement.plan import Plan, Reserving, Start
 from ecs_placement.snapshot import Instance, InstanceId, Snapshot
-from ecs_scheduler.decisions.coding import LINE, Asked, Decision, Line, WrittenPlan
+from ecs_scheduler.decisions.coding import LINE, Asked, Decision, Line, WrittenPlan, line_of_json
 from ecs_scheduler.errors import DecisionLogUnreadable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -124,7 +124,7 @@ def read_file(path: Path) -> Iterator[Decision]:
     known: dict[InstanceId, Instance] = {}
     for number, text in enumerate(_lines(path), 1):
         try:
-            line = LINE.validate_json(text)
+            line = line_of_json(text)
             known = {} if line.whole else known
             for gone in line.gone:
                 known.pop(gone, None)
