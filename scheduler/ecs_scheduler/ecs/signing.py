@@ -6,6 +6,7 @@ a plain dict. Credentials, time and everything else stay the SDK's.
 
 import hmac
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,11 +16,22 @@ from botocore.auth import SIGNED_HEADERS_BLACKLIST, SigV4Auth
 SIGNED_BY_KEPT_KEY = "v4-kept-key"
 """The `signature_version` of a client that signs so."""
 
+_UNSIGNED = ("checksum", "payload_signing_enabled")
+"""What a request's context holds where its body may be signed otherwise, or not at all."""
+
 _PORTS = {"http": 80, "https": 443}
 
 
 class KeptKeyAuth(SigV4Auth):  # type: ignore[misc]
     """The SDK's signer of requests without query strings; the same signatures, to the letter."""
+
+    def payload(self, request: Any) -> str:
+        """The digest of the body. The SDK prepares the whole request once more to read it."""
+        plain = isinstance(request.data, bytes) and request.context.keys().isdisjoint(_UNSIGNED)
+        if not plain:
+            digest: str = super().payload(request)
+            return digest
+        return sha256(request.data).hexdigest()
 
     def headers_to_sign(self, request: Any) -> dict[str, str]:
         """By name in lower case, in order."""
@@ -49,7 +61,7 @@ class KeptKeyAuth(SigV4Auth):  # type: ignore[misc]
 
 @lru_cache(maxsize=4)
 def _signing_key(secret: str, day: str, region: str, service: str) -> bytes:
-    """ "Deriving a signing key": AWS documentation, "Create a signed AWS API request"."""
+    """As the AWS documentation derives it, in "Create a signed AWS API request"."""
     key = f"AWS4{secret}".encode()
     for part in (day, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
