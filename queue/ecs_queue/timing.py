@@ -4,12 +4,12 @@ import math
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from ecs_queue.wire import OwnModel
 
 LATEST_S = 4_102_444_800
-"""2100-01-01: whatever lies beyond was given in milliseconds."""
+"""2100-01-01: whatever number lies beyond was given in milliseconds."""
 
 
 def _epoch_s(value: object) -> object:
@@ -28,10 +28,18 @@ def _epoch_s(value: object) -> object:
     return math.ceil(moment.timestamp())
 
 
+def _within_the_century(moment_s: int) -> int:
+    if not 0 <= moment_s < LATEST_S:
+        raise ValueError(
+            "must lie from 1970 to before 2100-01-01T00:00:00Z; a number counts seconds"
+        )
+    return moment_s
+
+
 Moment = Annotated[
     int,
     BeforeValidator(_epoch_s),
-    Field(ge=0, lt=LATEST_S),
+    AfterValidator(_within_the_century),
     WithJsonSchema(
         {
             "anyOf": [

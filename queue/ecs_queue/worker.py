@@ -5,6 +5,7 @@ Over HTTP it needs nothing but Python; where it talks to Redis itself, redis.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import time
@@ -179,7 +180,7 @@ def task_arn_of(environ: Mapping[str, str]) -> TaskArn:
     try:
         with urllib.request.urlopen(f"{endpoint}/task", timeout=ANSWER_S) as reply:
             arn: TaskArn = json.load(reply)["TaskARN"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
         raise NoAssignment(f"the metadata endpoint {endpoint}/task is no use: {error}") from error
     return arn
 
@@ -203,7 +204,7 @@ class HttpLink:
                 found = json.load(reply)
         except urllib.error.HTTPError as error:
             return _refusal(error)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise QueueUnreachable(f"the scheduler does not answer: {error}") from error
         payload = found.get("payload")
         written = None if payload is None else json.dumps(payload).encode()

@@ -94,6 +94,33 @@ def test_a_job_over_quota_does_not_block_a_smaller_one() -> None:
     assert ranked.held_back[0][0] == "big"
 
 
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [
+        (
+            Rules({"a": ShareRule(max_used=(50, None, None))}),
+            "needs 100 CPU units; share a may never use more than 50",
+        ),
+        (
+            Rules({"a": ShareRule(max_running=2)}),
+            "needs 3 tasks at once; share a may never run more than 2",
+        ),
+        (
+            Rules(families={"f": 2}),
+            "needs 3 tasks at once; family f may never run more than 2",
+        ),
+        (Rules({"a": ShareRule(max_running=3)}), "share a runs 1 of the 3 tasks allowed"),
+    ],
+)
+def test_what_is_larger_than_its_quota_says_that_it_never_fits(rules: Rules, reason: str) -> None:
+    """Whoever reads it need not wait for others of the share to end."""
+    used = Cluster(TOTAL, {"a": Used(running=1)})
+    trio = Waiting("trio", (100, 3, 0), tasks_by_family={"f": 3})
+    ranked = rank({"a": [trio]}, used, rules)
+    assert ranked.order == []
+    assert ranked.held_back[0][1].startswith(reason)
+
+
 def test_a_family_is_capped_over_all_shares() -> None:
     """What runs already counts."""
     used = Cluster(TOTAL, {}, {"f": 1})

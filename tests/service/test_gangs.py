@@ -162,7 +162,7 @@ def test_a_quota_allows_all_of_a_gang_or_none(world: Run) -> None:
         assert (await w.until("b")).state is JobState.SUCCEEDED
         await asyncio.sleep(30)
         record = await w.queue.job(JobId("g0"))
-        assert record.reason == "share a runs 0 of the 2 tasks allowed; the gang is 3 more"
+        assert record.reason == "needs 3 tasks at once; share a may never run more than 2"
 
     world(story, shares={"a": ShareSettings(max_running=2)})
 

@@ -14,7 +14,7 @@ import pytest
 from ecs_queue.errors import NoAssignment
 from ecs_queue.job import Job, JobId
 from ecs_queue.states import JobState, Succeeded, TaskFailed
-from ecs_queue.worker import TRIES, Worker
+from ecs_queue.worker import TRIES, URL_VARIABLE, Worker
 
 if TYPE_CHECKING:
     from tests.worker.conftest import Site
@@ -92,6 +92,29 @@ async def test_it_does_not_wait_for_ever(site: "Site") -> None:
     environ["ECS_SCHEDULER_WORKER_URL"] = "http://127.0.0.1:1"
     with pytest.raises(NoAssignment, match="does not answer"):
         await in_thread(program)
+
+
+@pytest.mark.parametrize("sent", [b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"job"', b"H"])
+async def test_an_answer_that_breaks_off_is_asked_for_again(site: "Site", sent: bytes) -> None:
+    """The service is restarted while it answers: that costs the user no attempt."""
+    token = await site.launch(id="a", payload={"frame": 42})
+    environ = await site.environment(token)
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sent)
+        writer.close()
+
+    dying = await asyncio.start_server(break_off, "127.0.0.1", 0)
+    port = dying.sockets[0].getsockname()[1]
+    work = await in_thread(
+        lambda: Worker.from_env(
+            environ | {URL_VARIABLE: f"http://127.0.0.1:{port}"}, sleep=no_sleep
+        )
+    )
+    with pytest.raises(NoAssignment, match="no answer after 40 tries: the scheduler does not"):
+        await in_thread(lambda: work.payload)
+    dying.close()
 
 
 async def test_what_a_program_is_told_that_is_not_wanted_any_more(site: "Site") -> None:

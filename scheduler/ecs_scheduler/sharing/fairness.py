@@ -264,8 +264,10 @@ class _Filling:
         for name, now, more, bound in zip(
             NAMES, lane.counted, job.demand, lane.rule.max_used, strict=True
         ):
+            if bound is not None and more > bound:
+                return f"needs {more} {name}; share {lane.name} may never use more than {bound}"
             if bound is not None and more and now + more > bound:
-                return f"share {lane.name} uses {now} of the {bound} {name} it may; {more} more"
+                return f"share {lane.name} uses {now} of the {bound} {name} it may; needs {more}"
         if self._lent is not None and lane.active:
             for now, more, lent in zip(self._all, job.demand, self._lent, strict=True):
                 if more and now + more > lent:
@@ -305,6 +307,8 @@ class _Filling:
 
 
 def _too_many(whose: str, running: int, tasks: int, most: int) -> str:
+    if tasks > most > 0:
+        return f"needs {tasks} tasks at once; {whose} may never run more than {most}"
     if tasks == 1:
         return f"{whose} runs {most} tasks, the most allowed"
     return f"{whose} runs {running} of the {most} tasks allowed; the gang is {tasks} more"
