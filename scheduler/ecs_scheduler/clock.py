@@ -22,9 +22,6 @@ class Clock(Protocol):
     async def beside_loop(self, work: Callable[[], T]) -> T:
         """The result of pure work that may take long, while everything else goes on."""
 
-    async def give_way(self) -> None:
-        """Let everything else that is due go on before what comes next."""
-
 
 class SystemClock:
     """The machine's clocks."""
@@ -40,10 +37,6 @@ class SystemClock:
     async def beside_loop(self, work: Callable[[], T]) -> T:
         """In a thread."""
         return await asyncio.to_thread(work)
-
-    async def give_way(self) -> None:
-        """For one turn of the event loop."""
-        await asyncio.sleep(0)
 
     def cpu_s(self) -> float:
         """Seconds of CPU that this process has used."""
@@ -67,6 +60,3 @@ class LoopClock:
     async def beside_loop(self, work: Callable[[], T]) -> T:
         """At once: in virtual time it takes none."""
         return work()
-
-    async def give_way(self) -> None:
-        """Nothing is due before time goes on."""

@@ -7,6 +7,7 @@ SchedulerError
 ├── AwsUnreachable          no answer from AWS (network, endpoint, time-out)
 ├── AwsRefused              AWS answers, but not to us (credentials, permissions, region)
 ├── ClusterNotFound         the configured cluster does not exist
+├── LeadLost                another scheduler took over in the middle of a pass
 ├── NoLogs                  a task's containers don't log where we can look
 ├── HttpSideUnavailable     the HTTP side cannot listen (port taken, address not ours)
 ├── JobUnusable             a job asks for something that nobody can give
@@ -46,6 +47,10 @@ class AwsRefused(SchedulerError):
 
 class ClusterNotFound(SchedulerError):
     """The configured ECS cluster does not exist in this account and Region."""
+
+
+class LeadLost(SchedulerError):
+    """Another scheduler took over in the middle of a pass."""
 
 
 class NoLogs(SchedulerError):

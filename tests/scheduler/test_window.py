@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from ecs_placement.request import Shape
 from ecs_queue.job import JobId
-from ecs_scheduler.passes.window import NOTE_EVERY_S, Held, Lane, Window
+from ecs_scheduler.passes.window import NOTE_EVERY_S, Held, Lane, Window, last_of
 
 Hold = Callable[..., Held]
 
@@ -96,3 +96,32 @@ def test_waiting_counts_by_short_reason(held: Hold) -> None:
     filled.waits(lane_of(SMALL), "RESOURCE:CPU", "…")
     filled.waits(lane_of(BIG), "RESOURCE:GPU", "…")
     assert filled.waiting() == {"RESOURCE:CPU": 2, "RESOURCE:GPU": 1}
+
+
+def test_jobs_ahead_are_counted_over_all_lanes_and_within_one(held: Hold) -> None:
+    """Before the last small one come both big ones, the urgent small one and the first."""
+    last = held("last", order=9)
+    filled = window(
+        held("big-0", order=0, shape=BIG),
+        held("big-1", order=1, shape=BIG),
+        held("urgent", order=8, priority=5),
+        held("first", order=2),
+        last,
+        held("later", order=10, shape=BIG),
+    )
+    assert filled.ahead(last.rank) == 4
+    assert filled.ahead_in_lane(last.rank, last.lane) == 2
+    assert (filled.ahead(last_of(5)), filled.ahead(last_of(0)), filled.ahead(last_of(9))) == (
+        1,
+        6,
+        0,
+    )
+
+
+def test_a_lane_is_found_by_what_its_jobs_have_in_common(held: Hold) -> None:
+    """A lane made for the purpose is the same as that of the jobs, which share one."""
+    one, two = held("one"), held("two", order=1)
+    filled = window(one, two)
+    assert one.lane is two.lane
+    assert filled.lane(lane_of(SMALL)) == [one, two]
+    assert lane_of(SMALL) != lane_of(BIG)

@@ -40,7 +40,7 @@ from ecs_scheduler.passes.window import Lane, last_of
 from ecs_scheduler.sharing.fairness import Used
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from ecs_placement.snapshot import InstanceId
     from ecs_queue.job import Job, JobId
@@ -48,11 +48,11 @@ if TYPE_CHECKING:
     from ecs_scheduler.ecs.task_definitions import TaskDefinition
     from ecs_scheduler.launching.launcher import Launcher
     from ecs_scheduler.passes.around import Around
+    from ecs_scheduler.passes.ordering import Ordering
     from ecs_scheduler.passes.window import Held, Window
     from ecs_scheduler.policies.book import NamedPolicy
     from ecs_scheduler.sharing.fairness import Demand
-    from ecs_scheduler.sharing.rules import Rules, ShareRule
-    from ecs_scheduler.sharing.usage import ShareUsage
+    from ecs_scheduler.sharing.rules import ShareRule
 
 MOST_PLANNED = 10_000
 MOST_KINDS = 500
@@ -72,17 +72,20 @@ class Sight:
     around: Around
     window: Window
     launcher: Launcher
-    usage: ShareUsage
-    rules: Rules
-    policy: Callable[[Job], NamedPolicy]
+    ordering: Ordering
+    forecast: Forecast
+
+    def policy(self, job: Job) -> NamedPolicy:
+        """The policy that the job is placed under."""
+        return self.around.policies.choose(job).policy
 
 
 class Explainer:
-    """Answers for one service; `forecast` is told of every launch."""
+    """Answers for one service."""
 
     def __init__(self, sight: Sight) -> None:
         self._sight = sight
-        self.forecast = Forecast(0.0)
+        self.forecast = sight.forecast
 
     async def job(self, job_id: JobId) -> JobExplained:
         """Why this job is where it is. Raises UnknownJob."""
@@ -136,16 +139,14 @@ class Explainer:
 
     def _shares(self, now: float) -> tuple[ShareStanding, ...]:
         whole = self._whole(now)
-        used = self._sight.usage.cluster(whole, now).used
+        used = self._sight.ordering.usage.cluster(whole, now).used
         waiting = Counter(each.claim.job.share for each in self._sight.window.waiting_jobs())
         names = sorted({*used, *waiting})
-        rules = self._sight.rules
+        rules = self._sight.ordering.rules
         if len(names) < 2 and not rules.shares:
             return ()
         return tuple(
-            _standing(
-                name, self._sight.rules.of(name), used.get(name, Used()), waiting[name], whole
-            )
+            _standing(name, rules.of(name), used.get(name, Used()), waiting[name], whole)
             for name in names
         )
 
@@ -274,11 +275,11 @@ class Explainer:
         self, job: Job, shape: Shape, family: str, policy: NamedPolicy
     ) -> tuple[str, ...]:
         around, now = self._sight.around, self._sight.around.clock.monotonic_s()
-        cluster = self._sight.usage.cluster(self._whole(now), now)
+        cluster = self._sight.ordering.usage.cluster(self._whole(now), now)
         return (
             *await dependencies_open(job, around.queue),
             *not_yet(job, policy, around.clock.now_ms()),
-            *beyond_quota(job, shape, family, cluster, self._sight.rules),
+            *beyond_quota(job, shape, family, cluster, self._sight.ordering.rules),
         )
 
     def _whole(self, now: float) -> Demand:

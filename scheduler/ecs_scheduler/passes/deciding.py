@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from ecs_placement.plan import Plan, Reservation, Reserving
     from ecs_placement.request import RequestId, Shape, TaskRequest
     from ecs_placement.snapshot import Snapshot
-    from ecs_queue.job import Fallback
+    from ecs_queue.job import Fallback, Job
     from ecs_scheduler.config import Config
     from ecs_scheduler.passes.around import Around
+    from ecs_scheduler.passes.giving_way import GivingWay
     from ecs_scheduler.passes.window import Held, Window
     from ecs_scheduler.policies.book import Chosen, NamedPolicy
-    from ecs_scheduler.policies.live import LivePolicies
 
 
 COMPARED_EVERY_S = 1.0
@@ -53,41 +53,41 @@ NOT_FOR_PLACE = ("", API_BUDGET, SHARE, WINDOW, NO_INSTANCES)
 
 
 class Deciding:
-    """Asks placement about the jobs of the window; `in_quotas` takes out what shares may not start
-    at this time.
+    """Asks placement about the jobs of the window; `within_quotas` takes out what shares may not
+    start at this time.
     """
 
     def __init__(
         self,
         around: Around,
         window: Window,
-        policies: LivePolicies,
-        in_quotas: Callable[[Plan, float], Plan],
+        within_quotas: Callable[[Plan, float], Plan],
     ) -> None:
         self._around = around
-        self._in_quotas = in_quotas
         self._window = window
-        self._policies = policies
+        self._within_quotas = within_quotas
+        self._policies = around.policies
         self._log = _log_of(around)
         self._kept: tuple[Reservation, ...] = ()
         self._compared_at = float("-inf")
 
-    async def decide(self, requests: Sequence[TaskRequest], capacity: int, now: float) -> Decided:
-        """Place the requests whose policy lets them start now; `capacity` calls can be made.
-
-        A large placement goes on beside the loop. Meanwhile the lead may be lost: then nothing was
-        decided. All else that changes is met as news of ECS is that come a little later.
+    async def decide(
+        self, requests: Sequence[TaskRequest], capacity: int, way: GivingWay
+    ) -> Decided:
+        """Place the requests whose policy lets them start now; `capacity` calls can be made. Raises
+        LeadLost: a large placement goes on beside the loop.
         """
         around = self._around
-        snapshot, now_ms = around.model.snapshot(now), around.clock.now_ms()
+        now_ms = around.clock.now_ms()
         kept = reserving(requests, self._window, self._kept, around.config, now_ms)
+        await way.give()
         asked = self._divided(requests)
-        parts = [each.part for each in asked]
-        cleared = self._window.cleared
+        await way.give()
+        now = around.clock.monotonic_s()
+        snapshot, parts = around.model.snapshot(now), [each.part for each in asked]
         plan = await self._placed(parts, snapshot, kept)
         await self._try_candidate(asked, snapshot, plan, now)
-        if self._window.cleared != cleared:
-            return Decided([], 0, 0, 0)
+        way.look()
         self._kept = plan.reservations if requests else kept.reservations
         self._record(snapshot, asked, kept, plan)
         if self._around.config.log_level == "debug" and (
@@ -104,7 +104,8 @@ class Deciding:
         )
         held_back = (self._window[JobId(each)] for each in grouped.left)
         wait_for_budget(held_back, self._around.config.modify_rate_per_s)
-        return decide(self._in_quotas(grouped.plan, now), self._window, snapshot, now)
+        await way.give()
+        return decide(self._within_quotas(grouped.plan, now), self._window, snapshot, now)
 
     async def _placed(
         self, parts: Sequence[Part], snapshot: Snapshot, kept: Reserving = NOTHING_RESERVED
@@ -157,10 +158,10 @@ class Deciding:
         found = await self._placed(other, snapshot)
         trying.compared(difference(plan, found, same[0].requests, snapshot))
 
-    def fallback_of(self, held: Held) -> Fallback | None:
-        """RunTask for a job that has none of its own: its policy's, else the service's."""
-        policy = self._policies.choose(held.claim.job).policy
-        return policy.fallback or self._around.config.fallback
+    def fallbacks(self) -> Callable[[Job], Fallback | None]:
+        """RunTask for jobs that have none of their own: their policy's, else the service's."""
+        choose, usual = self._policies.choosing(), self._around.config.fallback
+        return lambda job: choose(job).policy.fallback or usual
 
     def _signature(self, request_id: RequestId) -> Hashable:
         held = self._window[JobId(request_id)]
@@ -171,16 +172,18 @@ class Deciding:
         that of one of its members.
         """
         of_gangs: dict[str, Chosen] = {}
+        choose, held_of = self._policies.choosing(), self._window.job
         under: defaultdict[str, list[TaskRequest]] = defaultdict(list)
         policies: dict[str, NamedPolicy] = {}
         for request in requests:
-            held = self._window[JobId(request.id)]
-            chosen = of_gangs.get(held.gang) or self._policies.choose(held.claim.job)
+            held = held_of(request.id)
+            chosen = of_gangs.get(held.gang) or choose(held.claim.job)
             if held.gang:
                 of_gangs[held.gang] = chosen
-            held.policy, held.policy_note = chosen.policy.label, chosen.why_not
-            policies[chosen.policy.name] = chosen.policy
-            under[chosen.policy.name].append(request)
+            policy = chosen.policy
+            held.policy, held.policy_note = policy.label, chosen.why_not
+            policies[policy.name] = policy
+            under[policy.name].append(request)
         divided = []
         now_ms = self._around.clock.now_ms()
         for name, members in under.items():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 ADMITTED_AT_ONCE = 500
-CLAIMED_AT_ONCE = 1_000
+CLAIMED_AT_ONCE = 500
 CLAIMED_IN_A_PASS = 5_000
 NOTED_IN_A_PASS = 500
 CHECK_CLAIMS_EVERY_S = 2.0

@@ -4,45 +4,41 @@ their fallback. No I/O.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ecs_placement.explain import sentence
-from ecs_placement.plan import Plan, Reject, Start, Wait
-from ecs_placement.request import RequestId, TaskRequest
+from ecs_placement.plan import Reject, Start, Wait
 from ecs_queue.job import Fallback, JobId
 from ecs_queue.states import InstanceArn
 from ecs_scheduler.ecs.launch_answer import RunTarget
 from ecs_scheduler.launching.launch import Launch, Slot
 from ecs_scheduler.launching.launch_signature import MAX_TASKS_PER_CALL, LaunchSignature, batches
 from ecs_scheduler.passes.narrowing import kept_away
-from ecs_scheduler.passes.window import requests_of
-from ecs_scheduler.sharing.fairness import Waiting, rank
-from ecs_scheduler.sharing.usage import demand_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
+    from ecs_placement.plan import Plan
+    from ecs_placement.request import TaskRequest
     from ecs_placement.snapshot import Snapshot
     from ecs_queue.job import Job
     from ecs_scheduler.config import Config
     from ecs_scheduler.passes.window import Held, Lane, Window
-    from ecs_scheduler.sharing.fairness import Cluster
-    from ecs_scheduler.sharing.rules import Rules
 
 NO_INSTANCES = "NO INSTANCES"
 UNPLACEABLE = "UNPLACEABLE"
 API_BUDGET = "API BUDGET"
 SHARE = "SHARE"
 WINDOW = "WINDOW"
+GANG = "GANG"
 
 SEARCH_PER_REQUEST_S = 0.0002
 """A batch of fifty is searched for 10 ms. On streams of jobs five times as much saved no
 instance-hours (within 1 %), while none at all cost up to a third more.
 """
-GANG = "GANG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,67 +66,6 @@ def keeping_away(
     return narrowed
 
 
-def fair_order(
-    shares: Mapping[str, Sequence[Held]], cluster: Cluster, rules: Rules
-) -> list[TaskRequest]:
-    """Requests in fair order; jobs that a quota holds back are told so, and are not among them."""
-    ranked = rank({share: _units(members) for share, members in shares.items()}, cluster, rules)
-    for unit, reason in ranked.held_back:
-        for held in unit:
-            held.kind, held.reason, held.rejected_since = SHARE, reason, None
-    requests: list[TaskRequest] = []
-    for turn, unit in enumerate(ranked.order):
-        for held in unit:
-            held.turn = turn
-        if unit[0].gang:
-            requests += requests_of(unit, 0, turn)
-        else:
-            requests.append(TaskRequest(RequestId(unit[0].job_id), unit[0].shape, order=turn))
-    return requests
-
-
-def _units(members: Sequence[Held]) -> list[Waiting[tuple[Held, ...]]]:
-    """What is counted and held back as one: a job, or a gang at its foremost member's place."""
-    units: list[Waiting[tuple[Held, ...]]] = []
-    gangs: defaultdict[str, list[Held]] = defaultdict(list)
-    for held in members:
-        if held.gang:
-            gangs[held.gang].append(held)
-    for held in members:
-        if not held.gang:
-            family = held.definition.family
-            units.append(Waiting((held,), demand_of(held), family, lacks_room=_lacks_room(held)))
-        elif gang := gangs.pop(held.gang, None):
-            cpu, memory, gpus = (sum(each) for each in zip(*map(demand_of, gang), strict=True))
-            families = Counter(each.definition.family for each in gang)
-            lacks_room = any(map(_lacks_room, gang))
-            units.append(Waiting(tuple(gang), (cpu, memory, gpus), "", families, lacks_room))
-    return units
-
-
-def _lacks_room(held: Held) -> bool:
-    """At the last look."""
-    return held.kind not in ("", API_BUDGET, SHARE, WINDOW)
-
-
-def within_quotas(plan: Plan, window: Window, cluster: Cluster, rules: Rules) -> Plan:
-    """The plan less what its starts exceed a quota by: jobs that had no room were not counted when
-    the order was made, and may have some by now.
-    """
-    placed = [window[JobId(each.request_id)] for each in plan.decisions if isinstance(each, Start)]
-    shares: defaultdict[str, list[Held]] = defaultdict(list)
-    for held in sorted(placed, key=_place):
-        held.kind = ""
-        shares[held.claim.job.share].append(held)
-    ranked = rank({share: _units(members) for share, members in shares.items()}, cluster, rules)
-    beyond = {held.job_id: reason for unit, reason in ranked.held_back for held in unit}
-    for job_id, reason in beyond.items():
-        held = window[job_id]
-        held.kind, held.reason, held.rejected_since = SHARE, reason, None
-    kept = (each for each in plan.decisions if JobId(each.request_id) not in beyond)
-    return Plan(tuple(kept))
-
-
 def search_s(requests: int, config: Config) -> float:
     """Seconds that placement may spend on a better plan than best fit; 0 for small batches."""
     if requests < config.thorough_from:
@@ -144,21 +79,22 @@ def decide(plan: Plan, window: Window, snapshot: Snapshot, now: float) -> Decide
     """
     placed: list[Slot] = []
     unplaced: dict[Lane, Wait | Reject] = {}
-    waits = rejects = 0
+    rejects = 0
+    held_of = window.job
     for decision in plan.decisions:
-        held = window[JobId(decision.request_id)]
+        held = held_of(decision.request_id)
         if isinstance(decision, Start):
             held.kind, held.reason, held.rejected_since = "", "", None
             fit = f"{decision.score:.0%} full with it{_policy_of(held)}"
             placed.append(Slot(held, InstanceArn(decision.instance_id), fit))
-            continue
-        unplaced.setdefault(held.lane, decision)
-        waits += isinstance(decision, Wait)
-        rejects += isinstance(decision, Reject)
+        else:
+            unplaced.setdefault(held.lane, decision)
+            rejects += isinstance(decision, Reject)
     for lane, decision in unplaced.items():
         why = sentence(decision, lane.shape, snapshot) + _note_of(window.first(lane))
         rejected_at = now if isinstance(decision, Reject) else None
         window.waits(lane, _kind(decision), why, rejected_at=rejected_at)
+    waits = len(plan.decisions) - len(placed) - rejects
     return Decided(_start_task_launches(placed), len(placed), waits, rejects)
 
 
@@ -223,17 +159,18 @@ def _calls(signature: LaunchSignature, slots: Sequence[Slot]) -> Iterable[Launch
     """Calls of one signature and policy. Its jobs are interchangeable, so the first in line go into
     the first call, which is the fullest, whatever instance placement had meant for them.
     """
-    in_line = iter(sorted((slot.held for slot in slots), key=_place))
+    in_line = iter(sorted((slot.held for slot in slots), key=place_in_line))
     for call in batches(slots, lambda slot: slot.instance or ""):
         yield Launch(signature, tuple(replace(slot, held=next(in_line)) for slot in call))
 
 
-def _place(held: Held) -> tuple[int, int, int, str]:
+def place_in_line(held: Held) -> tuple[int, int, int, str]:
+    """Sorts jobs by their turn in fair order, if there is one, then by their rank."""
     return (held.turn, *held.rank)
 
 
 def _urgency(launch: Launch) -> tuple[int, int, int, tuple[int, int, int, str]]:
-    first = min(_place(slot.held) for slot in launch.slots)
+    first = min(place_in_line(slot.held) for slot in launch.slots)
     return (first[0], first[1], -len(launch.slots), first)
 
 
@@ -251,7 +188,7 @@ def wait_for_budget(jobs: Iterable[Held], rate_per_s: float) -> None:
 
 def fallback_launches(
     waiting: Iterable[Held],
-    default_of: Callable[[Held], Fallback | None],
+    default_of: Callable[[Job], Fallback | None],
     now_ms: int,
     unfit: Callable[[Held], bool] = lambda _: False,
 ) -> list[Launch]:
@@ -260,13 +197,14 @@ def fallback_launches(
     """
     groups: defaultdict[tuple[LaunchSignature, Fallback], list[Held]] = defaultdict(list)
     for held in waiting:
-        if held.kind in ("", API_BUDGET, SHARE, WINDOW) or held.claim.job.gang is not None:
+        job = held.claim.job
+        fallback = _fallback_of(job, default_of(job))
+        if fallback is None:
+            continue
+        if held.kind in ("", API_BUDGET, SHARE, WINDOW) or job.gang is not None:
             continue  # it has room, or must not run now wherever there is room, or not alone
         if held.shape.scalars:
             continue  # ECS would run it where nobody counts what it holds
-        fallback = _fallback_of(held.claim.job, default_of(held))
-        if fallback is None:
-            continue
         if unfit(held) or now_ms - held.claim.runnable_at_ms >= fallback.after_s * 1000:
             groups[held.signature, fallback].append(held)
     return [

@@ -7,7 +7,6 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from ecs_placement.plan import Reservation, Reserving
-from ecs_queue.job import JobId
 from ecs_scheduler.passes.planning import API_BUDGET, NO_INSTANCES, SHARE, UNPLACEABLE, WINDOW
 
 if TYPE_CHECKING:
@@ -33,8 +32,9 @@ def reserving(
     """
     blocked_since = now_ms - config.reserve_after_s * 1000
     units: defaultdict[str, list[tuple[int, int, RequestId]]] = defaultdict(list)
+    held_of = window.job
     for request in requests if config.reservations else ():
-        held = window[JobId(request.id)]
+        held = held_of(request.id)
         claim = held.claim
         if claim.runnable_at_ms <= blocked_since and held.kind not in NOT_FOR_ROOM:
             unit = request.id if request.gang is None else request.gang.id

@@ -1,8 +1,4 @@
-"""The service: one loop of passes; beside it sweep, tracker, reconciler and the lease's heartbeat.
-
-A pass gathers (admit, claim, resolve), decides (place, pure), acts (launch, in the background), and
-writes down why the rest waits.
-"""
+"""The service: a loop of passes; beside it sweep, tracker, reconciler and the lease's heartbeat."""
 
 from __future__ import annotations
 
@@ -29,57 +25,29 @@ from ecs_scheduler.launching.rewind import Rewind
 from ecs_scheduler.launching.strays import Strays
 from ecs_scheduler.launching.tracker import Tracker
 from ecs_scheduler.passes.around import Around
-from ecs_scheduler.passes.deciding import Deciding
-from ecs_scheduler.passes.intake import Intake
 from ecs_scheduler.passes.leadership import Leadership
 from ecs_scheduler.passes.pace import Pace, pause_after, worth_telling
-from ecs_scheduler.passes.planning import (
-    API_BUDGET,
-    Decided,
-    affordable,
-    fair_order,
-    fallback_launches,
-    keeping_away,
-    postpone,
-    within,
-    within_quotas,
-)
+from ecs_scheduler.passes.passing import Passing
+from ecs_scheduler.passes.planning import API_BUDGET
 from ecs_scheduler.passes.recurring import Recurring
 from ecs_scheduler.passes.status import ServiceStatus
 from ecs_scheduler.passes.window import Window
 from ecs_scheduler.policies.live import LivePolicies
 from ecs_scheduler.policies.roll_backs import RollBacks
-from ecs_scheduler.sharing.fairness import Cluster
-from ecs_scheduler.sharing.rules import Rules
-from ecs_scheduler.sharing.usage import ShareUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
-    from ecs_placement.plan import Plan
-    from ecs_placement.request import TaskRequest
     from ecs_queue.client import Queue
     from ecs_scheduler.clock import Clock
     from ecs_scheduler.config import Config
     from ecs_scheduler.ecs.client import Ecs
-    from ecs_scheduler.launching.launch import Launch
     from ecs_scheduler.metrics import Metrics
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 STANDBY_STEPS = ("lead", "observe")
 """What a scheduler does that does not lead; the rest waits until it does."""
-
-CHOICE_PER_CALL = 40
-"""Jobs of each lane shown to placement for each call that can be made: four times as many as a call
-takes, so that its ten instances can be picked from many and calls go out full.
-"""
-
-SIGNATURES_PER_CALL = 2
-"""Different signatures of each lane shown for each call: jobs that all differ take a call each."""
-
-SAVE_UP_S = 5.0
-"""How long calls are saved up for the gang whose turn it is."""
 
 STEPS_END_S = 2.0
 RESIGN_S = 3.0
@@ -107,16 +75,13 @@ class Service:
         self.policies = around.policies
         self.pace = Pace()
         self._window = Window(config.window)
-        self._deciding = Deciding(around, self._window, self.policies, self._in_quotas)
-        self._intake = Intake(around, self._window, lambda: self._launcher.jobs_in_flight)
         self._sweep = Sweep(around)
         self._tracker = Tracker(around)
         self._provisioning = Provisioning(around, self._tracker)
         self._launcher = Launcher(around, self._tracker)
-        self._rules = config.fair_share.rules(config.shares, config.families)
-        self._usage = ShareUsage(around, config.fair_share.share_decay_seconds, self._rules)
-        self._ruled = self._rules != Rules() or config.fair_share.share_decay_seconds > 0
-        self._competing = self._ruled
+        self._passing = Passing(
+            around, self._window, self._launcher, self._tracker, self._provisioning
+        )
         self._strays = Strays(around)
         self._rewind = Rewind(around, self._launcher, self._tracker)
         self._interruptions = Interruptions(around, self._tracker)
@@ -130,18 +95,13 @@ class Service:
                 around,
                 self._window,
                 self._launcher,
-                self._usage,
-                self._rules,
-                lambda job: self.policies.choose(job).policy,
+                self._passing.ordering,
+                self._passing.forecast,
             )
         )
         self._stopping = asyncio.Event()
         self._counts: Mapping[JobState, int] = {}
         self._dead_letters = 0
-        self._passes = 0
-        self._last_pass_s = 0.0
-        self._progress = False
-        self._saving_for = "", 0.0
         metrics.watch_ecs_calls(ecs.calls)
         metrics.watch_events(self._listener.counts)
 
@@ -158,7 +118,7 @@ class Service:
         except BaseException:
             self._launcher.abandon()
             raise
-        self._deciding.close()
+        self._passing.close()
         await self._resign()
         await self._launcher.drain(max(1.0, config.drain_timeout_s - STEPS_END_S - RESIGN_S))
 
@@ -216,8 +176,8 @@ class Service:
             unsettled=self._reconciler.unsettled,
             model_age_s=None if complete_at is None else now - complete_at,
             avoided={arn.rpartition("/")[2]: blame for arn, blame in around.model.bad().items()},
-            passes=self._passes,
-            last_pass_s=self._last_pass_s,
+            passes=self._passing.done,
+            last_pass_s=self._passing.last_s,
             dead_letters=self._dead_letters,
             leading=self._leadership.leading,
             events=dict(self._listener.counts),
@@ -252,8 +212,9 @@ class Service:
     async def _repeat(
         self, name: str, interval_s: float, step: Callable[[], Awaitable[None]]
     ) -> None:
-        """Do `step` again and again, most only while we lead. What Redis or AWS did wrong is told
-        and tried again, later each time (but not the lead); any other error ends us."""
+        """Do `step` again and again, most of them only while we lead. What Redis or AWS did wrong
+        is told and tried again, later each time (but not the lead); any other error ends us.
+        """
         failures = 0
         leaders_only = name not in STANDBY_STEPS
         until = self._leadership.ends if leaders_only else self._stopping.wait
@@ -271,7 +232,7 @@ class Service:
                 failures += 1
                 if worth_telling(failures):
                     log.warning("will try again", step=name, failures=failures, error=str(error))
-            busy = name == "pass" and self._progress
+            busy = name == "pass" and self._passing.progress
             pause_s = pause_after(failures, self.pace.busy_s if busy else interval_s)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s if leaders_only else interval_s):
@@ -288,88 +249,8 @@ class Service:
             self._provisioning.forget()
 
     async def _pass(self) -> None:
-        self._progress = False
-        clock = self._around.clock
-        started_at = clock.monotonic_s()
-        await self._intake.gather()
-        if self._around.model.complete_at is None or not self._rewind.allowed:
-            return
-        await self._look_at_usage()
-        self._provisioning.release()
-        decided = await self._decide(clock.monotonic_s())
-        launched = self._act(decided)
-        await self._intake.give_up_on_unplaceable()
-        await self._intake.write_notes()
-        self._progress = launched > 0
-        self._passes += 1
-        self._last_pass_s = clock.monotonic_s() - started_at
-        self._around.metrics.pass_done(
-            self._last_pass_s, start=decided.start, wait=decided.wait, reject=decided.reject
-        )
-
-    async def _look_at_usage(self) -> None:
-        alive = {*self._tracker.jobs, *self._launcher.jobs_in_flight}
-        self._usage.keep_only(alive)
-        self._competing = self._ruled or len(self._window.held_by_share()) > 1
-        if self._competing:
-            await self._usage.look_up(alive)
-
-    async def _decide(self, now: float) -> Decided:
-        """Ask placement about the jobs of each shape that could be launched now, and some more."""
-        requests = self._requests(self._launcher.capacity, now)
-        requests = keeping_away(requests, self._window, self._around.model.refused())
-        return await self._deciding.decide(requests, self._launcher.capacity, now)
-
-    def _requests(self, calls: int, now: float) -> list[TaskRequest]:
-        """In the order of the queue; or in fair order, where shares compete or rules bound them."""
-        choice = (calls * CHOICE_PER_CALL, calls * SIGNATURES_PER_CALL)
-        if not self._competing:
-            return self._window.requests(*choice)
-        return fair_order(self._window.by_share(*choice), self._cluster(now), self._rules)
-
-    def _in_quotas(self, plan: Plan, now: float) -> Plan:
-        if not self._ruled:
-            return plan
-        return within_quotas(plan, self._window, self._cluster(now), self._rules)
-
-    def _cluster(self, now: float) -> Cluster:
-        """As fairness sees it."""
-        _, total = self._around.model.utilisation(now)
-        amounts = (total["CPU"], total["MEMORY"], total["GPU"])
-        return self._usage.cluster(amounts, now, self._window.held_by_share())
-
-    def _act(self, decided: Decided) -> int:
-        """Start what the budget allows; the number of launches started."""
-        config, clock = self._around.config, self._around.clock
-        waiting = self._window.waiting_jobs()
-        launches = [
-            *decided.launches,
-            *within(
-                fallback_launches(
-                    waiting, self._deciding.fallback_of, clock.now_ms(), self._deciding.unfit
-                ),
-                config.max_provisioning - self._launcher.falling_back - self._tracker.provisioning,
-            ),
-        ]
-        made = self._affordable(launches, clock.monotonic_s())
-        for launch in launches[:made]:
-            for held in self._window.remove(slot.job_id for slot in launch.slots):
-                self._usage.starts(held)
-                self.explainer.forecast.launched(held.lane, held.job_id, clock.monotonic_s())
-            self._launcher.start(launch)
-        postpone(launches[made:], config.modify_rate_per_s)
-        return made
-
-    def _affordable(self, launches: Sequence[Launch], now: float) -> int:
-        """A gang in front is waited for, but not for ever: others draw on the same budget."""
-        gang, since = self._saving_for
-        impatient = gang if now - since >= SAVE_UP_S else ""
-        capacity, most = self._launcher.capacity, self._launcher.most_at_once
-        made = affordable(launches, capacity, most, impatient)
-        stopped_at = launches[made].gang if made < len(launches) else ""
-        if stopped_at != gang or impatient:
-            self._saving_for = stopped_at, now
-        return made
+        launching = self._around.model.complete_at is not None and self._rewind.allowed
+        await self._passing.once(launching=launching)
 
     async def _refresh(self) -> None:
         if len(self._window):

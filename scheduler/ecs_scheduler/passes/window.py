@@ -126,6 +126,8 @@ class Window:
     def __init__(self, size: int) -> None:
         self._size = size
         self._held: dict[JobId, Held] = {}
+        self.job: Callable[[str], Held] = self._held.__getitem__  # type: ignore[assignment]
+        """The job of this id, or of this placement request, which is the same."""
         self._lanes: defaultdict[Lane, list[Held]] = defaultdict(list)
         self._gangs: defaultdict[str, set[JobId]] = defaultdict(set)
         self.cleared = 0
