@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
-from ecs_scheduler.cli.failures import USAGE, exit_code_of, explain
+from ecs_scheduler.cli.failures import STOPPED, USAGE, exit_code_of, explain
 
 HELP = """Batch jobs for Amazon ECS: queued in Redis, placed by vector
 bin-packing, launched once.
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130
+        return STOPPED
     except BrokenPipeError:
         # Whoever read our output has left, as `head` does. Python would complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

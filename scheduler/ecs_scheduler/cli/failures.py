@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 OK, FAILED, USAGE, UNREACHABLE, JOB_FAILED = range(5)
+STOPPED = 130
+"""As a shell answers for a program that Ctrl-C ended."""
 
 
 class InvalidInput(scheduler_errors.SchedulerError):
@@ -28,9 +30,14 @@ class Failed(scheduler_errors.SchedulerError):
     """The command did what it could, and that was not what was asked for."""
 
 
+class Stopped(scheduler_errors.SchedulerError):
+    """Somebody pressed Ctrl-C before there was anything to show."""
+
+
 # The first entry that an error is an instance of decides.
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (InvalidInput, USAGE),
+    (Stopped, STOPPED),
     (UnicodeEncodeError, USAGE),
     (queue_errors.InvalidJob, USAGE),
     (queue_errors.InvalidGraph, USAGE),

@@ -5,17 +5,26 @@ import math
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-from ecs_scheduler.cli.failures import FAILED, OK, InvalidInput
+from ecs_scheduler.cli.failures import FAILED, OK, STOPPED, InvalidInput, Stopped
+from ecs_scheduler.cli.output import report
 from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.compare import Comparison
 from ecs_scheduler.simulate.history import named, span_s
@@ -24,13 +33,17 @@ from ecs_scheduler.simulate.policies import parse_policy, short
 from ecs_scheduler.simulate.prices import Prices, load_prices
 from ecs_scheduler.simulate.report import Told as Reported
 from ecs_scheduler.simulate.report import as_json, drawn, html
-from ecs_scheduler.simulate.study import Study, Tell, Told, cores, run
+from ecs_scheduler.simulate.study import Played, Study, Told, cores, play_all, side_by_side
 from ecs_scheduler.simulate.table import table
 from ecs_scheduler.simulate.verdict import verdict
-from ecs_scheduler.simulate.workload import DAY_S, Wanted, prepare
+from ecs_scheduler.simulate.workload import DAY_S, Wanted, Workload, prepare
 
 Count = Annotated[int, Parameter(validator=Number(gte=1, lte=10_000_000))]
 Hours = Annotated[float | None, Parameter(validator=Number(gt=0, lte=100_000))]
+REDRAWN_PER_S = 2.0
+PACE_OF_S = 180.0
+"""How far back the bar's estimate looks: what is told comes minutes of virtual time apart."""
+
 DEFAULT_POLICIES = ("default", "ecs:binpack(memory)", "ecs:spread", "ecs:random")
 
 
@@ -118,9 +131,8 @@ class WorkloadFlags:
         )
 
 
-def described(wanted: Wanted) -> str:
-    """The workload in words; also the first check of its files, before anything is played."""
-    workload = prepare(wanted, 1)
+def described(wanted: Wanted, workload: Workload) -> str:
+    """The workload in words."""
     instances = sum(group.count for group in workload.fleet)
     source = f"trace {wanted.trace.name}" if wanted.trace else f"made up like {wanted.mix}"
     source = f"history of {wanted.history}" if wanted.history else source
@@ -170,17 +182,18 @@ def simulate(
     writable(flags.json, "--json")
     writable(flags.picture, "--picture")
     study = workload.study(policies)
+    prepared = {1: _read(study.wanted)}  # the first check of its files
     reported = Reported(
-        described(study.wanted),
+        described(study.wanted, prepared[1]),
         command_line(),
         study.idle_s,
-        prepare(study.wanted, 1).fleet,
+        prepared[1].fleet,
         study.prices,
         study.outline,
         flags.title,
     )
-    with _progress() as tell:
-        comparison, _ = run(study, tell)
+    comparison, stopped = _played(study, prepared)
+    reported = replace(reported, workload=reported.workload + stopped)
     if flags.report is not None:
         flags.report.write_text(html(comparison, reported), encoding="utf-8")
     if flags.json is not None:
@@ -188,7 +201,33 @@ def simulate(
     if flags.picture is not None:
         flags.picture.write_text(drawn(comparison, reported), encoding="utf-8")
     _say(comparison, flags)
+    if stopped:
+        return STOPPED
     return FAILED if any(each.metrics["unfinished"].mean for each in comparison.policies) else OK
+
+
+def _played(study: Study, prepared: dict[int, Workload]) -> tuple[Comparison, str]:
+    """Everything side by side, and nothing to add; or, since somebody pressed Ctrl-C, what there is
+    until then, and what is to be said of it. Raises Stopped when no seed was played under every
+    policy.
+    """
+    played: list[Played] = []
+    with _progress() as bars:
+        try:
+            play_all(study, bars.tell, played, prepared)
+            stopped = False
+        except KeyboardInterrupt:
+            stopped = True
+    comparison = side_by_side(study, played)
+    ended = f"{len(played)} of {len(study.policies) * len(study.seeds)} runs had ended"
+    if comparison is None:
+        raise Stopped(
+            f"stopped: {ended}{bars.under_way()}; nothing to compare, and no file was written"
+        )
+    if not stopped:
+        return comparison, ""
+    report(f"stopped: {ended}; the figures are those of the seeds that all policies have played")
+    return comparison, f"; stopped when {ended}"
 
 
 def _say(comparison: Comparison, flags: SimulateFlags) -> None:
@@ -211,27 +250,63 @@ def writable(path: Path | None, flag: str) -> None:
         raise InvalidInput(f"{flag}: the folder {path.parent} does not exist")
 
 
+def _read(wanted: Wanted) -> Workload:
+    """The workload of seed 1; a million jobs take most of a minute."""
+    console = Console(stderr=True)
+    shown = console.status("reading the workload", refresh_per_second=REDRAWN_PER_S)
+    try:
+        with shown if console.is_terminal else nullcontext():
+            return prepare(wanted, 1)
+    except KeyboardInterrupt:
+        raise Stopped("stopped while the workload was read; nothing was played") from None
+
+
+class _Bars:
+    """A bar for each run under way: jobs ended of all, the time it took and what is left at the
+    pace of the last minutes.
+    """
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._rows: dict[tuple[str, int], TaskID] = {}
+        self._latest: dict[tuple[str, int], Told] = {}
+
+    def tell(self, told: Told) -> None:
+        """How far a run is."""
+        key = (told.policy, told.seed)
+        self._latest[key] = told
+        if key not in self._rows:
+            name = f"{told.policy}, seed {told.seed}"
+            self._rows[key] = self._bar.add_task(name, total=told.total)
+        self._bar.update(self._rows[key], completed=told.ended)
+        if told.ended >= told.total:
+            self._bar.remove_task(self._rows.pop(key))
+            del self._latest[key]
+
+    def under_way(self) -> str:
+        """How far those are that have not ended, in words."""
+        return "".join(
+            f"; {each.policy}, seed {each.seed}: {each.ended:,} of {each.total:,} jobs"
+            for each in self._latest.values()
+        )
+
+
 @contextmanager
-def _progress() -> Iterator[Tell]:
-    """A bar for all jobs of all runs, on stderr; nothing where that is no terminal."""
+def _progress() -> Iterator[_Bars]:
+    """On stderr; nothing where that is no terminal."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
         console=console,
         transient=True,
+        refresh_per_second=REDRAWN_PER_S,
+        speed_estimate_period=PACE_OF_S,
         disable=not console.is_terminal,
     )
-    rows: dict[tuple[str, int], TaskID] = {}
     with bar:
-
-        def tell(told: Told) -> None:
-            key = (told.policy, told.seed)
-            if key not in rows:
-                rows[key] = bar.add_task(f"{told.policy}, seed {told.seed}", total=told.total)
-            bar.update(rows[key], completed=told.ended)
-            if told.ended >= told.total:
-                bar.remove_task(rows.pop(key))
-
-        yield tell
+        yield _Bars(bar)

@@ -2,8 +2,11 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping, Sequence
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.managers import SyncManager
 
@@ -15,7 +18,7 @@ from ecs_scheduler.simulate.measures import Measures, measure
 from ecs_scheduler.simulate.outline import play_outline
 from ecs_scheduler.simulate.prices import Prices
 from ecs_scheduler.simulate.record import Jobs
-from ecs_scheduler.simulate.workload import Wanted, prepare
+from ecs_scheduler.simulate.workload import Wanted, Workload, prepare
 from ecs_scheduler.simulate.world import LOOK_AT_QUEUE_S, Case, play
 
 QUIET = 40
@@ -49,31 +52,53 @@ class Told:
 Tell = Callable[[Told], None]
 
 
+Played = tuple[Measures, Jobs]
+"""One run: what was measured, and its jobs."""
+
+
 def run(study: Study, tell: Tell) -> tuple[Comparison, Mapping[int, Jobs]]:
     """Play everything; the comparison, and the jobs of each seed."""
+    played: list[Played] = []
+    play_all(study, tell, played, {})
+    comparison = side_by_side(study, played)
+    assert comparison is not None
+    return comparison, {each.seed: columns for each, columns in played}
+
+
+def play_all(study: Study, tell: Tell, played: list[Played], prepared: dict[int, Workload]) -> None:
+    """Add each run to `played` as it ends; whoever stops this has what was played until then.
+
+    `prepared` are workloads by seed that the caller has made already; they are used up.
+    """
     cases = [(name, policy, seed) for seed in study.seeds for name, policy in study.policies]
     if study.processes == 1 or len(cases) == 1:
-        played = [_played(study, case, tell) for case in cases]
+        # One by one: what has ended is there when the next is stopped.
+        played.extend(_played(study, case, tell, prepared) for case in cases)
     else:
-        played = _in_parallel(study, cases, tell)
-    measures = [each for each, _ in played]
-    jobs = {each.seed: columns for each, columns in played}
+        prepared.clear()  # each process makes its own
+        _in_parallel(study, cases, tell, played)
+
+
+def side_by_side(study: Study, played: Sequence[Played]) -> Comparison | None:
+    """The comparison on those seeds that were played under every policy, if there is one."""
+    times = Counter(each.seed for each, _ in played)
+    whole = [each for each in played if times[each[0].seed] == len(study.policies)]
     order = {name: row for row, (name, _) in enumerate(study.policies)}
-    measures.sort(key=lambda each: (order[each.policy], each.seed))
-    return compare(measures, jobs), jobs
+    measures = sorted((each for each, _ in whole), key=lambda each: (order[each.policy], each.seed))
+    return compare(measures, {each.seed: jobs for each, jobs in whole}) if whole else None
 
 
 _Case = tuple[str, PolicyBook, int]
 
 
-def _in_parallel(study: Study, cases: Sequence[_Case], tell: Tell) -> list[tuple[Measures, Jobs]]:
+def _in_parallel(study: Study, cases: Sequence[_Case], tell: Tell, played: list[Played]) -> None:
     """Spawned rather than forked: a fork would share the parent's sockets and threads."""
     context = multiprocessing.get_context("spawn")
     with SyncManager(ctx=context) as manager:
-        news = manager.Queue()
+        news, others = manager.Queue(), set(multiprocessing.active_children())
         with ProcessPoolExecutor(study.processes, mp_context=context) as pool:
-            waiting = {pool.submit(_worker, study, case, news.put) for case in cases}
-            played = []
+            with _deaf_to_ctrl_c():
+                waiting = {pool.submit(_worker, study, case, news.put) for case in cases}
             try:
                 while waiting:
                     done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -81,19 +106,36 @@ def _in_parallel(study: Study, cases: Sequence[_Case], tell: Tell) -> list[tuple
                         tell(news.get())
                     played += [each.result() for each in done]
             except BaseException:
+                for each in set(multiprocessing.active_children()) - others:
+                    each.terminate()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-    return played
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """For processes that are started meanwhile. A terminal sends Ctrl-C to them as well, but it is
+    for the parent, who ends them; each would show a traceback of its own.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _worker(study: Study, case: _Case, tell: Tell) -> tuple[Measures, Jobs]:
-    return _played(study, case, tell)
+    return _played(study, case, tell, {})
 
 
-def _played(study: Study, case: _Case, tell: Tell) -> tuple[Measures, Jobs]:
+def _played(
+    study: Study, case: _Case, tell: Tell, prepared: dict[int, Workload]
+) -> tuple[Measures, Jobs]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(QUIET))
     name, policy, seed = case
-    workload = prepare(study.wanted, seed)
+    workload = prepared.get(seed) or prepare(study.wanted, seed)
+    prepared.clear()
+    prepared[seed] = workload  # the next policy's is the same
     total = len(workload.submissions)
     tell(Told(name, seed, 0, total))
     told = 0

@@ -35,8 +35,8 @@ CLUSTER = "simulated"
 TOGETHER_S = 1.0
 AT_ONCE = 500
 LOOK_S = 5.0
-COLLECT_S = 60.0
-KEPT = QueueSettings(retention_s=10**9, ended_kept=50_000, events_kept=1_000)
+COLLECT_S = 15.0
+KEPT = QueueSettings(retention_s=10**9, ended_kept=12_500, events_kept=1_000)
 """Twice the jobs that can end between two looks at COLLECT_S: 400 tasks are started a second."""
 FORGETFUL = Lifecycle(stopped_visible_s=900.0)
 """ECS shows a task for an hour after its end; the service has seen that end after seconds, and what

@@ -84,12 +84,13 @@ def tune(*, workload: WorkloadFlags = DEFAULT_WORKLOAD, flags: TuneFlags = TuneF
     writable(flags.out, "--out")
     writable(flags.report, "--report")
     simulations = workload.study(())
-    prices = simulations.prices.table(prepare(simulations.wanted, 1).fleet)
+    played = prepare(simulations.wanted, 1)
+    prices = simulations.prices.table(played.fleet)
     wanted = Search(
         simulations, flags.study, flags.storage, flags.trials, flags.sampler_seed, prices
     )
-    searched, judge = described(simulations.wanted), flags.judge(simulations)
-    judged = described(judge.wanted)
+    searched, judge = described(simulations.wanted, played), flags.judge(simulations)
+    judged = described(judge.wanted, prepare(judge.wanted, 1))
     study = open_study(wanted)
     search(wanted, _tell)
     tried = tries(study, prices)

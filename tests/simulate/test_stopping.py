@@ -1,0 +1,67 @@
+"""Ctrl-C at any moment: what was played under every policy is compared, and nothing is left."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from ecs_scheduler.cli import main
+from ecs_scheduler.policies.book import PolicyBook
+from ecs_scheduler.simulate.prices import Prices
+from ecs_scheduler.simulate.study import Played, Study, Told, play_all, side_by_side
+from ecs_scheduler.simulate.workload import Wanted
+
+POLICIES = (("one", PolicyBook()), ("other", PolicyBook()))
+
+
+def stopped_at(policy: str, seed: int) -> tuple[Study, list[Played]]:
+    """Two policies on two seeds, stopped when the run of this policy and seed begins."""
+    study = Study(POLICIES, Wanted(jobs=12, instances=3), (1, 2), Prices(), 60.0, 1)
+    played: list[Played] = []
+
+    def tell(told: Told) -> None:
+        if (told.policy, told.seed) == (policy, seed):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        play_all(study, tell, played, {})
+    return study, played
+
+
+def test_seeds_that_all_policies_have_played_are_compared() -> None:
+    """Three of four runs have ended: the second seed lacks one of them."""
+    study, played = stopped_at("other", 2)
+    comparison = side_by_side(study, played)
+    assert [(each.policy, each.seed) for each, _ in played] == [
+        ("one", 1),
+        ("other", 1),
+        ("one", 2),
+    ]
+    assert comparison is not None
+    assert comparison.seeds == (1,)
+    assert [len(each.runs) for each in comparison.policies] == [1, 1]
+
+
+def test_one_policy_alone_is_compared_with_nothing() -> None:
+    """Its run has ended, but no other on the same seed."""
+    study, played = stopped_at("other", 1)
+    assert len(played) == 1
+    assert side_by_side(study, played) is None
+
+
+def test_the_command_says_how_far_it_came_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 130, as for any program that Ctrl-C ends; no traceback."""
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, 2.0)
+    flags = ["--jobs", "100000", "--instances", "10", "--seeds", "1", "--policy", "default"]
+    try:
+        code = main(["simulate", *flags, "--json", str(tmp_path / "out.json")])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    assert code == 130
+    assert capsys.readouterr().err.startswith("ecs-scheduler: stopped")
+    assert not list(tmp_path.iterdir())
