@@ -13,6 +13,7 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from ecs_queue import dead_letters, producing, scheduling, staging, submitting
 from ecs_queue.connection import explained, require_bytes
+from ecs_queue.document import UnreadableJob
 from ecs_queue.job import Job, JobId
 from ecs_queue.letters import DeadLetter, Replay
 from ecs_queue.pipelining import Pipelining
@@ -275,7 +276,8 @@ class Queue:
 
         The same claim id answers the same jobs, less those that are not held any more. Without
         one, a claim that failed on the way is repeated by the owner's next; an owner claims one
-        at a time. Jobs of shares that have `enough` are passed by.
+        at a time. Jobs of shares that have `enough` are passed by. What this version cannot read is
+        given back, and says so.
 
         Raises:
             LeaseLost: the owner has no live lease.
@@ -284,6 +286,9 @@ class Queue:
         claims = await self.run(scheduling.claim(owner, word, count, enough))
         if claim_id is None:
             self._unanswered_claims.pop(owner, None)
+        if unreadable := scheduling.unreadable(claims):
+            await self.release(owner, unreadable)
+            claims = tuple(each for each in claims if not isinstance(each.job, UnreadableJob))
         return claims
 
     async def shares(self) -> frozenset[str]:

@@ -159,15 +159,37 @@ def sendable(job: Job) -> bytes:
     return job.model_dump_json(by_alias=True, exclude_defaults=True, exclude=excluded).encode()
 
 
+class UnreadableJob(Job):
+    """Stands for a stored document that this version cannot read, and says why in `problem`."""
+
+    problem: str
+
+
 def from_canonical(job_id: JobId, document: bytes) -> Job:
-    """The job that `canonical` wrote; its id needs no escaping, by its pattern."""
-    return Job.model_validate_json(_whole(job_id.encode(), document), context=TRUSTED)
+    """The job that `canonical` wrote; its id needs no escaping, by its pattern.
+
+    An UnreadableJob where another version wrote what this one does not know: one document must not
+    keep all others from being read.
+    """
+    try:
+        return Job.model_validate_json(_whole(job_id.encode(), document), context=TRUSTED)
+    except ValidationError as error:
+        problem = f"its document cannot be read by this version: {problems_of(error, Job)}"
+        return UnreadableJob.model_construct(
+            id=job_id, task_definition="unreadable", problem=problem
+        )
 
 
 def from_canonicals(job_ids: Sequence[bytes], documents: Sequence[bytes]) -> list[Job]:
     """Many of them at once, which takes a fifth less time than one by one."""
     wholes = map(_whole, job_ids, documents)
-    return _JOBS.validate_json(b"[%b]" % b",".join(wholes), context=TRUSTED)
+    try:
+        return _JOBS.validate_json(b"[%b]" % b",".join(wholes), context=TRUSTED)
+    except ValidationError:
+        return [
+            from_canonical(JobId(job_id.decode()), document)
+            for job_id, document in zip(job_ids, documents, strict=True)
+        ]
 
 
 def _whole(job_id: bytes, document: bytes) -> bytes:

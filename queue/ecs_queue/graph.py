@@ -38,7 +38,10 @@ def ordered(jobs: Sequence[Job], boost: int = 0) -> list[Job]:
     Raises:
         InvalidGraph: with everything that can be seen in the jobs alone: the cycles, each printed,
             two jobs of one id, arrays of different sizes that go child by child.
+        ValueError: a boost that is no priority.
     """
+    if not 0 <= boost <= MOST_PRIORITY:
+        raise ValueError(f"boost {boost}: a priority from 0 to {MOST_PRIORITY}")
     by_id, problems = _by_id(jobs)
     problems += _unequal(by_id)
     graph = _edges(by_id)
@@ -57,6 +60,7 @@ def ordered(jobs: Sequence[Job], boost: int = 0) -> list[Job]:
 def cycles(graph: Graph) -> list[str]:
     """A complaint for each knot of jobs that wait for one another, with one way round."""
     knots = [knot for knot in nx.strongly_connected_components(graph) if len(knot) > 1]
+    knots += [{job_id} for job_id in nx.nodes_with_selfloops(graph)]
     shown = sorted(cycle_shown(graph.subgraph(knot)) for knot in knots)
     return [f"the jobs wait for one another, each for the next: {way}" for way in shown]
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from ecs_queue.document import from_canonical
+from ecs_queue.document import UnreadableJob, from_canonical
 from ecs_queue.job import Job, JobId
 from ecs_queue.letters import DeadLetter
 from ecs_queue.script import chunks, pairs, text
@@ -106,6 +106,8 @@ def events(reply: list[Any]) -> tuple[Event, ...]:
 
 
 def _reason(job: Job, state: JobState, fields: Fields, *, held: bool) -> str:
+    if isinstance(job, UnreadableJob) and not state.terminal:
+        return job.problem
     if state in (JobState.STARTING, JobState.RUNNING) and (ending := _ending(fields)):
         return ending
     if b"w" in fields:

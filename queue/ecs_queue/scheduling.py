@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ecs_queue.document import from_canonicals
+from ecs_queue.document import UnreadableJob, from_canonicals
 from ecs_queue.errors import LeaseLost, QueueOfAnotherCluster, UnknownJob
 from ecs_queue.job import JobId
 from ecs_queue.records import SCORE_STEP
@@ -97,6 +97,18 @@ def claim(
         return _claims(reply)
 
     return Command("claim", (owner, claim_id, count, *sorted(enough)), parse)
+
+
+UNREADABLE_DELAY_MS = 60_000
+
+
+def unreadable(claims: Sequence[Claim]) -> list[Release]:
+    """What to give back, for a scheduler of another version or somebody's eyes."""
+    return [
+        Release(each.job.id, each.epoch, each.job.problem, UNREADABLE_DELAY_MS)
+        for each in claims
+        if isinstance(each.job, UnreadableJob)
+    ]
 
 
 def shares() -> Command[frozenset[str]]:

@@ -74,6 +74,9 @@ def test_the_longest_way_is_boosted(cli: Callable[..., Any], queue_name: str, ba
     cli("submit", "--file", file, "--boost-critical", "7")
     found = {each["id"]: each["priority"] for each in json.loads(cli("jobs", "-o", "json").out)}
     assert found == {"a": 7, "b": 7, "c": 7, "short": 0}
+    for boost in ("-1", "1001"):
+        answer = cli("submit", "--file", file, "--boost-critical", boost)
+        assert (answer.code, "--boost-critical" in answer.err) == (2, True)
 
 
 def test_an_svg_picture(cli: Callable[..., Any], queue_name: str, bare: Path) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ecs_queue.errors import LeaseLost
-from ecs_queue.job import JobId
+from ecs_queue.job import Job, JobId
 from ecs_queue.states import (
     Intent,
     JobState,
@@ -33,6 +33,25 @@ async def test_higher_priority_first(story: "Story") -> None:
     await story.submit("middle", priority=500)
     claims = await story.claim()
     assert list(claims) == ["high-1", "high-2", "middle", "low-1", "low-2"]
+
+
+async def test_one_document_that_cannot_be_read_holds_up_nobody(story: "Story") -> None:
+    """Another version wrote it, say: it waits, visibly, and the others are claimed and listed."""
+    sound = Job(id=JobId("sound"), task_definition="t")
+    odd = sound.model_copy(update={"id": JobId("odd"), "priority": -5})
+    await story.queue.submit([odd, sound])
+    assert set(await story.claim()) == {"sound"}
+    reason = (
+        "its document cannot be read by this version:"
+        " priority: must be greater than or equal to 0, got -5"
+    )
+    record = await story.queue.job(JobId("odd"))
+    assert (record.state, record.reason) == (JobState.RUNNABLE, reason)
+    assert {each.job.id for each in await story.queue.jobs()} == {"odd", "sound"}
+    story.clock.advance(60_000)
+    assert set(await story.claim()) == {"sound"}
+    await story.queue.cancel([JobId("odd")])
+    assert await story.state("odd") == JobState.CANCELLED
 
 
 async def test_a_claim_is_bounded(story: "Story") -> None:

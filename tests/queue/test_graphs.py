@@ -183,6 +183,17 @@ async def test_the_longest_way_first(queue: Queue) -> None:
     await queue.submit_graph(jobs, boost=10)
     priorities = {j.id: (await queue.job(j.id)).job.priority for j in jobs}
     assert priorities == {"short": 0, "a": 10, "b": 10, "c": 1000}
+    for boost in (-1, 1001):
+        with pytest.raises(ValueError, match="a priority from 0 to 1000"):
+            await queue.submit_graph([job("d", "a")], boost=boost)
+
+
+def test_a_job_that_waits_for_itself_is_a_circle_too() -> None:
+    """An array that waits for its own child; what is refused today may lie in an old queue."""
+    array = job("a", size=2)
+    odd = array.model_copy(update={"depends_on": (Dependency(job=JobId("a:1")),)})
+    with pytest.raises(InvalidGraph, match="each for the next: a -> a"):
+        graph.ordered([odd])
 
 
 def test_layers() -> None:

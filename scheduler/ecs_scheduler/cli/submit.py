@@ -10,6 +10,7 @@ from itertools import islice
 from typing import IO, Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from ecs_queue.batch import DEFAULT_CONTAINER
 from ecs_queue.client import Queue
@@ -34,7 +35,7 @@ class SubmitFlags(JobFlags):
 
     file: Annotated[str | None, Parameter(name=["--file", "-f"], allow_leading_hyphen=True)] = None
     """File of jobs: one JSON document per line (.jsonl), a .json array, or - for standard input."""
-    boost_critical: int = 0
+    boost_critical: Annotated[int, Parameter(validator=Number(gte=0, lte=1000))] = 0
     """Priority added to the jobs on the longest way through the file's dependencies."""
     format: Literal["job", "batch"] = "job"
     """What the file holds: jobs of our own, or AWS Batch's SubmitJob requests."""

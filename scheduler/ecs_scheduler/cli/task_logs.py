@@ -81,6 +81,11 @@ async def logs(
 def task_of(record: JobRecord, attempt: int | None) -> TaskArn:
     """The task of an attempt; of the latest one, if none is named. Raises Failed, InvalidInput."""
     tasks = tasks_of(record)
+    if record.array is not None:
+        raise InvalidInput(
+            f"job {record.job.id} is an array, whose children have tasks; name one, such as "
+            f"{record.job.id}:0"
+        )
     if record.forgotten:
         raise Failed(f"job {record.job.id} {record.state}; which tasks it had is no longer known")
     if not tasks:
