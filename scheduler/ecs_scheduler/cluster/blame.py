@@ -40,10 +40,10 @@ class Blame:
         self._blamed: dict[InstanceArn, _Blame] = {}
         self._lingering: Mapping[InstanceArn, float] = {}
 
-    def add(self, arn: InstanceArn, now: float) -> None:
+    def add(self, arn: InstanceArn, now: float, weight: float = 1.0) -> None:
         """The instance refused or failed a task for a reason that lies with it."""
         before = self._blamed.get(arn)
-        self._blamed[arn] = _Blame((before.faded(now) if before else 0.0) + 1.0, now)
+        self._blamed[arn] = _Blame((before.faded(now) if before else 0.0) + weight, now)
 
     def linger(self, lingering: Mapping[InstanceArn, float]) -> None:
         """Tasks that hang on an instance at the moment, in place of what was said last; they count

@@ -250,6 +250,11 @@ class ClusterModel:
             self._avoided.add(arn)
             self._touch(arn)
 
+    def avoids(self, arn: InstanceArn, now: float) -> bool:
+        """Whether nothing is placed there for a while."""
+        row = self._rows.get(arn)
+        return row is not None and now < row.avoided_until
+
     def refuse(self, arn: InstanceArn, definition_arn: str, until: float) -> None:
         """The instance can't take tasks of this task definition (an attribute, its zone); before
         `until` it gets none, while others go on.

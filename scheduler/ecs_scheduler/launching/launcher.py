@@ -60,6 +60,11 @@ lies in another zone than its subnets: neither changes often.
 REFUSED_AVOIDED_S = 5.0
 """The same for RESOURCE:*, where the next look at the instance tells the truth."""
 
+REFUSED_WEIGHT = 0.5
+"""Of such refusals, one for each look: somebody else may have been faster, but not again and again
+where ECS says that there is room.
+"""
+
 FALLBACK_DELAY_MS = 30_000
 """Wait of a job whose fallback ECS refused."""
 
@@ -267,6 +272,8 @@ class Launcher:
         if failure.reason == "RESOURCE:ENI":
             model.interfaces_exhausted(slot.instance)
         if failure.reason.startswith("RESOURCE:"):
+            if not model.avoids(slot.instance, now):
+                model.blame.add(slot.instance, now, REFUSED_WEIGHT)
             model.avoid(slot.instance, now + REFUSED_AVOIDED_S)
         else:
             model.blame.add(slot.instance, now)
