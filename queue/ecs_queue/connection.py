@@ -29,6 +29,7 @@ _SETTING = "check REDIS_URL / --redis-url"
 _FORMS = f"redis://host:6379/0, rediss://host:6379/0, unix:///path/to/socket or {sentinels.FORM}"
 _CREDENTIALS = ("NOAUTH", "WRONGPASS", "Authentication required", "invalid username-password")
 _REFUSALS = (
+    "ACL failure in script",
     "BUSY",
     "CLUSTERDOWN",
     "LOADING",

@@ -56,6 +56,11 @@ def identity(fresh: str) -> Command[str]:
     return Command("identity", (fresh,), text)
 
 
+def server() -> Command[str | None]:
+    """Which process answers; None where we may not ask."""
+    return Command("server", (), lambda reply: None if reply is None else text(reply))
+
+
 class Rewinding:
     """The same as methods of a queue."""
 
@@ -80,3 +85,9 @@ class Rewinding:
     async def identity(self, fresh: str) -> str:
         """What tells this queue's launches from those of other queues; made once."""
         return await self._run(identity(fresh))
+
+    async def server(self) -> str | None:
+        """Which server process answers; None where the ACL forbids INFO: then no restart and no
+        fail-over is noticed.
+        """
+        return await self._run(server())

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from ecs_queue.errors import QueueUnreachable
 from ecs_queue.states import JobState
 
 Run = Callable[..., None]
@@ -45,3 +47,65 @@ def test_after_a_long_outage_of_ecs_the_model_is_soon_fresh(world: Run) -> None:
             assert w.clock.now() * 1000 - record.ended_at_ms < 20_000
 
     world(story, faults=Away)
+
+
+BROKEN = {
+    "full": ((b"CONFIG SET maxmemory 1",), (b"CONFIG SET maxmemory 0",), "OOM"),
+    "read-only": ((b"REPLICAOF 127.0.0.1 1",), (b"REPLICAOF NO ONE",), "READONLY|read only"),
+    "without-permission": (
+        (b"ACL SETUSER default -zadd",),
+        (b"ACL SETUSER default +zadd",),
+        "ACL failure",
+    ),
+}
+"""Commands that break a Redis, those that mend it, and what its refusals say."""
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_redis_that_refuses_to_write_costs_time_only(world: Run, kind: str) -> None:
+    """For a minute in the middle of launches and endings. Who submits meanwhile is told, and so is
+    the log; each job runs once.
+    """
+    breaks, mends, word = BROKEN[kind]
+
+    def do(w: Any, commands: tuple[bytes, ...]) -> None:
+        for each in commands:
+            w.redis.servers.one(*each.split())
+
+    async def story(w: Any) -> None:
+        await w.submit(*(sleeping(f"j{number}", number % 9) for number in range(30)))
+        await asyncio.sleep(0.5)
+        do(w, breaks)
+        try:
+            await asyncio.sleep(5)
+            with pytest.raises(QueueUnreachable, match=f"refuses .*({word})"):
+                await w.submit(sleeping("refused", 1))
+            await asyncio.sleep(55)
+        finally:
+            do(w, mends)
+        records = [await w.until(f"j{number}") for number in range(30)]
+        assert {(r.state, r.launches) for r in records} == {(JobState.SUCCEEDED, 1)}
+        assert len(w.sim.tasks()) == 30
+
+    world(story)
+
+
+def test_without_info_jobs_run_and_the_operator_is_warned(
+    world: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An ACL that forbids INFO: a fail-over would go unnoticed, which is said at the start."""
+
+    async def story(w: Any) -> None:
+        await w.submit(sleeping("a", 1))
+        await w.until("a")
+        await w.kill()
+        w.redis.servers.one(b"ACL", b"SETUSER", b"default", b"-info")
+        try:
+            async with w.another_service():
+                await w.submit(sleeping("b", 1))
+                assert (await w.until("b")).state is JobState.SUCCEEDED
+        finally:
+            w.redis.servers.one(b"ACL", b"SETUSER", b"default", b"+info")
+        assert capsys.readouterr().out.count("ACL forbids INFO") == 1
+
+    world(story)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 DESCRIBED_AT_ONCE = 100
+BLIND = (
+    "Redis's ACL forbids INFO, so a restart or a fail-over goes unnoticed, "
+    "and what it forgets may run twice; allow it (ACL SETUSER ... +info)"
+)
 IDENTITY_CHARACTERS = 12
 """Of a launch token's 32: enough to tell queues apart, and the rest is random enough."""
 
@@ -44,6 +48,8 @@ class Rewind:
         around = self._around
         fresh = around.queue.new_token()[:IDENTITY_CHARACTERS]
         self._launcher.identity = await around.queue.rewinding.identity(fresh)
+        if await around.queue.rewinding.server() is None:
+            log.warning(BLIND)
         mark = await around.queue.rewinding.mark()
         if mark is None:
             self.allowed = True
