@@ -8,18 +8,17 @@ into a minute of silent retries.
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import hiredis
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.connection import HiredisRespSerializer
 from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as NoConnection
 from redis.retry import Retry
 
 from ecs_queue import sentinels
 from ecs_queue.errors import InvalidRedisUrl, QueueError, QueueUnreachable
+from ecs_queue.lean import LeanClient, LeanConnection
 
 _RETRIES = 3
 _ANSWER_S = 5.0
@@ -43,21 +42,6 @@ _REFUSALS = (
 )
 
 
-class _PackedByHiredis:
-    """Commands written by hiredis, as redis-py's synchronous connections do; its asyncio ones take
-    five times as long, which is a third of the work of enqueueing.
-    """
-
-    _packer = HiredisRespSerializer()
-
-    def pack_command(self, *args: Any) -> list[bytes]:
-        """One command as RESP."""
-        if args[0] == "EVALSHA":  # ours; redis-py's packer looks at each argument's type first
-            return [hiredis.pack_command(args)]
-        packed: list[bytes] = self._packer.pack(*args)
-        return packed
-
-
 _OPTIONS: dict[str, Any] = {
     "socket_timeout": _ANSWER_S,
     "socket_connect_timeout": _CONNECT_S,
@@ -79,8 +63,8 @@ def connect(url: str) -> redis.asyncio.Redis:
         return _sentinels(url).client(retry=retry, **_OPTIONS)
     pool = _pool(redis.asyncio.BlockingConnectionPool, url, retry)
     plain = pool.connection_class
-    pool.connection_class = type(f"Packed{plain.__name__}", (_PackedByHiredis, plain), {})
-    return redis.asyncio.Redis.from_pool(pool)
+    pool.connection_class = type(f"Lean{plain.__name__}", (LeanConnection, plain), {})
+    return LeanClient.from_pool(pool)
 
 
 def connect_sync(url: str) -> redis.Redis:

@@ -11,8 +11,11 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import hiredis
 import redis.asyncio
 from redis.exceptions import NoScriptError, RedisError
+
+from ecs_queue.lean import LeanClient
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,13 +100,7 @@ class Pipelining:
                 call.answer.set_result(reply)
 
     async def _replies(self, batch: Sequence[_Call]) -> list[Any]:
-        if len(batch) == 1:
-            return [await batch[0].script(keys=batch[0].keys, args=batch[0].args)]
-        assert isinstance(self._client, redis.asyncio.Redis)
-        pipeline = self._client.pipeline(transaction=False)
-        for call in batch:
-            pipeline.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
-        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        replies = await self._sent_together(batch)
         for place, (call, reply) in enumerate(zip(batch, replies, strict=True)):
             if isinstance(reply, NoScriptError):  # not run: the server has forgotten its scripts
                 try:
@@ -111,3 +108,21 @@ class Pipelining:
                 except RedisError as error:
                     replies[place] = error
         return replies
+
+    async def _sent_together(self, batch: Sequence[_Call]) -> list[Any]:
+        if isinstance(self._client, LeanClient):
+            return await self._client.exchange([_packed(call) for call in batch])
+        if len(batch) == 1:
+            return [await batch[0].script(keys=batch[0].keys, args=batch[0].args)]
+        assert isinstance(self._client, redis.asyncio.Redis)
+        pipeline = self._client.pipeline(transaction=False)
+        for call in batch:
+            pipeline.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
+        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        return replies
+
+
+def _packed(call: _Call) -> bytes:
+    words: tuple[Any, ...] = (call.script.sha, len(call.keys), *call.keys, *call.args)
+    packed: bytes = hiredis.pack_command(("EVALSHA", *words))
+    return packed

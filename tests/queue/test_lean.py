@@ -1,0 +1,63 @@
+"""Scripts that bypass redis-py's client are answered as if they did not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import hiredis
+import pytest
+import pytest_asyncio
+from redis.exceptions import ResponseError
+
+from ecs_queue.client import Queue
+from ecs_queue.connection import connect
+from ecs_queue.embedded import EmbeddedValkey
+from ecs_queue.lean import KEPT, LeanClient
+
+
+@pytest_asyncio.fixture
+async def lean(valkey: EmbeddedValkey) -> AsyncIterator[LeanClient]:
+    client = connect(valkey.url)
+    assert isinstance(client, LeanClient)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+def packed(*words: str) -> bytes:
+    command: bytes = hiredis.pack_command(words)
+    return command
+
+
+async def test_a_server_that_hung_up_is_called_again(lean: LeanClient) -> None:
+    """Connections that were kept and are closed meanwhile cost a caller nothing."""
+    queue = Queue(lean)
+    await asyncio.gather(*(queue.counts() for _ in range(300)))
+    await lean.client_kill_filter(_type="normal", skipme=True)
+    assert len(await asyncio.gather(*(queue.counts() for _ in range(300)))) == 300
+
+
+async def test_an_answer_nobody_waits_for_is_not_the_next_ones(lean: LeanClient) -> None:
+    """A cancelled exchange closes its connection, on which the answer is still to come."""
+    waiting = asyncio.create_task(lean.exchange([packed("BLPOP", "nobody", "0.2")]))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await lean.exchange([packed("ECHO", "mine")]) == [b"mine"]
+
+
+async def test_what_the_server_refuses_is_an_answer_too(lean: LeanClient) -> None:
+    """Those around it get theirs."""
+    first, refused, last = await lean.exchange(
+        [packed("ECHO", "a"), packed("NONSENSE"), packed("ECHO", "b")]
+    )
+    assert (first, last) == (b"a", b"b")
+    assert isinstance(refused, ResponseError)
+
+
+async def test_others_find_connections_too(lean: LeanClient) -> None:
+    """However many exchanges are under way, a few connections stay out of the pool afterwards."""
+    answers = await asyncio.gather(*(lean.exchange([packed("ECHO", "x")]) for _ in range(100)))
+    assert answers == [[b"x"]] * 100
+    pool = lean.connection_pool
+    assert len(pool._in_use_connections) <= KEPT
