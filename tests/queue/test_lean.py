@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import hiredis
 import pytest
@@ -23,7 +24,7 @@ async def lean(valkey: EmbeddedValkey) -> AsyncIterator[LeanClient]:
     await client.aclose()
 
 
-def packed(*words: str) -> bytes:
+def packed(*words: Any) -> bytes:
     command: bytes = hiredis.pack_command(words)
     return command
 
@@ -39,7 +40,9 @@ async def test_a_server_that_hung_up_is_called_again(lean: LeanClient) -> None:
 async def test_an_answer_nobody_waits_for_is_not_the_next_ones(lean: LeanClient) -> None:
     """A cancelled exchange closes its connection, on which the answer is still to come."""
     waiting = asyncio.create_task(lean.exchange([packed("BLPOP", "nobody", "0.2")]))
-    await asyncio.sleep(0.05)
+    blocked = 0
+    while not blocked:
+        blocked = (await lean.info("clients"))["blocked_clients"]
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
