@@ -27,6 +27,7 @@ from ecs_queue.job import (
     TRUSTED,
     Job,
     JobId,
+    TaskOverride,
 )
 from ecs_queue.payload import compact, digest
 from ecs_queue.retrying import EXIT_CODE_PATTERN, REASON_PATTERN
@@ -44,6 +45,19 @@ _IN_WORDS = {
 }
 _JOBS = TypeAdapter(list[Job])
 _MODELS_WITH_DEFAULTS = frozenset({"overrides", "retry"})
+_PLAIN_MEMBERS = tuple(
+    (name, Job.model_fields[name].default, b'"%b":' % name.encode())
+    for name in (
+        "task_definition",
+        "overrides",
+        "group",
+        "priority",
+        "share",
+        "policy",
+        "timeout_s",
+    )
+)
+_PLAIN = frozenset({"id", "payload", *(name for name, _, _ in _PLAIN_MEMBERS)})
 _SHOWN_PROBLEMS = 10
 _SHOWN_CHARACTERS = 60
 
@@ -138,12 +152,38 @@ def canonical(job: Job) -> bytes:
 
     The payload is kept apart; its digest, the last member, stands for it.
     """
-    # What was never set is the default: saying so spares the comparison of whole models.
-    excluded = {"id", "payload", *(_MODELS_WITH_DEFAULTS - job.model_fields_set)}
-    document = job.model_dump_json(by_alias=True, exclude_defaults=True, exclude=excluded).encode()
+    if job.model_fields_set <= _PLAIN:
+        document = _plain(job)
+    else:
+        # What was never set is the default: saying so spares the comparison of whole models.
+        excluded = {"id", "payload", *(_MODELS_WITH_DEFAULTS - job.model_fields_set)}
+        document = job.model_dump_json(
+            by_alias=True, exclude_defaults=True, exclude=excluded
+        ).encode()
     if job.payload is None:
         return document
     return b'%b,"payload_digest":"%b"}' % (document[:-1], digest(job.payload).encode())
+
+
+def _plain(job: Job) -> bytes:
+    """The same, in half the time, of a job that has strings, numbers and overrides only."""
+    members, set_here = [], job.model_fields_set
+    for name, default, head in _PLAIN_MEMBERS:
+        if name not in set_here:
+            continue
+        value = getattr(job, name)
+        if name == "overrides":
+            written = _overrides(value)
+            if written != b"{}":  # sooner known than by comparing models
+                members.append(head + written)
+        elif value != default:
+            members.append(head + to_json(value))
+    return b"{%b}" % b",".join(members)
+
+
+def _overrides(overrides: TaskOverride) -> bytes:
+    serializer = overrides.__pydantic_serializer__
+    return serializer.to_json(overrides, by_alias=True, exclude_defaults=True)
 
 
 def stored(job: Job) -> bytes:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecs_queue import records
 from ecs_queue.document import parse_job, stored
@@ -49,9 +49,11 @@ class InboxEntry:
     fields: Mapping[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A valid job as it is stored, payload included, and the inbox entry it came in, if any."""
+class Written(NamedTuple):
+    """A valid job as it is stored, payload included, and the inbox entry it came in, if any.
+
+    A tuple, since it is made in a third of the time of a frozen dataclass, one a job.
+    """
 
     job: Job
     document: bytes
@@ -304,15 +306,17 @@ def _enqueue_args(
     return tuple(args)
 
 
+_OUTCOMES: dict[str, type[Accepted | Duplicate | Conflict]] = {
+    "A": Accepted,
+    "D": Duplicate,
+    "C": Conflict,
+}
+
+
 def _submission(letter: str, job_id: JobId, ways: Iterator[str]) -> Submission:
     if letter == "Y":
         return Circular(job_id, tuple(JobId(each) for each in next(ways).split(" -> ")))
-    outcomes: dict[str, type[Accepted | Duplicate | Conflict]] = {
-        "A": Accepted,
-        "D": Duplicate,
-        "C": Conflict,
-    }
-    return outcomes[letter](job_id)
+    return _OUTCOMES[letter](job_id)
 
 
 def _cancellation(word: str, job_id: JobId) -> Cancellation:

@@ -267,9 +267,9 @@ def _claims(reply: list[bytes]) -> tuple[Claim, ...]:
     claims = []
     for job, document, score in zip(jobs, documents, map(int, scores.split()), strict=True):
         place, order = divmod(score, SCORE_STEP)
-        runnable_at = document[: document.find(b"{")]
-        if runnable_at.isdigit():
-            claim = Claim(job, epoch, 1000 - place, order, 0, int(runnable_at))
+        before = document[: document.find(b"{")].split()
+        if before:
+            claim = Claim(job, epoch, 1000 - place, order, 0, int(before[0]))
         else:
             launches, runnable_at_ms, together = next(told), next(told), next(told)
             gang = max(0, together), together < 0

@@ -65,6 +65,21 @@ def test_the_commands_print_what_the_page_says(
     assert (out + err.removeprefix("ecs-scheduler: ")).strip() == printed.strip()
 
 
+def test_decisions_are_told_to_programs_too(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With -o json an object each, whose numbers are numbers."""
+    logged(bare / "decisions")
+    assert main(["decisions", "--log", "decisions", "-o", "json"]) == 0
+    [told] = json.loads(capsys.readouterr().out)
+    assert told.pop("policies") == [NamedPolicy("default").label]
+    assert told == {
+        "decision": "20261126T120000000-demo.1",
+        "at": "2026-11-26T12:00:00Z",
+        "start": 4,
+        "wait": 0,
+        "reject": 0,
+    }
+
+
 def test_no_command_is_left_out() -> None:
     """What is not run above is `run` itself: its policy file is one that it would take."""
     commands = re.findall(r"```sh\n(.*?)\n```", PAGE, re.DOTALL)

@@ -155,6 +155,7 @@ def test_an_unknown_policy_is_told_by_those_there_are(bare: Path, cli: Callable[
     )
     shown = cli("policy", "show", "p.toml", "--json")
     assert '"bulk": {"version": ' in shown.out
+    assert cli("policy", "show", "p.toml", "-o", "json").out == shown.out
     same = cli("policy", "diff", "p.toml", "p.toml")
     assert (same.code, same.out) == (0, "no difference\n")
 

@@ -81,6 +81,7 @@ class Machine(RuleBasedStateMachine):
         for key in SETS:
             found += self.do(self.redis.zrange(TAG + key, 0, -1))
         for owner in owners:
+            self.do(self.queue.held(owner))  # what was claimed lately joins the rest
             found += self.do(self.redis.hkeys(f"{TAG}claimed:{owner}"))
         return sorted(each.decode() for each in found)
 

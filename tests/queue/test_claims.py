@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.queue.conftest import Story
 
 ALICE, BOB = OwnerId("alice"), OwnerId("bob")
+NOON = 1_800_000_000_000
 
 
 async def waiting(story: "Story") -> list[str]:
@@ -94,16 +95,39 @@ async def test_a_claim_says_what_has_become_of_the_job(story: "Story") -> None:
     assert claims["failed"].job == (await story.queue.job(JobId("failed"))).job
 
 
-async def test_a_claim_of_what_an_earlier_version_stored(story: "Story") -> None:
-    """Its document has no digits before it; the job tells the same."""
+@pytest.mark.parametrize("before", ["", str(NOON)])
+async def test_a_claim_of_what_an_earlier_version_stored(story: "Story", before: str) -> None:
+    """Its document has one number before it, or none, and it has a hash; the job tells the same."""
     await story.submit("a")
     new = (await story.claim())["a"]
     await story.queue.release(ALICE, [Release(JobId("a"), new.epoch, "")])
     document = await story.redis.get("{q:default}:doc:a")
     assert isinstance(document, bytes)
-    await story.redis.set("{q:default}:doc:a", document[document.index(b"{") :])
+    times, score = document[: document.index(b"{")].decode().split()
+    assert times == str(NOON)
+    await story.redis.set("{q:default}:doc:a", before.encode() + document[document.index(b"{") :])
+    for name, value in {"s": "RUNNABLE", "o": score, "t": times}.items():
+        await story.redis.hset("{q:default}:job:a", name, value)
     old = (await story.claim())["a"]
     assert old._replace(epoch=new.epoch) == new
+
+
+async def test_a_job_with_nothing_special_has_no_hash_until_something_is_said_of_it(
+    story: "Story",
+) -> None:
+    """It takes a third less room, and reading it, claiming it and giving it back change nothing."""
+    await story.submit("a", "b")
+    held = (await story.claim())["a"]
+    await story.queue.release(ALICE, [Release(JobId("a"), held.epoch, "")])
+    await story.queue.hand_back(ALICE)
+    record = await story.queue.job(JobId("a"))
+    assert (record.state, record.submitted_at_ms, record.order) == (JobState.RUNNABLE, NOON, 1)
+    assert [each.job.id for each in await story.queue.jobs(JobState.RUNNABLE)] == ["a", "b"]
+    assert await story.redis.exists("{q:default}:job:a", "{q:default}:job:b") == 0
+    held = (await story.claim())["a"]
+    await story.queue.note(ALICE, [Note(JobId("a"), held.epoch, "no room")])
+    assert (await story.queue.job(JobId("a"))).reason == "no room"
+    assert await story.redis.exists("{q:default}:job:a", "{q:default}:job:b") == 1
 
 
 async def test_a_place_that_redis_writes_as_a_power_of_ten(story: "Story") -> None:

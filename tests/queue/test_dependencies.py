@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ecs_queue.client import Queue
 from ecs_queue.document import parse_job
 from ecs_queue.errors import InvalidJob
 from ecs_queue.job import Dependency, Job, JobId
 from ecs_queue.producing import inbox_key
+from ecs_queue.script import QueueSettings
 from ecs_queue.states import (
     Accepted,
     Circular,
@@ -218,3 +220,32 @@ async def test_nothing_is_left_of_what_has_ended(story: "Story") -> None:
     keys = [key async for key in story.redis.scan_iter(match="*after:*")]
     assert keys == []
     assert await story.redis.exists("{q:default}:untold") == 0
+
+
+async def test_a_dependency_that_is_kept_no_more(story: "Story") -> None:
+    """It counts as one that did not come yet: who waits says so, and goes on when it does."""
+    story.queue = Queue(story.redis, now_ms=story.clock, settings=QueueSettings(ended_kept=1))
+    await story.queue.submit([after("a"), after("other")])
+    await end(story, "a", Succeeded())
+    await end(story, "other", Succeeded())
+    assert await story.queue.states([JobId("a")]) == {}
+    await story.queue.submit([after("late", "a")])
+    record = await story.queue.job(JobId("late"))
+    assert record.reason == "waits for 1 of 1 dependencies: a (not in the queue)"
+    await story.queue.submit([after("a")])
+    await end(story, "a", TaskFailed("exit code 1", 1))
+    record = await story.queue.job(JobId("late"))
+    assert (record.state, record.reason) == (FAILED, "dependency a FAILED: exit code 1")
+
+
+async def test_what_a_dependency_came_to_outlives_it(story: "Story") -> None:
+    """One of two has succeeded and is kept no more; the end of the other is all that is missing."""
+    story.queue = Queue(story.redis, now_ms=story.clock, settings=QueueSettings(ended_kept=1))
+    await story.queue.submit([after("a"), after("b"), after("c", "a", "b"), after("other")])
+    await end(story, "a", Succeeded())
+    await end(story, "other", Succeeded())
+    assert await story.queue.states([JobId("a")]) == {}
+    record = await story.queue.job(JobId("c"))
+    assert record.reason == "waits for 1 of 2 dependencies: b (RUNNABLE)"
+    await end(story, "b", Succeeded())
+    assert await story.state("c") == RUNNABLE

@@ -123,6 +123,7 @@ async def test_old_records_expire(story: "Story") -> None:
     """Both keys of an ended job carry an expiry; those of a waiting one don't."""
     await story.submit("ended", "waiting")
     await story.queue.cancel([JobId("ended")])
+    await story.queue.steering.suspend([JobId("waiting")])
     for kind in ("job", "doc"):
         assert await story.redis.ttl(f"{{q:default}}:{kind}:ended") == WEEK_MS // 1000
         assert await story.redis.ttl(f"{{q:default}}:{kind}:waiting") == -1

@@ -1,5 +1,6 @@
 """Stories of suspending, resuming and reordering, at every moment of a job's life."""
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from ecs_queue.job import Job, JobId
@@ -245,3 +246,30 @@ async def test_waiting_is_worth_priority(story: "Story") -> None:
     assert (await story.queue.job(A)).priority == 1000
     await story.queue.steering.reprioritise([A], 3)
     assert (await story.queue.job(A)).priority == 3
+
+
+async def test_a_whole_queue_is_cancelled_while_it_is_claimed(story: "Story") -> None:
+    """Jobs that move from the queue to a scheduler meanwhile are found all the same; none of the
+    claims that crossed the cancellation can be launched.
+    """
+    ids = [JobId(f"j{i}") for i in range(300)]
+    await story.queue.submit([Job(id=each, task_definition="t") for each in ids])
+    await story.queue.open_lease(ALICE, lease_ms=30_000)
+
+    async def cancel_all() -> None:
+        found = await story.queue.steering.select(Selector())
+        await asyncio.gather(
+            *(story.queue.cancel(found[i : i + 20]) for i in range(0, len(found), 20))
+        )
+
+    cancelling = asyncio.create_task(cancel_all())
+    claimed = await asyncio.gather(
+        *(story.queue.claim(ALICE, 20, claim_id=f"claim-{i}") for i in range(12))
+    )
+    await cancelling
+    states = await story.queue.states(ids)
+    assert [each for each in ids if states[each] is not JobState.CANCELLED] == []
+    assert await story.queue.held(ALICE) == frozenset()
+    intents = [Intent(each.job.id, each.epoch, None) for claims in claimed for each in claims]
+    assert await story.queue.intend(ALICE, LaunchToken("t"), "RunTask", intents) == frozenset()
+    assert await story.claim() == {}

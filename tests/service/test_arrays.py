@@ -67,3 +67,25 @@ def test_a_cancelled_array_stops_its_tasks(world: Run) -> None:
         assert all(task.last_status == "STOPPED" for task in w.sim.tasks())
 
     world(story)
+
+
+def test_an_array_is_suspended_in_the_middle_and_resumed(world: Run) -> None:
+    """Children under way end; no other starts until then, and in the end each has run once."""
+
+    async def story(w: Any) -> None:
+        await w.submit({"id": "p", "array_size": 40, "overrides": command("sleep", "20")})
+        await w.until("p:0", JobState.RUNNING)
+        await w.queue.steering.suspend([JobId("p")])
+        await asyncio.sleep(120)
+        started = len(w.sim.tasks())
+        assert 0 < started < 40
+        record = await w.queue.job(JobId("p"))
+        assert (record.state.terminal, record.array.succeeded) == (False, started)
+        await asyncio.sleep(120)
+        assert len(w.sim.tasks()) == started
+        await w.queue.steering.resume([JobId("p")])
+        record = await w.until("p", timeout_s=3600)
+        assert (record.state, record.array.succeeded) == (JobState.SUCCEEDED, 40)
+        assert sorted(indexes(w)) == list(range(40))
+
+    world(story)

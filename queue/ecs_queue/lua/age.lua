@@ -9,6 +9,7 @@ local moved = 0
 
 local function look(id)
   local key = job_key(id)
+  unfold(id)
   local job = call('HMGET', key, 's', 'o', 'O', 'r', 't')
   if job[1] ~= 'RUNNABLE' then
     return

@@ -219,7 +219,7 @@ look_at = function(id)
     local state, why = child_state(parent, index)
     return state, string.match(why, '\t(.*)$')
   end
-  return nil
+  return as_submitted(id) and 'RUNNABLE', ''
 end
 
 -- A child reads like its parent, but for the index in front.

@@ -56,6 +56,7 @@ end
 local answer = {}
 for i = 6, #ARGV do
   local id = ARGV[i]
+  unfold(id)
   local job = call('HMGET', job_key(id), 's', 'N')
   local parent, index = nil, nil
   if not job[1] then

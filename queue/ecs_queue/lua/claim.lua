@@ -52,7 +52,7 @@ local function still_held(epoch)
     if claimed[i + 1] == epoch then
       ids[#ids + 1] = claimed[i]
       local job = call('HMGET', job_key(claimed[i]), 'o', 'J', 'G')
-      local score = tonumber(job[1])
+      local score = tonumber(job[1] or as_submitted(claimed[i]))
       scores[claimed[i]] = {job[3] and bound(job[3]) and job[3] or claimed[i], score, tonumber(job[2] or '0')}
       foremost[scores[claimed[i]][1]] = math.min(score, foremost[scores[claimed[i]][1]] or score)
     end
@@ -90,7 +90,7 @@ for _, id in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', NOW_TEXT, 'LIMIT', 0,
   call('ZADD', READY, call('HGET', job_key(id), 'o'), id)
 end
 
-local ids, scores, holdings, epoch = {}, {}, {}, int(call('INCR', EPOCH))
+local ids, scores, epoch = {}, {}, int(call('INCR', EPOCH))
 local most = tonumber(count)
 local arrays, gangs = call('SCARD', ARRAYS) > 0, call('ZCARD', GATHERED) > 0
 local enough, parked, plain = {}, 0, not (arrays or gangs or ARGV[8])
@@ -155,11 +155,9 @@ repeat
   local before = parked
   take(call('ZPOPMIN', READY, most - #ids))
 until parked == before or #ids >= most or parked >= PARKED_AT_ONCE
-for _, id in ipairs(ids) do
-  holdings[#holdings + 1] = id
-  holdings[#holdings + 1] = epoch
+if #ids > 0 then
+  call('HSET', lately_key(owner), epoch, table.concat(ids, ' '))
 end
-in_bulk('HSET', claimed_key(owner), holdings)
 remembered = epoch .. '\n' .. claim_id .. claimed_before
 if #remembered > REMEMBERED_BYTES then
   remembered = string.match(string.sub(remembered, 1, REMEMBERED_BYTES), '^.*\n')

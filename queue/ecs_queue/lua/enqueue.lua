@@ -161,10 +161,6 @@ end
 
 -- The job's hash; answers when it is due.
 local function write_job(key, score, submitted, fields)
-  if fields == '' and submitted == NOW then
-    call('HSET', key, 's', 'RUNNABLE', 'o', score, 't', NOW_TEXT)
-    return 0, false, 'default'
-  end
   local values = {'s', 'RUNNABLE', 'o', score, 't', int(submitted)}
   local due, watched, share = 0, false, 'default'
   for name, value in string.gmatch(fields, '(%S+) (%S+)') do
@@ -191,10 +187,9 @@ end
 
 local function accept(entry, id, document, payload, score, fields)
   if fields == '' and not payload and entry == '' then  -- most jobs: nothing of them is special
-    write_job(job_key(id), score, NOW, fields)
     stored[id] = document
     documents[#documents + 1] = doc_key(id)
-    documents[#documents + 1] = NOW_TEXT .. document
+    documents[#documents + 1] = NOW_TEXT .. ' ' .. score .. document
     places[#places + 1] = score
     places[#places + 1] = id
     report(id, 'RUNNABLE', '')

@@ -12,6 +12,7 @@ local ids = {}
 for i = 8, #ARGV, 3 do
   local id, epoch, instance = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local key = job_key(id)
+  unfold(id)
   local job = call('HMGET', key, 'd', 'G')
   local deadline = tonumber(job[1] or nil)
   if held(id, owner, epoch) and not (deadline and deadline <= NOW) then

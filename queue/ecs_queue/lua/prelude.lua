@@ -19,7 +19,7 @@
 --   G gang, B why its gang calls it back: see gangs.lua
 --   v suspended: ms before which a resumed job is not due
 -- Short names and a separate document keep the hash in its compact encoding. Who holds a job says
--- claimed:<owner>, a hash of job id to epoch: claiming a hundred jobs is one write, not hundreds.
+-- claimed:<owner>, a hash of job id to epoch, and claimed_lately:<owner>, see claimed_key.
 
 local call = redis.call
 
@@ -77,7 +77,8 @@ local function result_key(id)
 end
 
 -- Digits before a document say since when the job is RUNNABLE, ms, and that there is no more to say of
--- it to whom claims it: it was never launched, and is in no gang.
+-- it to whom claims it: it was never launched, and is in no gang. A second number is the job's score:
+-- most jobs are submitted with nothing special, and have no hash until something is to be said of them.
 local function bare(document)
   return string.sub(document, string.find(document, '{', 1, true) or 1)
 end
@@ -87,6 +88,22 @@ local function is_as_submitted(document)
   return first and first >= 48 and first <= 57
 end
 
+-- Score and ms of submission, as words, of a job that has no hash yet; nil of any other.
+local function as_submitted(id)
+  local at, score = string.match(call('GETRANGE', doc_key(id), 0, 40), '^(%d+) (%d+){')
+  return score, at
+end
+
+-- Gives the job its hash, if it has none yet: before anything is written of it, or read that counts.
+local function unfold(id)
+  if call('EXISTS', job_key(id)) == 0 then
+    local score, at = as_submitted(id)
+    if score then
+      call('HSET', job_key(id), 's', 'RUNNABLE', 'o', score, 't', at)
+    end
+  end
+end
+
 local function document_of(id)
   local document = call('GET', doc_key(id))
   return document and bare(document)
@@ -94,7 +111,7 @@ end
 
 -- A launch counts: from now on a claim looks into the job.
 local function was_launched(id)
-  local digits = string.match(call('GETRANGE', doc_key(id), 0, 15), '^%d+')
+  local digits = string.match(call('GETRANGE', doc_key(id), 0, 40), '^[%d ]+')
   if digits then
     call('SETRANGE', doc_key(id), 0, string.rep(' ', #digits))
   end
@@ -125,8 +142,35 @@ local function parked_key(share)
   return PREFIX .. 'parked:' .. share
 end
 
+-- One call of a command that takes any number of arguments, a thousand at a time.
+local function in_bulk(command, key, values)
+  for first = 1, #values, 1000 do
+    call(command, key, unpack(values, first, math.min(first + 999, #values)))
+  end
+end
+
+-- What was claimed lately and not asked for since: a hash of epoch to ids, a text a claim. To write a
+-- hundred ids one by one, and to the append-only file, takes as long as to read their documents.
+local function lately_key(owner)
+  return PREFIX .. 'claimed_lately:' .. owner
+end
+
+local asked_for = {}
 local function claimed_key(owner)
-  return PREFIX .. 'claimed:' .. owner
+  local key, values = PREFIX .. 'claimed:' .. owner, {}
+  local claims = asked_for[owner] and {} or call('HGETALL', lately_key(owner))
+  asked_for[owner] = true
+  for i = 1, #claims, 2 do
+    for id in string.gmatch(claims[i + 1], '%S+') do
+      values[#values + 1] = id
+      values[#values + 1] = claims[i]
+    end
+  end
+  if #values > 0 then
+    in_bulk('HSET', key, values)
+    call('DEL', lately_key(owner))
+  end
+  return key
 end
 
 -- Whether a task is, or was, some job's.
@@ -174,13 +218,6 @@ local function held(id, owner, epoch)
   return call('HGET', claimed_key(owner), id) == epoch
 end
 
--- One call of a command that takes any number of arguments, a thousand at a time.
-local function in_bulk(command, key, values)
-  for first = 1, #values, 1000 do
-    call(command, key, unpack(values, first, math.min(first + 999, #values)))
-  end
-end
-
 -- What the owner claimed goes back to ready under its old score.
 local function give_up_claims(owner)
   local ids = call('HKEYS', claimed_key(owner))
@@ -190,7 +227,7 @@ local function give_up_claims(owner)
     if job[2] and bound(job[2]) then
       gangs[job[2]] = true
     else
-      places[#places + 1] = job[1]
+      places[#places + 1] = job[1] or as_submitted(id)
       places[#places + 1] = id
     end
   end
@@ -322,6 +359,7 @@ end
 
 -- Ends a job; of an array, the children that were not handed out yet.
 local function end_job(id, from, to, reason)
+  unfold(id)
   local job = call('HMGET', job_key(id), 'N', 'P', 'J', 'G')
   if job[1] then
     end_rest(id, from, to, reason)
@@ -359,6 +397,7 @@ end
 local STEP = 1e12
 local function move_to(id, priority, reason)
   local key = job_key(id)
+  unfold(id)
   local job = call('HMGET', key, 's', 'o', 'G')
   local score = int((1000 - priority) * STEP + tonumber(job[2]) % STEP)
   if score == job[2] then
@@ -462,6 +501,13 @@ end
 local WAITS_SHOWN = 3
 local function fields_of(id, document)
   local fields = call('HGETALL', job_key(id))
+  local score, at = nil, nil
+  if #fields == 0 then
+    score, at = as_submitted(id)
+  end
+  if score then
+    return {'s', 'RUNNABLE', 'o', score, 't', at}
+  end
   if call('HEXISTS', job_key(id), 'N') == 1 then
     fields[#fields + 1] = 'alive'
     fields[#fields + 1] = call('SCARD', alive_key(id))

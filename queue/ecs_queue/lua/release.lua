@@ -4,12 +4,15 @@ local places, ids, reasons = {}, {}, {}
 for i = 6, #ARGV, 4 do
   local id, epoch, reason, delay_ms = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   if held(id, owner, epoch) then
+    if reason ~= '' or delay_ms > 0 then
+      unfold(id)
+    end
     local job = call('HMGET', job_key(id), 'o', 'v', 'G')
     if job[2] or job[3] or delay_ms > 0 then
       call('HDEL', claimed_key(owner), id)
       to_queue(id, job[1], delay_ms)
     else
-      places[#places + 1] = job[1]
+      places[#places + 1] = job[1] or as_submitted(id)
       places[#places + 1] = id
       ids[#ids + 1] = id
     end

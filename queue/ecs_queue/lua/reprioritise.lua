@@ -3,6 +3,7 @@
 local priority = tonumber(ARGV[5])
 
 local function move(id)
+  unfold(id)
   local state = call('HGET', job_key(id), 's')
   if not is_open(state) then
     return state or 'NONE'

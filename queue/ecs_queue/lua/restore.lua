@@ -5,6 +5,7 @@ local restored = 0
 for i = 5, #ARGV, 2 do
   local id, task = ARGV[i], ARGV[i + 1]
   local key = job_key(id)
+  unfold(id)
   local job = call('HMGET', key, 's', 'n', 'G')
   local launches = tonumber(job[2] or '0') + 1
   if job[1] == 'RUNNABLE' and not is_known_task(task) and not (job[3] and bound(job[3])) then

@@ -2,6 +2,7 @@
 -- Answers one word each: NONE, RESUMED (also where it was not suspended), or the terminal state.
 local function resume(id)
   local key = job_key(id)
+  unfold(id)
   local job = call('HMGET', key, 's', 'v', 'o')
   if not is_open(job[1]) then
     return job[1] or 'NONE'

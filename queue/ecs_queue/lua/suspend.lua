@@ -2,6 +2,7 @@
 -- Answers one word each: NONE, SUSPENDED, LATER (if it becomes RUNNABLE), or the terminal state.
 local function suspend(id)
   local key = job_key(id)
+  unfold(id)
   local state = call('HGET', key, 's')
   if state == 'RUNNABLE' then
     if call('HEXISTS', key, 'v') == 0 then

@@ -1,14 +1,14 @@
 """`ecs-scheduler decisions` and `replay`: what the decision log keeps, decided once more."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from ecs_placement.plan import Start, Wait
 from ecs_scheduler.cli.failures import FAILED, OK, InvalidInput
-from ecs_scheduler.cli.output import print_lines, print_table, time_shown
+from ecs_scheduler.cli.output import Output, print_json, print_lines, print_table, time_shown
 from ecs_scheduler.decisions.log import find, log_files, read_file
 from ecs_scheduler.decisions.replaying import Replayed, replay
 from ecs_scheduler.policies.reading import read_book
@@ -19,28 +19,45 @@ Directory = Annotated[Path, Parameter(name="--log", env_var="ECS_SCHEDULER_DECIS
 Limit = Annotated[int, Parameter(name=["--limit", "-n"], validator=Number(gte=1, lte=100_000))]
 
 
-async def decisions(*, log: Directory = Path("decisions"), limit: Limit = 20) -> int:
+async def decisions(
+    *, log: Directory = Path("decisions"), limit: Limit = 20, output: Output = "text"
+) -> int:
     """List the latest decisions of the log, newest first.
 
     Args:
         log: Directory of the decision log.
         limit: Most decisions to list.
+        output: For people or for programs.
     """
     if not log.is_dir():
         raise InvalidInput(f"--log: there is no directory {log}")
-    rows: list[list[str]] = []
+    found: list[dict[str, Any]] = []
     for path in reversed(log_files(log)):
         of_file = []
         for each in read_file(path):
             kinds = [type(decision) for decision in each.plan.decisions]
-            counts = [str(kinds.count(Start)), str(kinds.count(Wait))]
-            counts.append(str(len(kinds) - kinds.count(Start) - kinds.count(Wait)))
-            policies = ", ".join(asked.policy for asked in each.asked)
-            of_file.append([each.id, time_shown(each.at_ms), *counts, policies])
-        rows += reversed(of_file)
-        if len(rows) >= limit:
+            started, waiting = kinds.count(Start), kinds.count(Wait)
+            of_file.append(
+                {
+                    "decision": each.id,
+                    "at": time_shown(each.at_ms),
+                    "start": started,
+                    "wait": waiting,
+                    "reject": len(kinds) - started - waiting,
+                    "policies": [asked.policy for asked in each.asked],
+                }
+            )
+        found += reversed(of_file)
+        if len(found) >= limit:
             break
-    print_table(("decision", "at", "start", "wait", "reject", "policies"), rows[:limit])
+    if output == "json":
+        print_json(found[:limit])
+    else:
+        rows = [
+            [", ".join(told) if isinstance(told, list) else str(told) for told in each.values()]
+            for each in found[:limit]
+        ]
+        print_table(("decision", "at", "start", "wait", "reject", "policies"), rows)
     return OK
 
 

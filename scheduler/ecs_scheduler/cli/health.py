@@ -2,14 +2,14 @@
 
 import json
 import os
-import sys
 import urllib.error
 import urllib.request
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from ecs_scheduler.cli.failures import OK, Failed, InvalidInput
+from ecs_scheduler.cli.output import Output, print_json, print_lines
 
 
 def health(
@@ -17,6 +17,7 @@ def health(
     url: str | None = None,
     ready: bool = False,
     timeout_s: Annotated[float, Parameter(name="--timeout-s")] = 3.0,
+    output: Output = "text",
 ) -> int:
     """Exit with 0 if the scheduler at URL answers, with 1 if not.
 
@@ -24,6 +25,7 @@ def health(
         url: Base URL; http://127.0.0.1 with ECS_SCHEDULER_HTTP_PORT (8080) by default.
         ready: Ask whether it is ready (Redis, a fresh cluster model), not only alive.
         timeout_s: Seconds to wait for the answer.
+        output: For people or for programs: also what is missing is JSON then.
     """
     base = (url or f"http://127.0.0.1:{os.environ.get('ECS_SCHEDULER_HTTP_PORT') or 8080}").rstrip(
         "/"
@@ -35,18 +37,31 @@ def health(
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(asked, timeout=timeout_s) as answer:
-            sys.stdout.write(answer.read().decode() + "\n")
+            body = answer.read().decode()
+            if output == "json":
+                print_json(json.loads(body))
+            else:
+                print_lines([body])
             return OK
     except urllib.error.HTTPError as error:
-        raise Failed(f"{asked} answers {error.code}: {_missing(error)}") from error
+        body = error.read().decode(errors="replace")
+        if output == "json":
+            print_json(_as_json(body))
+        raise Failed(f"{asked} answers {error.code}: {_missing(body)}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         words = getattr(reason, "strerror", None) or reason
         raise Failed(f"{asked} does not answer: {words}") from error
 
 
-def _missing(error: urllib.error.HTTPError) -> str:
-    body = error.read().decode(errors="replace")
+def _as_json(body: str) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return {"missing": [body[:200]]}
+
+
+def _missing(body: str) -> str:
     try:
         return "; ".join(json.loads(body)["missing"])
     except (ValueError, KeyError, TypeError):

@@ -5,7 +5,12 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+Output = Annotated[Literal["text", "json"], Parameter(name=("--output", "-o"))]
+"""For people or for programs."""
 
 
 def print_json(value: Any) -> None:

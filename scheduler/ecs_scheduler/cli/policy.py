@@ -7,7 +7,7 @@ from typing import Any
 from cyclopts import App, Parameter
 
 from ecs_scheduler.cli.failures import FAILED, OK, InvalidInput
-from ecs_scheduler.cli.output import print_json, print_lines
+from ecs_scheduler.cli.output import Output, print_json, print_lines
 from ecs_scheduler.cli.service_call import ServiceFlags
 from ecs_scheduler.policies.book import DEFAULT_NAME, NamedPolicy, PolicyBook
 from ecs_scheduler.policies.reading import policy_schema, read_book
@@ -35,17 +35,20 @@ async def validate(file: Path, /) -> int:
 
 
 @policy.command
-async def show(file: Path, name: str | None = None, /, *, json: bool = False) -> int:
+async def show(
+    file: Path, name: str | None = None, /, *, json: bool = False, output: Output = "text"
+) -> int:
     """Show the policies of a file: name, version, what each is for, and what it says.
 
     Args:
         file: TOML file of policies.
         name: Only this one.
-        json: JSON, with every field.
+        json: The same as -o json.
+        output: For people or for programs, with every field.
     """
     book = read_book(file)
     chosen = book.policies if name is None else (_find(book, name, file),)
-    if json:
+    if json or output == "json":
         print_json({each.name: {"version": each.version, **each.content} for each in chosen})
         return OK
     for number, each in enumerate(chosen):

@@ -6,12 +6,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from ecs_scheduler.cli.failures import Failed, InvalidInput, ServiceUnreachable
+from ecs_scheduler.cli.output import Output
 
 
 @Parameter(name="*")
@@ -23,7 +24,7 @@ class ServiceFlags:
     """Base URL; http://127.0.0.1 with ECS_SCHEDULER_HTTP_PORT (8080) by default."""
     timeout_s: Annotated[float, Parameter(name="--timeout-s", validator=Number(gt=0))] = 10.0
     """Seconds to wait for the answer."""
-    output: Annotated[Literal["text", "json"], Parameter(name=("--output", "-o"))] = "text"
+    output: Output = "text"
     """For people or for programs."""
 
     @property

@@ -197,7 +197,7 @@ async def _left_behind(run: _Run) -> dict[str, int]:
 
 
 def _claims(servers: Servers) -> int:
-    return sum(servers.one(b"HLEN", key) for key in servers.one(b"KEYS", b"*claimed:*"))
+    return sum(servers.one(b"HLEN", key) for key in servers.one(b"KEYS", b"*:claimed*:*"))
 
 
 async def _evidence(run: _Run, left_behind: Mapping[str, int]) -> Evidence:
