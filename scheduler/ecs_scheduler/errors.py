@@ -8,6 +8,8 @@ SchedulerError
 ├── AwsRefused              AWS answers, but not to us (credentials, permissions, region)
 ├── ClusterNotFound         the configured cluster does not exist
 ├── LeadLost                another scheduler took over in the middle of a pass
+├── NotReady                this scheduler does not lead, or has not looked at the cluster yet
+├── UnknownInstance         no container instance of this id in the cluster
 ├── NoLogs                  a task's containers don't log where we can look
 ├── HttpSideUnavailable     the HTTP side cannot listen (port taken, address not ours)
 ├── JobUnusable             a job asks for something that nobody can give
@@ -51,6 +53,14 @@ class ClusterNotFound(SchedulerError):
 
 class LeadLost(SchedulerError):
     """Another scheduler took over in the middle of a pass."""
+
+
+class NotReady(SchedulerError):
+    """What is asked needs a scheduler that leads and has seen the whole cluster."""
+
+
+class UnknownInstance(SchedulerError):
+    """No container instance of this id or ARN is registered in the cluster."""
 
 
 class NoLogs(SchedulerError):

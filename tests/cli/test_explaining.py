@@ -5,23 +5,29 @@ import json
 import re
 import shlex
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 
-from ecs_queue.job import Job
+from ecs_queue.job import Job, JobId
 from ecs_scheduler.clock import SystemClock
 from ecs_scheduler.config import Config
 from ecs_scheduler.ecs import client as ecs
+from ecs_scheduler.errors import NotReady, Throttled
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
 from ecs_scheduler.queue_connection import open_queue
 from ecs_scheduler.web.api import Backend, create_app
 from ecs_scheduler.web.server import listen, serving
 from ecs_simulator import FEW_CAPABILITIES, InstanceGroup, Options, SimulatedEcs, http_session_class
+
+Server = Callable[["Future[str]", threading.Event], Coroutine[Any, Any, None]]
 
 TRIES = 500
 PAGE = (Path(__file__).parents[2] / "docs" / "explain.md").read_text(encoding="utf-8")
@@ -71,10 +77,17 @@ async def serve(config: Config, address: "Future[str]", stopping: threading.Even
 @pytest.fixture
 def url(queue_name: str, valkey: str) -> Iterator[str]:
     """The HTTP side of a service that runs in a thread of its own."""
+    config = Config(redis_url=valkey, queue=queue_name)
+    with in_a_thread(partial(serve, config)) as address:
+        yield address
+
+
+@contextmanager
+def in_a_thread(server: Server) -> Iterator[str]:
+    """The address of what `server` serves meanwhile."""
     address: Future[str] = Future()
     stopping = threading.Event()
-    config = Config(redis_url=valkey, queue=queue_name)
-    thread = threading.Thread(target=lambda: asyncio.run(serve(config, address, stopping)))
+    thread = threading.Thread(target=lambda: asyncio.run(server(address, stopping)))
     thread.start()
     try:
         yield address.result(timeout=30)
@@ -142,6 +155,8 @@ def test_the_pages_examples_print_what_they_show(cli: Callable[..., Any], url: s
     [
         (["explain", "nobody"], "no job 'nobody'"),
         (["explain", "--instance", "i-0"], "no container instance 'i-0' among the"),
+        (["explain", ""], "no job ''"),
+        (["explain", "../a"], "no job '../a'"),
         (["explain"], "name a job, or an instance with --instance; one of the two"),
         (["plan", "bad.json"], "task_definition"),
         (["plan", "unknown.json"], "task definition 'nobody:1' cannot be used"),
@@ -163,6 +178,49 @@ def test_mistakes_are_explained_too(
     Path("unknown.json").write_text('{"id": "a", "task_definition": "nobody:1"}')
     answer = cli(*arguments, "--url", url)
     assert answer.code == 2
+    assert message in answer.err
+    assert "Traceback" not in answer.err
+
+
+class Overloaded:
+    """An explainer whose ECS calls fail, and that stands by."""
+
+    async def job(self, job_id: JobId) -> NoReturn:
+        raise NotReady(f"this scheduler stands by ({job_id})")
+
+    def instance(self, name: str) -> NoReturn:
+        raise RuntimeError(f"a bug ({name})")
+
+    async def plan(self, job: Job) -> NoReturn:
+        raise Throttled(
+            "DescribeTaskDefinition", "ThrottlingException", f"Rate exceeded ({job.id})"
+        )
+
+
+async def serve_nothing(address: "Future[str]", stopping: threading.Event) -> None:
+    backend: Any = SimpleNamespace(explainer=Overloaded(), body_timeout_s=9)
+    with listen("127.0.0.1", 0) as listener:
+        async with serving(create_app(backend), listener) as url:
+            address.set_result(url)
+            await asyncio.to_thread(stopping.wait)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explain", "a"], "cannot answer: this scheduler stands by (a)"),
+        (["explain", "--instance", "i-0"], "cannot answer: "),
+        (["plan", "job.json"], "cannot answer: DescribeTaskDefinition: ThrottlingException"),
+    ],
+)
+def test_a_scheduler_that_cannot_answer_now_is_no_answer(
+    cli: Callable[..., Any], bare: Path, arguments: list[str], message: str
+) -> None:
+    """Exit code 1 of `plan` is a "no", so whatever goes wrong over there has the code 3."""
+    (bare / "job.json").write_text(json.dumps(sized("new", 1)))
+    with in_a_thread(serve_nothing) as url:
+        answer = cli(*arguments, "--url", url)
+    assert (answer.code, answer.out) == (3, "")
     assert message in answer.err
     assert "Traceback" not in answer.err
 

@@ -8,8 +8,7 @@ import pytest
 from ecs_queue.errors import UnknownJob
 from ecs_queue.job import Job, JobId
 from ecs_queue.states import JobState
-from ecs_scheduler.errors import TaskDefinitionNotFound
-from ecs_scheduler.explaining.explainer import UnknownInstance
+from ecs_scheduler.errors import NotReady, TaskDefinitionNotFound, UnknownInstance
 from ecs_scheduler.explaining.forecast import Forecast
 from ecs_simulator import InstanceGroup
 
@@ -157,6 +156,55 @@ def test_room_is_not_all_that_a_plan_looks_at(world: Run) -> None:
         assert free.policy.endswith("(policy 'nope' is not in built in)")
 
     world(story, fleet=ONE, shares={"small": {"max_running": 1}})
+
+
+def test_a_gang_that_does_not_fit_as_a_whole_is_not_said_to_start(world: Run) -> None:
+    """Sixteen of its twenty members fit, which is no use to any of them."""
+
+    async def story(w: "World") -> None:
+        await w.submit(sized("a", 256, 1))
+        await w.until("a")
+        gang = job(**sized("p", 256, gang={"id": "g", "size": 20}))
+        found = await w.service.explainer.plan(gang)
+        assert (found.verdict, found.fit_now) == ("later", 0)
+        assert found.summary.startswith("gang g starts whole or not at all: ")
+        assert "of its 20 members fit" in found.summary
+
+    world(story, fleet=ONE)
+
+
+def test_who_stands_by_or_has_not_looked_yet_guesses_nothing(world: Run) -> None:
+    """It would take an empty window and model for an empty queue and cluster. What the queue
+    itself tells, of a job that has ended, anyone can say.
+    """
+
+    async def story(w: "World") -> None:
+        await w.submit(sized("done", 256, 1), sized("large", 4097))
+        await w.until("done")
+        async with w.another_service() as standby:
+            explain, plan = standby.explainer.job, standby.explainer.plan
+            assert (await explain(JobId("done"))).state == "SUCCEEDED"
+            for question in (explain(JobId("large")), plan(job(**sized("p", 256)))):
+                with pytest.raises(NotReady, match="stands by for the one that leads"):
+                    await question
+            with pytest.raises(NotReady):
+                standby.explainer.instance("any")
+        leader = w.services[0]
+        leader._around.model.complete_at = None
+        with pytest.raises(NotReady, match="the first complete look"):
+            leader.explainer.instance("any")
+
+    world(story, fleet=ONE)
+
+
+def test_an_unknown_job_is_told_with_the_queue_that_was_asked(world: Run) -> None:
+    """It may be a job of another queue, whose scheduler has another address."""
+
+    async def story(w: "World") -> None:
+        with pytest.raises(UnknownJob, match=f"the queue is '{w.config.queue}'"):
+            await w.service.explainer.job(JobId("elsewhere"))
+
+    world(story, fleet=ONE)
 
 
 def test_the_kinds_of_jobs_that_explain_knows(world: Run) -> None:

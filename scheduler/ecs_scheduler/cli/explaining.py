@@ -141,7 +141,10 @@ def _placement(placement: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _eta(answer: Mapping[str, Any]) -> Iterator[str]:
-    eta = answer["eta"]
+    eta, types = answer["eta"], answer["placement"]["types"]
+    if eta is None and types and not any(kind["would_do"] for kind in types):
+        yield "may start  once an instance is registered that could hold it"
+        return
     if eta is None:
         yield "may start  cannot be told: too little was launched in the last minutes"
         return

@@ -40,7 +40,7 @@ class ServiceFlags:
         """The parsed answer to GET, or to POST with a body.
 
         Raises InvalidInput for what the service calls the user's mistake, Failed for any other
-        refusal, ServiceUnreachable if nobody answers.
+        refusal, ServiceUnreachable if nobody answers, or can answer now.
         """
         request = urllib.request.Request(self.base + path, data=body)
         # Without proxies: the scheduler is on this machine or in this network.
@@ -49,6 +49,10 @@ class ServiceFlags:
             with opener.open(request, timeout=self.timeout_s) as answer:
                 return json.loads(answer.read())
         except urllib.error.HTTPError as error:
+            if error.code >= 500:
+                raise ServiceUnreachable(
+                    f"the scheduler at {self.base} cannot answer: {_said(error)}"
+                ) from error
             kind = InvalidInput if error.code in (400, 404, 413, 422) else Failed
             raise kind(_said(error)) from error
         except (OSError, ValueError) as error:

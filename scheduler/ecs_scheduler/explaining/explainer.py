@@ -14,7 +14,7 @@ from ecs_placement.request import DIMENSIONS, Gang, GangId, RequestId, Shape, Ta
 from ecs_placement.snapshot import Snapshot
 from ecs_queue.errors import UnknownJob
 from ecs_queue.states import JobState
-from ecs_scheduler.errors import JobUnusable
+from ecs_scheduler.errors import JobUnusable, NotReady, UnknownInstance
 from ecs_scheduler.explaining.answers import (
     DependsOn,
     InQueue,
@@ -40,7 +40,7 @@ from ecs_scheduler.passes.window import Lane, last_of
 from ecs_scheduler.sharing.fairness import Used
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ecs_placement.snapshot import InstanceId
     from ecs_queue.job import Job, JobId
@@ -61,10 +61,6 @@ MOST_KINDS = 500
 WATCHED_AT_ONCE = 5
 
 
-class UnknownInstance(Exception):
-    """No container instance of that id or ARN is registered in the cluster."""
-
-
 @dataclass(frozen=True, slots=True)
 class Sight:
     """What an explainer may look at; nothing of it is changed."""
@@ -74,10 +70,25 @@ class Sight:
     launcher: Launcher
     ordering: Ordering
     forecast: Forecast
+    leading: Callable[[], bool]
 
     def policy(self, job: Job) -> NamedPolicy:
         """The policy that the job is placed under."""
         return self.around.policies.choose(job).policy
+
+    def snapshot(self) -> Snapshot:
+        """The cluster as the next pass sees it. Raises NotReady."""
+        if not self.leading():
+            raise NotReady(
+                "this scheduler stands by for the one that leads, which knows the cluster and the "
+                "jobs that wait; ask that one"
+            )
+        if self.around.model.complete_at is None:
+            raise NotReady(
+                "the first complete look at the cluster's instances is not done yet; ask again in "
+                "a few seconds"
+            )
+        return self.around.model.snapshot(self.around.clock.monotonic_s())
 
 
 class Explainer:
@@ -88,9 +99,11 @@ class Explainer:
         self.forecast = sight.forecast
 
     async def job(self, job_id: JobId) -> JobExplained:
-        """Why this job is where it is. Raises UnknownJob."""
-        record = await self._sight.around.queue.job(job_id)
+        """Why this job is where it is. Raises UnknownJob, and NotReady for one that waits here."""
+        record = await self._record(job_id)
         policy = self._sight.policy(record.job)
+        if record.state is JobState.RUNNABLE:
+            self._sight.snapshot()
         if record.state is JobState.RUNNABLE and job_id in self._sight.window:
             return await self._waiting(record, self._sight.window[job_id], policy)
         depends = await self._dependencies(record) if record.state is JobState.PENDING else ()
@@ -104,8 +117,17 @@ class Explainer:
             track_record=self.forecast.track_record(),
         )
 
+    async def _record(self, job_id: JobId) -> JobRecord:
+        try:
+            return await self._sight.around.queue.job(job_id)
+        except UnknownJob as error:
+            queue = self._sight.around.config.queue
+            raise UnknownJob(
+                f"{error}; the queue is {queue!r}, and schedulers of others have another --url"
+            ) from error
+
     async def _waiting(self, record: JobRecord, held: Held, policy: NamedPolicy) -> JobExplained:
-        snapshot, now = self._snapshot(), self._sight.around.clock.monotonic_s()
+        snapshot, now = self._sight.snapshot(), self._sight.around.clock.monotonic_s()
         explanation = why(self._request_of(held, policy), snapshot, policy.placement)
         standing = await self._in_queue(held)
         eta = self.forecast.eta(held.lane, standing.ahead_equal, standing.ahead, now)
@@ -169,8 +191,8 @@ class Explainer:
         return tuple(found)
 
     def instance(self, name: str) -> InstanceExplained:
-        """Why this container instance holds what it holds. Raises UnknownInstance."""
-        snapshot = self._snapshot()
+        """Why this container instance holds what it holds. Raises UnknownInstance, NotReady."""
+        snapshot = self._sight.snapshot()
         wanted = name.rpartition("/")[2]
         found = [
             each
@@ -234,8 +256,8 @@ class Explainer:
         return under(policy, kept_away(shape, definition, refused), definition, job)
 
     async def plan(self, job: Job) -> Planned:
-        """What would happen to this job now. Raises JobUnusable or TaskDefinitionNotFound."""
-        around = self._sight.around
+        """What would happen to this job now. Raises JobUnusable, NotReady."""
+        around, snapshot = self._sight.around, self._sight.snapshot()
         definition = await around.definitions.resolve(job.task_definition)
         if isinstance(definition, JobUnusable):
             raise definition
@@ -243,7 +265,6 @@ class Explainer:
         policy, asked = chosen.policy, around.definitions.shape(definition, job)
         shape = self._as_placed(asked, definition, job, policy)
         held_back = await self._held_back(job, asked, definition.family, policy)
-        snapshot = self._snapshot()
         tasks = min(job.array_size or 1, MOST_PLANNED)
         if job.gang is not None:
             tasks = min(job.gang.size, MOST_PLANNED)
@@ -258,7 +279,7 @@ class Explainer:
         lane = Lane(asked, job.share, definition.family, policy=job.policy)
         eta = self._eta_of(lane, job, ahead) if fit_now < tasks and not held_back else None
         verdict = _verdict(explanation, 0 if held_back else fit_now, tasks)
-        decided = sentence(explanation.decision, shape, snapshot)
+        decided = sentence(decisions[0], shape, snapshot)
         return Planned(
             verdict=verdict,
             summary=plan_summary(verdict, (tasks, fit_now), ahead, held_back or (decided,)),
@@ -303,9 +324,6 @@ class Explainer:
             eta = self.forecast.eta(last.lane, len(members) - 1, window.ahead(last.rank), now)
             if eta is not None:
                 self.forecast.watch(last.job_id, eta, now)
-
-    def _snapshot(self) -> Snapshot:
-        return self._sight.around.model.snapshot(self._sight.around.clock.monotonic_s())
 
 
 def _standing(

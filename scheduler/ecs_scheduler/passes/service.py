@@ -97,6 +97,7 @@ class Service:
                 self._launcher,
                 self._passing.ordering,
                 self._passing.forecast,
+                lambda: self._leadership.leading,
             )
         )
         self._stopping = asyncio.Event()

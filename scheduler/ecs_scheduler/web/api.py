@@ -45,8 +45,7 @@ from ecs_queue.states import (
     Submission,
 )
 from ecs_queue.steering import Steering
-from ecs_scheduler.errors import JobUnusable
-from ecs_scheduler.explaining.explainer import UnknownInstance
+from ecs_scheduler.errors import JobUnusable, SchedulerError, UnknownInstance
 from ecs_scheduler.metrics import CONTENT_TYPE, Metrics
 from ecs_scheduler.passes.status import ServiceStatus
 from ecs_scheduler.web.body import BODY_TIMEOUT_S, BodyTooLarge, BodyTooSlow, bounded, in_time
@@ -156,6 +155,7 @@ def _app(backend: Backend, *routers: APIRouter) -> FastAPI:
             UnknownInstance: _answers(404),
             HTTPException: _no_such_route,
             QueueUnreachable: _answers(503),
+            SchedulerError: _answers(503),
             QueueError: _answers(500),
             ClientDisconnect: _answers(400),
         },

@@ -18,13 +18,13 @@ class Explains(Protocol):
     """What these routes ask of the service."""
 
     async def job(self, job_id: JobId) -> JobExplained:
-        """Why the job is where it is. Raises UnknownJob."""
+        """Why the job is where it is. Raises UnknownJob, NotReady."""
 
     def instance(self, name: str) -> InstanceExplained:
-        """Why the instance holds what it holds. Raises UnknownInstance."""
+        """Why the instance holds what it holds. Raises UnknownInstance, NotReady."""
 
     async def plan(self, job: Job) -> Planned:
-        """What would happen to the job. Raises JobUnusable."""
+        """What would happen to the job. Raises JobUnusable, NotReady."""
 
 
 explaining_router = APIRouter()
