@@ -34,7 +34,8 @@ class Field:
 
     def idle(self) -> Bools:
         """bool[n]: instances all of which is free: nothing runs, and nothing has been placed."""
-        whole: Bools = np.all(self.snapshot.total == self.room.free.T, axis=1)
+        same = self.room.free == self.snapshot.total.T
+        whole: Bools = np.logical_and.reduce(same, axis=0)
         return whole
 
 

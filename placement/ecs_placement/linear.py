@@ -27,7 +27,7 @@ class Program:
         self._shifted = limit + 1e-9 * (1.0 + np.random.default_rng(rows).random(rows))
         # Columns are kept sparse, padded with row number `rows`; the slacks come first.
         self._index = np.arange(rows)[:, None]
-        self._value = np.ones((rows, 1))
+        self._value: Floats = np.ones((rows, 1))
         self._gain = np.zeros(rows)
         self._basis = np.arange(rows)
         self._inverse, self._at = np.eye(rows), self._shifted.copy()
@@ -36,20 +36,19 @@ class Program:
     def add(self, gain: Floats, uses: Floats) -> None:
         """Further columns: `gain` [k], `uses` [k, rows]."""
         rows = self._limit.size
-        wide = max(int(np.count_nonzero(uses, axis=1).max(initial=1)), self._index.shape[1])
-        index = np.argsort(uses == 0, axis=1, kind="stable")[:, :wide]
-        value = np.take_along_axis(uses, index, axis=1)
-        index = np.where(value == 0, rows, index)
-        missing = ((0, 0), (0, wide - index.shape[1]))
-        grown = ((0, 0), (0, wide - self._index.shape[1]))
+        each, used = np.nonzero(uses)
+        size = np.bincount(each, minlength=gain.size)
+        before = self._index.shape[1]
+        wide = max(int(size.max(initial=1)), before)
+        place = np.arange(used.size) - np.repeat(np.cumsum(size) - size, size)
         # Padding names the row after the last, or it would overwrite an entry of row 0.
-        self._index = np.vstack(
-            [
-                np.pad(self._index, grown, constant_values=rows),
-                np.pad(index, missing, constant_values=rows),
-            ]
-        )
-        self._value = np.vstack([np.pad(self._value, grown), np.pad(value, missing)])
+        index = np.full((self._gain.size + gain.size, wide), rows)
+        value: Floats = np.zeros(index.shape)
+        index[: self._gain.size, :before] = self._index
+        value[: self._gain.size, :before] = self._value
+        index[self._gain.size + each, place] = used
+        value[self._gain.size + each, place] = uses[each, used]
+        self._index, self._value = index, value
         self._gain = np.concatenate([self._gain, gain])
 
     def solve(self) -> tuple[Floats, Floats]:

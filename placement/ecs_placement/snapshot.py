@@ -163,7 +163,10 @@ class Snapshot:
         """The same instances with these amounts free, int64[n, d]; the array becomes read-only."""
         free.setflags(write=False)
         other = Snapshot(self.instances, self.total, free, self.scalars)
-        other.__dict__.update(row_of=self.row_of, lasting=self.lasting)
+        # What follows from the instances alone, and is looked at in every pass.
+        other.__dict__.update(
+            row_of=self.row_of, lasting=self.lasting, placeable=self.placeable, groups=self.groups
+        )
         return other
 
     def over(self, names: tuple[str, ...]) -> "Snapshot":
