@@ -2,7 +2,8 @@
 
 import asyncio
 
-from ecs_scheduler.ecs.budget import READ_RESERVES, Budget, TokenBucket
+from ecs_scheduler.ecs.budget import READ_RESERVES, Budget, ReadPurpose, TokenBucket
+from ecs_simulator import VirtualClock, run_virtual
 
 
 class Watch:
@@ -91,3 +92,25 @@ async def test_instances_come_before_tasks_until_the_model_is_complete() -> None
     await asyncio.sleep(0)
     assert not tracking.done()
     tracking.cancel()
+
+
+def test_when_reads_are_short_the_most_urgent_comes_first() -> None:
+    """All wait for an empty bucket: unknown outcomes are asked for first, then tasks, instances and
+    strays.
+    """
+    served: list[str] = []
+
+    async def story(clock: VirtualClock) -> None:
+        buckets = [TokenBucket("read", 20.0, 100, clock.monotonic) for _ in range(3)]
+        budget = Budget(*buckets)
+        while budget.read.available():
+            await budget.read.take()
+
+        async def read(purpose: ReadPurpose) -> None:
+            await budget.read_for(purpose)
+            served.append(purpose)
+
+        await asyncio.gather(read("strays"), read("sweep"), read("track"), read("reconcile"))
+
+    run_virtual(story)
+    assert served == ["reconcile", "track", "sweep", "strays"]

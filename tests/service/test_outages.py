@@ -9,6 +9,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from ecs_queue.errors import QueueUnreachable
 from ecs_queue.states import JobState
+from ecs_simulator import InstanceGroup
 
 Run = Callable[..., None]
 
@@ -47,6 +48,33 @@ def test_after_a_long_outage_of_ecs_the_model_is_soon_fresh(world: Run) -> None:
             assert w.clock.now() * 1000 - record.ended_at_ms < 20_000
 
     world(story, faults=Away)
+
+
+def test_where_looks_break_off_the_oldest_news_comes_first(world: Run) -> None:
+    """Every second DescribeTasks fails, three attempts and all. The hundred that were started first
+    run long: they would be looked at again and again, and the end of the short ones never known.
+    """
+
+    class EverySecond:
+        calls: ClassVar[int] = 0
+
+        async def send(self, request: Any) -> Any:
+            if request.headers["X-Amz-Target"].endswith(b"DescribeTasks"):
+                EverySecond.calls += 1
+                if EverySecond.calls % 4 != 1:
+                    raise EndpointConnectionError(endpoint_url=request.url)
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: Any) -> None:
+        for name, number, seconds in (("long", 100, "900"), ("short", 130, "20")):
+            small = {"name": "main", "cpu": 64, "memory": 64, "command": ["sleep", seconds]}
+            overrides = {"containerOverrides": [small]}
+            await w.submit(*({"id": f"{name}{n}", "overrides": overrides} for n in range(number)))
+            await asyncio.sleep(15)
+        await asyncio.sleep(75)
+        assert (await w.queue.counts())[JobState.SUCCEEDED] == 130
+
+    world(story, faults=EverySecond, fleet=(InstanceGroup(count=6, instance_type="m5.xlarge"),))
 
 
 BROKEN = {

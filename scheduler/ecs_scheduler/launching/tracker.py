@@ -101,6 +101,7 @@ class Tracker:
     def __init__(self, around: Around) -> None:
         self._around = around
         self._followed: dict[TaskArn, _Followed] = {}
+        """The oldest news comes first: with it goes on the look after one that broke off."""
         self._past: dict[TaskArn, tuple[JobId, float]] = {}
         self.holdings = Holdings(around)
         self._placeless: set[TaskArn] = set()
@@ -130,6 +131,9 @@ class Tracker:
         followed = self._followed.setdefault(arn, _Followed(job_id, definition_arn))
         followed.instance_arn = instance or followed.instance_arn
         self._know_place(arn, followed)
+
+    def _heard_of(self, arn: TaskArn) -> None:
+        self._followed[arn] = self._followed.pop(arn)
 
     def _know_place(self, arn: TaskArn, followed: _Followed) -> None:
         (self._placeless.add if followed.instance_arn is None else self._placeless.discard)(arn)
@@ -163,7 +167,7 @@ class Tracker:
         self._loaded = True
 
     async def look(self) -> None:
-        """Ask after every followed task once, and report what changed."""
+        """Ask after every followed task once, oldest news first, and report what changed."""
         followed = tuple(self._followed)
         for start in range(0, len(followed), DESCRIBED_AT_ONCE):
             chunk = followed[start : start + DESCRIBED_AT_ONCE]
@@ -257,6 +261,7 @@ class Tracker:
             return True
         if task.version < followed.version:
             return False
+        self._heard_of(task.arn)
         followed.version = task.version
         followed.instance_arn = task.instance_arn
         self._know_place(task.arn, followed)
@@ -318,6 +323,7 @@ class Tracker:
         followed = self._followed.get(arn)
         if followed is None:
             return
+        self._heard_of(arn)
         if followed.missing_since is None:
             followed.missing_since = asked_at
         if asked_at - followed.missing_since < MISSING_FOR_S:
