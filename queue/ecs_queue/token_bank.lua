@@ -8,6 +8,7 @@
 -- The bucket is a hash: tokens, at ms, factor (of the rate; falls with throttles), ceiling (the factor
 -- up to which it recovers fast), cut ms. Who: name -> seen ms, wanted ms, rate, burst, request, answer.
 local FORGOTTEN_S, PRESENT_MS, DRAWING_MS, CUT_EVERY_MS = 900, 10000, 1000, 1000
+local AHEAD_MS = 2000
 local LOWEST, FAST_PER_S, SLOW_PER_S, BELOW_CEILING = 0.1, 0.1, 0.01, 0.95
 local call = redis.call
 local bucket_key, who_key, me, word = KEYS[1], KEYS[2], ARGV[2], ARGV[3]
@@ -16,6 +17,11 @@ local now = tonumber(ARGV[1])
 if not now then
   local time = call('TIME')
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- A clock that was set back says so by times that lie ahead of it. They count from now on.
+local function since(moment)
+  return moment <= now + AHEAD_MS and now - moment or math.huge
 end
 
 -- Where the settings of several differ, the most careful ones hold.
@@ -30,12 +36,12 @@ for i = 1, #who, 2 do
       return answer
     end
     wanted_at = tonumber(wanted)
-  elseif now - tonumber(seen) > PRESENT_MS then
+  elseif since(tonumber(seen)) > PRESENT_MS then
     gone[#gone + 1] = who[i]
   else
     present = present + 1
     rate, burst = math.min(rate, tonumber(its_rate)), math.min(burst, tonumber(its_burst))
-    if now - tonumber(wanted) <= DRAWING_MS then
+    if since(tonumber(wanted)) <= DRAWING_MS then
       drawing = drawing + 1
     end
   end
@@ -45,6 +51,9 @@ local bucket = call('HMGET', bucket_key, 'tokens', 'at', 'factor', 'ceiling', 'c
 local tokens, at = tonumber(bucket[1] or burst), tonumber(bucket[2] or now)
 local factor, ceiling = tonumber(bucket[3] or 1), tonumber(bucket[4] or 1)
 local cut = tonumber(bucket[5] or '-1e15')
+if at > now + AHEAD_MS then
+  at = now
+end
 local elapsed_s = math.max(0, now - at) / 1000
 tokens = math.min(burst, tokens + elapsed_s * rate * factor + tonumber(ARGV[6]))
 local fast_s = math.min(elapsed_s, math.max(0, ceiling - factor) / FAST_PER_S)
@@ -54,7 +63,7 @@ if factor >= 1 then
 end
 if ARGV[7] == '1' then
   tokens = math.min(tokens, 0)
-  if now - cut >= CUT_EVERY_MS then
+  if since(cut) >= CUT_EVERY_MS then
     ceiling, factor, cut = factor * BELOW_CEILING, math.max(LOWEST, factor / 2), now
   end
 end

@@ -50,7 +50,7 @@ MUTATIONS = (
     Mutation(
         "a launch counts as absent as soon as it is looked for",
         f"{LAUNCHING}/reconciler.py",
-        "decisive = launch.age_ms >= around.config.certain_after_s * 1000",
+        "decisive = age_s >= around.config.certain_after_s",
         "decisive = True",
     ),
     Mutation(

@@ -52,9 +52,21 @@ class Cuttable(ServedRedis):
         return await super().carried(work)
 
 
+class HostClock(LoopClock):
+    """A service's machine, whose wall clock a story can set."""
+
+    set_by_ms = 0
+
+    def now_ms(self) -> int:
+        """What the wall clock says."""
+        return super().now_ms() + self.set_by_ms
+
+
 @dataclass
 class World:
-    """What a story can touch."""
+    """What a story can touch; `server_set_by_ms` is how far the clock of Redis's machine was
+    set.
+    """
 
     redis: Cuttable
     queue: Queue
@@ -62,6 +74,8 @@ class World:
     clock: VirtualClock
     config: Config
     transport: type
+    server_set_by_ms: int = 0
+    hosts: list[HostClock] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
     running: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -128,7 +142,8 @@ class World:
     @asynccontextmanager
     async def another_service(self, **settings: Any) -> AsyncIterator[Service]:
         """Run a service; at the end it is stopped and has handed its claims back."""
-        clock = LoopClock(round(self.clock.start * 1000))
+        clock = HostClock(round(self.clock.start * 1000))
+        self.hosts.append(clock)
         config = self.config.model_copy(update=settings)
         async with ecs.connect(config, clock, http_session_cls=self.transport) as client:
             service = Service(config, self.queue, client, Metrics(), clock)
@@ -185,7 +200,7 @@ def world(servers: Servers) -> Callable[..., None]:
             sim.call("RegisterTaskDefinition", BATCH)
             servers.clear()
             client = Cuttable(servers)
-            queue = Queue(client, now_ms=lambda: round(clock.now() * 1000))
+            queue = Queue(client, now_ms=lambda: round(clock.now() * 1000) + built.server_set_by_ms)
             transport = type("Transport", (faults, http_session_class(sim)), {})
             config = Config(log_level="debug", **settings)  # with every plan checked
             built = World(client, queue, sim, clock, config, transport)

@@ -105,6 +105,8 @@ class Launcher:
         self.identity = ""
         self._connections = asyncio.Semaphore(MOST_IN_FLIGHT)
         self.record = LaunchRecord()
+        self.intended_at: dict[LaunchToken, float] = {}
+        """Of launches that are not settled, when they were written down; the reconciler's."""
 
     @property
     def capacity(self) -> int:
@@ -136,6 +138,13 @@ class Launcher:
     def jobs_in_flight(self) -> frozenset[JobId]:
         """Jobs of calls that have not ended."""
         return frozenset(job_id for _, jobs in self._running.values() for job_id in jobs)
+
+    def forget_intended(self, before: float) -> None:
+        """The reconciler has seen those that were written down before, if they still stand."""
+        running = self.in_flight
+        self.intended_at = {
+            token: at for token, at in self.intended_at.items() if at >= before or token in running
+        }
 
     def start(self, launch: Launch) -> None:
         """Promise the room and launch in the background, as soon as there is a token for it."""
@@ -184,6 +193,7 @@ class Launcher:
         self._unpaid.discard(token)
         intended_at = around.clock.monotonic_s()
         launch = await self._intend(launch, token)
+        self.intended_at[token] = around.clock.monotonic_s()
         if not launch.slots:
             return
         if around.clock.monotonic_s() - intended_at > around.config.send_within_s:
@@ -299,6 +309,8 @@ class Launcher:
         for attempt in range(SETTLE_ATTEMPTS):
             try:
                 await self._around.queue.settle(token, outcomes)
+                if len(outcomes) == len(launch.slots):
+                    self.intended_at.pop(token, None)
                 return
             except QueueUnreachable as error:
                 log.warning("launch not settled yet", token=token, error=str(error))

@@ -40,17 +40,22 @@ class Reconciler:
         self._launcher = launcher
         self._tracker = tracker
         self._looked_at: dict[LaunchToken, float] = {}
+        self._begun_at: dict[LaunchToken, float] = {}
         self._others: dict[TaskArn, str] = {}
         self._stopped_on: dict[InstanceArn, list[TaskArn] | None] = {}
         self.unsettled = 0
 
     async def look(self) -> None:
         """Look for each launch that is older than any call can last."""
-        older_than_ms = round(self._around.config.settle_after_s * 1000)
+        settle_after_s = self._around.config.settle_after_s
+        older_than_ms = round(settle_after_s * 1000)
         pending = await self._around.queue.pending_launches(older_than_ms=older_than_ms)
+        self._begun_at = {launch.token: self._begun(launch) for launch in pending}
+        old_at = self._around.clock.monotonic_s() - settle_after_s
+        pending = tuple(each for each in pending if self._begun_at[each.token] <= old_at)
         self.unsettled = len(pending)
-        tokens = {launch.token for launch in pending}
-        self._looked_at = {t: at for t, at in self._looked_at.items() if t in tokens}
+        self._looked_at = {t: at for t, at in self._looked_at.items() if t in self._begun_at}
+        self._launcher.forget_intended(old_at - settle_after_s)
         self._stopped_on.clear()
         for launch in pending:
             if launch.token not in self._launcher.in_flight:
@@ -59,13 +64,23 @@ class Reconciler:
                 except SchedulerError as error:
                     log.warning("launch not reconciled yet", token=launch.token, error=str(error))
 
+    def _begun(self, launch: PendingLaunch) -> float:
+        """When it was intended, by our own clock, since Redis's may be set meanwhile: exactly for
+        launches of ours, and from its first sight on for those of a scheduler before us.
+        """
+        for known in (self._launcher.intended_at, self._begun_at):
+            if launch.token in known:
+                return known[launch.token]
+        return self._around.clock.monotonic_s() - max(0, launch.age_ms) / 1000
+
     async def _reconcile(self, launch: PendingLaunch) -> None:
         """One look. The first and the decisive one search everywhere; those in between only ask by
         startedBy, which costs one call.
         """
         around, now = self._around, self._around.clock.monotonic_s()
         last = self._looked_at.get(launch.token)
-        decisive = launch.age_ms >= around.config.certain_after_s * 1000
+        age_s = now - self._begun_at[launch.token]
+        decisive = age_s >= around.config.certain_after_s
         if last is not None and now - last < LOOK_AGAIN_AFTER_S and not decisive:
             return
         tasks, complete = await self._tasks_of(launch, everywhere=decisive or last is None)
@@ -76,9 +91,7 @@ class Reconciler:
             Started(job_id, task.arn, task.instance_arn) for job_id, task in adopted.items()
         ]
         if decisive and complete:
-            text = (
-                f"ECS shows no task of this {launch.api} {launch.age_ms // 1000} s after the call"
-            )
+            text = f"ECS shows no task of this {launch.api} {age_s:.0f} s after the call"
             outcomes += [Absent(each, text) for each in launch.jobs if each not in adopted]
         if outcomes:
             await around.queue.settle(launch.token, outcomes)

@@ -39,6 +39,7 @@ class Rewind:
         self._tracker = tracker
         self._orphans: set[TaskArn] = set()
         self._told_of = 0
+        self._marked_at = 0.0
         self.allowed = False
 
     async def look(self) -> None:
@@ -54,13 +55,17 @@ class Rewind:
         if mark is None:
             self.allowed = True
             return
+        now = around.clock.monotonic_s()
         if mark.at_ms != self._told_of:
             self._told_of = mark.at_ms
+            self._marked_at = (
+                now - max(0, mark.age_ms) / 1000
+            )  # Redis's clock may be set from now on
             log.warning("redis restarted or failed over; comparing with ECS", ago_ms=mark.age_ms)
         remembered = [Remembered(job, arn) for arn, job in self._tracker.remembered().items()]
         await around.queue.rewinding.restore(remembered)
         await self._tracker.load()
-        certain = mark.age_ms >= around.config.certain_after_s * 1000
+        certain = now - self._marked_at >= around.config.certain_after_s
         if self._launcher.in_flight or not certain:
             return  # ECS must show every launch from before, and ours must have ended
         if not await self._stop_orphans():
