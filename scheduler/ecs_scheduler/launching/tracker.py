@@ -25,6 +25,7 @@ from ecs_queue.states import (
 from ecs_scheduler.ecs.tasks import verdict, was_interrupted
 from ecs_scheduler.errors import EcsCallError
 from ecs_scheduler.launching.holdings import Holdings
+from ecs_scheduler.launching.lately import Lately
 from ecs_scheduler.launching.retries import jitter_of, next_step
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Tracker:
         self._around = around
         self._followed: dict[TaskArn, _Followed] = {}
         """The oldest news comes first: with it goes on the look after one that broke off."""
-        self._past: dict[TaskArn, tuple[JobId, float]] = {}
+        self._past = Lately(REMEMBERED_S)
         self.holdings = Holdings(around)
         self._placeless: set[TaskArn] = set()
         """Those on no instance that we know of: few, beside those that StartTask put on one."""
@@ -149,13 +150,11 @@ class Tracker:
         followed = self._followed.pop(arn, None)
         self._placeless.discard(arn)
         if followed is not None:
-            self._past[arn] = followed.job_id, self._around.clock.monotonic_s()
+            self._past.add(arn, followed.job_id, self._around.clock.monotonic_s())
 
     def remembered(self) -> dict[TaskArn, JobId]:
         """The tasks that are followed, or were not long ago."""
-        since = self._around.clock.monotonic_s() - REMEMBERED_S
-        self._past = {arn: past for arn, past in self._past.items() if past[1] >= since}
-        past = {arn: job_id for arn, (job_id, _) in self._past.items()}
+        past = self._past.jobs(self._around.clock.monotonic_s())
         return past | {arn: each.job_id for arn, each in self._followed.items()}
 
     async def load(self) -> None:
