@@ -11,7 +11,7 @@ from uuid import uuid4
 import redis.asyncio
 from redis.exceptions import RedisClusterException, RedisError
 
-from ecs_queue import dead_letters, producing, scheduling, staging, submitting
+from ecs_queue import dead_letters, producing, replaying, scheduling, staging, submitting
 from ecs_queue.connection import explained, require_bytes
 from ecs_queue.document import UnreadableJob
 from ecs_queue.job import Job, JobId
@@ -197,9 +197,7 @@ class Queue:
         Raises:
             InvalidJob: it is still no job; nothing changed.
         """
-        letter = await self.dead_letter(entry_id)
-        job = dead_letters.corrected(letter, document) if letter else None
-        return await self.run(dead_letters.replay(entry_id, job))
+        return await replaying.replay(self.run, entry_id, document)
 
     async def drop_dead_letters(self, entry_ids: Sequence[str]) -> tuple[bool, ...]:
         """Delete dead letters for good; for each, whether it was there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ecs_queue import graph, producing, staging
-from ecs_queue.errors import InvalidGraph, UnknownJob
+from ecs_queue.errors import InvalidGraph, InvalidJob, UnknownJob
 from ecs_queue.states import JobState
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ecs_queue.client import Queue
     from ecs_queue.job import Job, JobId
     from ecs_queue.states import Accepted, Duplicate
+    from ecs_queue.steering import Runs
 
 MOST_SEARCHED = 10_000
 
@@ -37,7 +38,7 @@ async def submit_graph(
     problems += graph.taken(ordered, answers)
     waiting = [job_id for job_id, state in states.items() if state is JobState.PENDING]
     if "W" in answers and waiting and not problems:
-        problems += graph.cycles(graph.of_jobs([*ordered, *await _before(queue, waiting)]))
+        problems += graph.cycles(graph.of_jobs([*ordered, *await before(queue.run, waiting)]))
     if problems:
         await queue.run(staging.abandon(token))
         raise InvalidGraph(f"{'; '.join(problems)}; nothing was submitted")
@@ -47,13 +48,25 @@ async def submit_graph(
     return graph.submissions(jobs, ordered, answers)
 
 
-async def _before(queue: Queue, waiting: Sequence[JobId]) -> list[Job]:
-    """These PENDING jobs of the queue, and those that they wait for."""
+async def refuse_circle(run: Runs, job: Job) -> None:
+    """See that a single job would not close a circle of PENDING jobs.
+
+    Raises:
+        InvalidJob: it would; the message prints the way round.
+    """
+    waiting = await before(run, [on.job for on in job.depends_on if on.job])
+    others = [each for each in waiting if each.id != job.id]
+    if problems := graph.cycles(graph.of_jobs([job, *others])):
+        raise InvalidJob(f"depends_on: {problems[0]}")
+
+
+async def before(run: Runs, job_ids: Sequence[JobId]) -> list[Job]:
+    """Those of these jobs that are PENDING in the queue, and those that they wait for in turn."""
     found: dict[JobId, Job] = {}
-    unseen = list(waiting)
+    unseen = list(job_ids)
     while unseen and len(found) < MOST_SEARCHED:
         try:
-            record = await queue.job(unseen.pop())
+            record = await run(producing.job(unseen.pop()))
         except UnknownJob:
             continue
         if record.state is JobState.PENDING:

@@ -76,6 +76,31 @@ async def test_a_conflict_stays_until_it_gets_another_id(story: "Story") -> None
     assert await story.queue.replay(letter.entry_id, renamed) == Replayed(JobId("b"))
 
 
+async def test_a_letter_that_would_close_a_circle_stays(story: "Story") -> None:
+    """The way round is told, through an array's child too; with another dependency it goes."""
+    film = '{"id":"film","task_definition":"t","array_size":2,"depends_on":[{"job":"a"}]}'
+    await story.redis.xadd(inbox_key(), {"job": film})
+    circular = '{"id":"a","task_definition":"t","depends_on":[{"job":"film:1"}]}'
+    letter = await bury(story, circular)
+    assert letter.reason == "depends_on: the job would wait for itself: a -> film:1 -> a"
+    with pytest.raises(InvalidJob, match="depends_on: the jobs wait for one another"):
+        await story.queue.replay(letter.entry_id)
+    assert await story.queue.dead_letters_kept() == 1
+    good = '{"id":"a","task_definition":"t","depends_on":[{"job":"b"}]}'
+    assert await story.queue.replay(letter.entry_id, good) == Replayed(JobId("a"))
+    assert (await story.queue.admit(ALICE)).submissions == (Accepted(JobId("a")),)
+
+
+async def test_the_id_of_an_arrays_child_is_taken(story: "Story") -> None:
+    """A letter that has it stays until it gets another."""
+    await story.redis.xadd(
+        inbox_key(), {"job": '{"id":"film","task_definition":"t","array_size":2}'}
+    )
+    letter = await bury(story, GOOD.replace('"a"', '"film:1"'))
+    assert await story.queue.replay(letter.entry_id) == Conflict(JobId("film:1"))
+    assert await story.queue.replay(letter.entry_id, GOOD) == Replayed(JobId("a"))
+
+
 async def test_a_letter_that_is_a_job_already(story: "Story") -> None:
     """Somebody submitted the corrected document by hand: the letter just goes."""
     await story.submit("a")

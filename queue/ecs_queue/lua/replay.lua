@@ -10,7 +10,7 @@ if id == '' or #call('XRANGE', DEAD, letter, letter) == 0 then
   return call('GET', replayed_key)
 end
 local known = document_of(id)
-if known and known ~= document then
+if known and known ~= document or not known and string.find(id, ':', 1, true) and child_of(id) then
   return 'C' .. id
 end
 local answer = (known and 'D' or 'R') .. id

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from ecs_queue import dead_letters
+from ecs_queue import dead_letters, replaying
 from ecs_queue.errors import UnknownJob
 from ecs_queue.job import MAX_SENT_BYTES
 from ecs_queue.letters import NoSuchLetter, Replayed
@@ -45,9 +45,7 @@ async def replay(entry_id: str, request: Request) -> Response:
     backend = request.app.state.backend
     whole = bounded(request, MAX_SENT_BYTES, "a job takes no more")
     document = await in_time(whole, backend.body_timeout_s) or None
-    found = await backend.queue.run(dead_letters.one(entry_id))
-    job = None if found is None else dead_letters.corrected(found, document)
-    match await backend.queue.run(dead_letters.replay(entry_id, job)):
+    match await replaying.replay(backend.queue.run, entry_id, document):
         case Replayed(job_id):
             return JSONResponse({"id": job_id, "outcome": "replayed"})
         case Duplicate(job_id):
