@@ -14,6 +14,7 @@ import redis.asyncio
 from redis.asyncio.connection import AbstractConnection
 from redis.connection import HiredisRespSerializer
 from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as NoAnswer
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ class LeanConnection(AbstractConnection):
             if isinstance(error, OSError):
                 raise NoConnection(str(error)) from error
             raise
+        if any(isinstance(answer, ReadOnlyError) for answer in answers):
+            # It was demoted: the name may lead to its successor, once it is looked up again.
+            await self.disconnect(nowait=True)
         return answers
 
 

@@ -12,6 +12,8 @@ from redis.exceptions import ResponseError
 from ecs_queue.client import Queue
 from ecs_queue.connection import connect
 from ecs_queue.embedded import EmbeddedValkey
+from ecs_queue.errors import QueueUnreachable
+from ecs_queue.job import Job, JobId
 from ecs_queue.lean import KEPT, LeanClient
 
 
@@ -47,6 +49,26 @@ async def test_an_answer_nobody_waits_for_is_not_the_next_ones(lean: LeanClient)
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert await lean.exchange([packed("ECHO", "mine")]) == [b"mine"]
+
+
+async def test_a_demoted_server_is_left(lean: LeanClient) -> None:
+    """Its name may mean another one by now, so that the next call looks it up again."""
+    queue, jobs, ours = (
+        Queue(lean),
+        [Job(id=JobId("a"), task_definition="t")],
+        [packed("CLIENT", "ID")],
+    )
+    await queue.submit(jobs)
+    [before] = await lean.exchange(ours)
+    assert await lean.exchange(ours) == [before]
+    await lean.replicaof("127.0.0.1", "1")
+    try:
+        with pytest.raises(QueueUnreachable, match="read only"):
+            await queue.submit(jobs)
+        [after] = await lean.exchange(ours)
+        assert after != before
+    finally:
+        await lean.replicaof("NO", "ONE")
 
 
 async def test_what_the_server_refuses_is_an_answer_too(lean: LeanClient) -> None:
