@@ -5,8 +5,14 @@ expects, so that whoever comes second changes nothing.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from ecs_queue.document import problems_of
+from ecs_queue.errors import InvalidSchedule
 from ecs_queue.job import JobId
 from ecs_queue.schedule import Fire, Kept, Schedule
 from ecs_queue.script import Command, line, pairs, text
@@ -46,11 +52,11 @@ class Schedules:
         return await self._run(Command("schedule_pause", args, bool))
 
     async def all(self) -> tuple[Kept, ...]:
-        """Every schedule, by name."""
+        """Every schedule, by name; the note of one that this version cannot read says so."""
         return await self._run(_read("all"))
 
     async def one(self, name: str) -> Kept | None:
-        """One schedule."""
+        """One schedule. Raises InvalidSchedule where this version cannot read it."""
         found = await self._run(_read("one", name))
         return found[0] if found else None
 
@@ -81,15 +87,36 @@ def _known(kept: Kept) -> tuple[str | bytes | int, ...]:
 
 
 def _read(which: str, name: str = "") -> Command[tuple[Kept, ...]]:
+    """Those that are due and this version cannot read are left to another; a list shows them, and
+    whoever asks for one of them is told.
+    """
+
     def parse(reply: Sequence[list[Any]]) -> tuple[Kept, ...]:
-        return tuple(_kept(dict(pairs(flat))) for flat in reply)
+        found: list[Kept] = []
+        for fields in (dict(pairs(flat)) for flat in reply):
+            try:
+                found.append(_kept(fields, Schedule.model_validate_json(fields[b"doc"])))
+            except ValidationError as error:
+                problem = f"cannot be read by this version: {problems_of(error, Schedule)}"
+                if which == "one":
+                    raise InvalidSchedule(f"{name} {problem}") from None
+                if which == "all":
+                    found.append(_unreadable(fields, problem))
+        return tuple(found)
 
     return Command("schedules", (which, name), parse)
 
 
-def _kept(fields: dict[bytes, bytes]) -> Kept:
+def _unreadable(fields: dict[bytes, bytes], problem: str) -> Kept:
+    document = from_json(fields[b"doc"])
+    shown = {each: document.get(each, "?") for each in ("name", "cron", "time_zone")}
+    kept = _kept(fields, Schedule.model_construct(**shown, job={}))
+    return replace(kept, note=problem)
+
+
+def _kept(fields: dict[bytes, bytes], schedule: Schedule) -> Kept:
     return Kept(
-        schedule=Schedule.model_validate_json(fields[b"doc"]),
+        schedule=schedule,
         next_ms=int(fields[b"next"]),
         begun_ms=int(fields[b"begun"]) if b"begun" in fields else None,
         paused=text(fields[b"paused"]) if b"paused" in fields else None,

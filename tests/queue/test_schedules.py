@@ -12,6 +12,7 @@ from ecs_queue.errors import InvalidSchedule
 from ecs_queue.job import JobId
 from ecs_queue.schedule import Fire, Kept, Miss, Schedule, decide, parse_schedule
 from ecs_queue.schedules import Schedules
+from ecs_queue.script import Command
 from ecs_queue.states import Succeeded
 
 if TYPE_CHECKING:
@@ -213,6 +214,26 @@ async def test_a_tick_is_left_out_while_the_last_job_runs(story: "Story") -> Non
     await story.queue.finish(task, Succeeded())
     story.clock.advance(60 * MINUTE_MS)
     assert await submit_due(story, schedules) == ["FIRE s-20270115T1100Z"]
+
+
+async def test_a_schedule_that_cannot_be_read_holds_up_no_other(story: "Story") -> None:
+    """This version knows no such time zone: it is listed with the reason, and can be removed."""
+    schedules = Schedules(story.queue.run)
+    odd = every("0 * * * *").model_copy(update={"name": "odd", "time_zone": "Mars/Olympus"})
+    await schedules.put(every("0 * * * *"), story.clock())
+    await story.queue.run(
+        Command("schedule_put", ("odd", odd.model_dump_json().encode(), story.clock(), 0), bool)
+    )
+    story.clock.advance(61 * MINUTE_MS)
+    assert await submit_due(story, schedules) == ["FIRE s-20270115T0900Z"]
+    by_name = {each.schedule.name: each for each in await schedules.all()}
+    assert by_name["odd"].note.startswith(
+        'cannot be read by this version: time_zone: "Mars/Olympus" is no time zone'
+    )
+    with pytest.raises(InvalidSchedule, match="odd cannot be read by this version"):
+        await schedules.one("odd")
+    await schedules.remove("odd")
+    assert [each.schedule.name for each in await schedules.all()] == ["s"]
 
 
 async def test_a_paused_schedule_goes_on_with_the_next_tick(story: "Story") -> None:
