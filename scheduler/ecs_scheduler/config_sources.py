@@ -18,6 +18,7 @@ from ecs_queue.job import Fallback
 from ecs_scheduler.config import Config, Settings, without_password
 from ecs_scheduler.errors import ConfigurationError
 from ecs_scheduler.policy_settings import PolicySettings
+from ecs_scheduler.sharing.settings import FamilySettings, ShareSettings
 
 PREFIX = "ECS_SCHEDULER_"
 DEFAULT_FILE = "ecs-scheduler.toml"
@@ -169,7 +170,8 @@ def _explain(error: ValidationError, sources: tuple[_Source, ...]) -> str:
     lines = []
     for each in error.errors(include_url=False):
         field = each.get("ctx", {}).get("field", "")
-        path = tuple(str(part) for part in each["loc"]) or (str(field),)
+        steps = (part for part in each["loc"] if part != "[key]")
+        path = tuple(map(str, steps)) or (str(field),)
         source = max(sources, key=lambda source: source.depth(path))
         origin = source.name_of(path) if source.depth(path) else "by default"
         lines.append(f"{'.'.join(path)} ({origin}): {_complaint(each, path)}")
@@ -188,7 +190,12 @@ def _complaint(details: ErrorDetails, path: tuple[str, ...]) -> str:
 
 def _message(kind: str, message: str, path: tuple[str, ...]) -> str:
     if kind == "extra_forbidden":
-        tables: dict[str, type[BaseModel]] = {"policy": PolicySettings, "fallback": Fallback}
+        tables: dict[str, type[BaseModel]] = {
+            "policy": PolicySettings,
+            "fallback": Fallback,
+            "shares": ShareSettings,
+            "families": FamilySettings,
+        }
         model = tables.get(path[0], Settings) if len(path) > 1 else Settings
         close = difflib.get_close_matches(path[-1].replace("-", "_"), model.model_fields, n=1)
         return "is not a setting" + (f"; did you mean {close[0]}?" if close else "")

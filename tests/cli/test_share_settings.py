@@ -29,7 +29,19 @@ def test_the_example_of_the_page_is_a_configuration(tmp_path: Path) -> None:
     ("line", "complaint"),
     [
         ("[shares.a]\nweight = 0", "shares.a.weight"),
-        ("[shares.a]\nwieght = 1", "shares.a.wieght"),
+        (
+            "[shares.a]\nwieght = 1",
+            "shares.a.wieght: is not a setting; did you mean weight?",
+        ),
+        (
+            '[shares."a b"]\nweight = 1',
+            "shares.a b: should be the name of a share",
+        ),
+        ('[shares."a*b"]\nweight = 1', "shares.a*b"),
+        (
+            "[fair_share]\nshareDistribution = [{shareIdentifier = 'a*b'}]",
+            "shareIdentifier: should be the name of a share: up to 255",
+        ),
         ("[families.f]\nmax_running = -1", "families.f.max_running"),
         ("[fair_share]\ncomputeReservation = 100", "fair_share.computeReservation"),
     ],
@@ -39,4 +51,4 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, line: str, complaint: st
     (tmp_path / "ecs-scheduler.toml").write_text(line)
     with pytest.raises(ConfigurationError) as caught:
         load_config({}, {}, directory=tmp_path)
-    assert complaint in str(caught.value)
+    assert complaint in str(caught.value).replace(f" (in {tmp_path}/ecs-scheduler.toml)", "")

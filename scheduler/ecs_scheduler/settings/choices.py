@@ -4,13 +4,18 @@ from pydantic import Field
 
 from ecs_scheduler.policy_settings import PolicySettings
 from ecs_scheduler.settings.kinds import AtLeastOne, SettingsModel, Text
-from ecs_scheduler.sharing.settings import FairSharePolicy, FamilySettings, ShareSettings
+from ecs_scheduler.sharing.settings import (
+    FairSharePolicy,
+    FamilySettings,
+    ShareName,
+    ShareSettings,
+)
 
 
 class Choices(SettingsModel):
     """Shares, policies, and the log of what was decided."""
 
-    shares: dict[str, ShareSettings] = Field(
+    shares: dict[ShareName, ShareSettings] = Field(
         default={},
         description="By share: weight (more is more), max_running, max_cpu_units, max_memory_mib, "
         "max_gpus. A name may end in *.",

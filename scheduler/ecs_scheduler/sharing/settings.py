@@ -2,10 +2,26 @@
 in AWS Batch's own spelling (FairsharePolicy of a scheduling policy).
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ecs_queue.wire import EcsModel
 from ecs_scheduler.sharing.rules import Rules, ShareRule
+
+
+def _share_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,255}|[A-Za-z0-9_.-]{0,254}\*", name):
+        raise ValueError(
+            "should be the name of a share: up to 255 letters, digits, _ . or -, and perhaps a * "
+            "at its end"
+        )
+    return name
+
+
+ShareName = Annotated[str, AfterValidator(_share_name)]
+"""Of one share, or the beginning of several and a star."""
 
 
 class ShareSettings(BaseModel):
@@ -37,7 +53,7 @@ class FamilySettings(BaseModel):
 class ShareAttributes(EcsModel):
     """Batch's weight of a share: less is more. The name may end in `*`."""
 
-    share_identifier: str = Field(pattern=r"^[A-Za-z0-9_.-]{0,254}\*?$", min_length=1)
+    share_identifier: ShareName
     weight_factor: float = Field(default=1.0, ge=0.0001, le=999.9999)
 
 
