@@ -12,7 +12,6 @@ from pydantic import (
     AliasChoices,
     Field,
     JsonValue,
-    ValidationInfo,
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
@@ -42,9 +41,6 @@ MAX_QUANTITY_CHARACTERS = 20
 MAX_GPU_DIGITS = 4
 MAX_INTEGER = 2**31 - 1
 """ECS's own integers have 32 bits."""
-
-TRUSTED = object()
-"""Validation context of documents that were checked before they were stored."""
 
 
 class KeyValuePair(EcsModel):
@@ -241,14 +237,13 @@ class Job(OwnModel):
     payload_digest: SkipJsonSchema[str | None] = None
 
     @model_validator(mode="after")
-    def _parts_agree(self, info: ValidationInfo) -> Self:
-        if info.context is not TRUSTED:
-            self._check_times()
-            self._check_dependencies()
-            self._check_array()
-            self._check_gang()
-            self._check_overrides()
-            self._check_payload()
+    def _parts_agree(self) -> Self:
+        self._check_times()
+        self._check_dependencies()
+        self._check_array()
+        self._check_gang()
+        self._check_overrides()
+        self._check_payload()
         return self
 
     def _check_times(self) -> None:
