@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import hiredis
 import redis.asyncio
+from pydantic_core import from_json
 
 from ecs_queue import scheduling
 from ecs_queue.client import Queue
@@ -23,6 +25,7 @@ from ecs_queue.connection import connect
 from ecs_queue.document import canonical, parse_job
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Job
+from ecs_queue.lean import LeanClient
 from ecs_queue.producing import inbox_key
 from ecs_queue.script import Command
 from ecs_queue.states import Claim, JobState, OwnerId, Release
@@ -125,6 +128,21 @@ async def raw_round_trips(client: redis.asyncio.Redis, count: int) -> float:
     return count / await seconds(work)
 
 
+async def read_and_parsed_ms(client: redis.asyncio.Redis, count: int) -> float:
+    """Median of an MGET of the hundred documents that come next, bare of any script, and of their
+    parsing as JSON: what a claim that writes nothing down and makes no jobs of them would take.
+    """
+    ids: Any = await client.zrange("{q:default}:ready", 0, 99)
+    command: bytes = hiredis.pack_command(("MGET", *(b"{q:default}:doc:" + each for each in ids)))
+    assert isinstance(client, LeanClient)
+
+    async def read() -> None:
+        [documents] = await client.exchange([command])
+        from_json(b"[%b]" % b",".join(each[each.find(b"{") :] for each in documents))
+
+    return statistics.median([await seconds(read) for _ in range(count)]) * 1000
+
+
 async def enqueuing(
     queue: Queue, client: redis.asyncio.Redis, jobs: list[Job], xadds: float
 ) -> Row:
@@ -197,13 +215,18 @@ async def claim_rows(
     await rewritten(client)
     await queue.open_lease(OWNER, lease_ms=600_000)
     with collecting_seldom():  # as in the service
+        floor = await read_and_parsed_ms(client, count)
         times = await timed_claims(queue, client, count)
     await queue.hand_back(OWNER)
     p50, p99 = statistics.median(times.wall), times.wall[int(count * 0.99)]
     here, server = statistics.median(times.here), statistics.median(times.server)
-    note = f"at a backlog of {backlog}, jobs decoded; {p50 / (1000 / trips):.1f} x an empty script"
+    note = (
+        f"at a backlog of {backlog}, jobs decoded; {p50 / (1000 / trips):.1f} x an empty script,"
+        f" {p50 / floor:.1f} x raw_read_100"
+    )
     used = f"CPU of one: {here:.2f} ms here, {server:.2f} ms in the server"
     return [
+        row("queue.raw_read_100", floor, "ms", "reference: MGET of as many documents, JSON parsed"),
         row("queue.claim_100_p50", p50, "ms", f"{note}; {used}"),
         row(
             "queue.claim_100_reply_p50",
