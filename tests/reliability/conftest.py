@@ -5,9 +5,12 @@ servers of the fuzzer.
 import asyncio
 import contextlib
 import os
+import socket
+import struct
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,18 +40,24 @@ def servers() -> Iterator[Servers]:
 
 @dataclass(frozen=True)
 class Wire:
-    """Shares of answers that meet a fault on their way."""
+    """Shares of what passes, in either direction, that meet a fault on their way."""
 
     cut: float = 0.0
-    """The connection is reset; the request was served."""
-    silent: float = 0.0
-    """The connection stays open and says nothing more."""
+    """Half of it arrives, then the connection is closed in good order (FIN)."""
+    reset: float = 0.0
+    """It does not arrive; the connection is reset (RST). If it was an answer, the work was done."""
+    half_open: float = 0.0
+    """It does not arrive, nor anything after it; the connection stays open and nobody is told."""
     slow: float = 0.0
-    """The answer comes a second later."""
+    """It comes a second later."""
+
+
+class Fault(Exception):
+    """This connection has come to its end."""
 
 
 class FaultyProxy:
-    """Forwards TCP connections to one port of this machine, badly."""
+    """Forwards TCP connections to one port of this machine, badly; `happened` counts how."""
 
     def __init__(self, upstream_port: int, wire: Wire, seed: int = 1) -> None:
         self._upstream_port = upstream_port
@@ -58,6 +67,7 @@ class FaultyProxy:
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.port = 0
+        self.happened: Counter[str] = Counter()
 
     def __enter__(self) -> "FaultyProxy":
         self._thread.start()
@@ -82,32 +92,53 @@ class FaultyProxy:
 
     async def _connection(self, down: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         up, out = await asyncio.open_connection("127.0.0.1", self._upstream_port)
+        silent = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as both:
-                requests = both.create_task(self._pump(down, out, faulty=False))
-                both.create_task(self._pump(up, back, faulty=True))
+                requests = both.create_task(self._pump(down, out, silent))
+                both.create_task(self._pump(up, back, silent))
                 requests.add_done_callback(lambda _: out.close())
-        except* OSError:
-            """Cut: by us or by one of the two."""
+        except* (OSError, Fault):
+            """Ended: by us or by one of the two."""
         finally:
             for writer in (back, out):
                 with contextlib.suppress(OSError):
                     writer.close()
 
     async def _pump(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, faulty: bool
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, silent: asyncio.Event
     ) -> None:
         while data := await source.read(65536):
-            drawn = self._rng.random() if faulty else 1.0
-            if drawn < self._wire.cut:
-                raise ConnectionResetError
-            if drawn < self._wire.cut + self._wire.silent:
-                await asyncio.sleep(10)
-                raise ConnectionResetError
-            if drawn < self._wire.cut + self._wire.silent + self._wire.slow:
+            fault = self._drawn()
+            self.happened[fault] += 1
+            if fault == "half-open":
+                silent.set()
+            if silent.is_set():
+                await self._stopped.wait()
+                return
+            if fault == "reset":
+                self._reset(sink)
+                raise Fault
+            if fault == "slow":
                 await asyncio.sleep(1)
-            sink.write(data)
+            sink.write(data[: len(data) // 2] if fault == "cut" else data)
             await sink.drain()
+            if fault == "cut":
+                raise Fault
+
+    def _drawn(self) -> str:
+        wire = self._wire
+        shares = {"cut": wire.cut, "reset": wire.reset, "half-open": wire.half_open}
+        shares["slow"] = wire.slow
+        shares["none"] = 1 - sum(shares.values())
+        return self._rng.choices(tuple(shares), tuple(shares.values()))[0]
+
+    def _reset(self, writer: asyncio.StreamWriter) -> None:
+        """No farewell: what is under way is thrown away, and the other side is told so."""
+        at_once = struct.pack("ii", 1, 0)
+        found = writer.get_extra_info("socket")
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        writer.transport.abort()
 
 
 @pytest.fixture
@@ -138,10 +169,10 @@ def ecs(ecs_port: int) -> Any:
 
 
 @pytest.fixture
-def faulty_wire(ecs_port: int) -> Iterator[Callable[[Wire], int]]:
-    """Put a faulty proxy before the simulated ECS; answers its port."""
+def faulty_wire() -> Iterator[Callable[[int, Wire], FaultyProxy]]:
+    """Put a faulty proxy before a port of this machine."""
     with contextlib.ExitStack() as stack:
-        yield lambda wire: stack.enter_context(FaultyProxy(ecs_port, wire)).port
+        yield lambda port, wire: stack.enter_context(FaultyProxy(port, wire))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from ecs_queue.states import JobRecord, JobState
 from ecs_queue.sync import SyncQueue
 
 if TYPE_CHECKING:
-    from tests.reliability.conftest import Wire
+    from tests.reliability.conftest import FaultyProxy, Wire
 
 JOBS = 60
 DEADLINE_S = 150.0
@@ -84,25 +84,36 @@ def test_a_frozen_leader_that_wakes_up_does_no_harm(
 
 
 @pytest.mark.slow
-def test_answers_get_lost_and_both_schedulers_die_in_turn(
-    ecs: Any, faulty_wire: "Callable[[Wire], int]", scheduler: Start
+@pytest.mark.timeout(240)
+def test_wires_fail_and_both_schedulers_die_in_turn(
+    ecs_port: int,
+    ecs: Any,
+    faulty_wire: "Callable[[int, Wire], FaultyProxy]",
+    scheduler: Start,
 ) -> None:
-    """One answer in ten is cut off, some stay silent, some come late; SIGKILL twice."""
+    """Before ECS and before Valkey answers and requests are cut off half-way, reset, come late, or
+    vanish with the connection left open; SIGKILL twice. Each job runs once, no task is nobody's.
+    """
     from tests.reliability.conftest import Wire
 
-    port = faulty_wire(Wire(cut=0.1, silent=0.02, slow=0.05))
-    with EmbeddedValkey() as valkey:
+    before_ecs = faulty_wire(ecs_port, Wire(cut=0.03, reset=0.05, half_open=0.02, slow=0.05))
+    redis_port = free_port()
+    with EmbeddedValkey(port=redis_port) as valkey:
+        before_redis = faulty_wire(redis_port, Wire(0.005, 0.005, half_open=0.002, slow=0.005))
+        url = f"redis://127.0.0.1:{before_redis.port}"
         queue = SyncQueue(connect_sync(valkey.url))
-        first, second = scheduler(valkey.url, port), scheduler(valkey.url, port)
+        first, second = (scheduler(url, before_ecs.port) for _ in range(2))
         queue.submit([job(number) for number in range(JOBS)])
         until_succeeded(queue, 10)
         first.kill()
         until_succeeded(queue, 30)
         second.kill()
-        scheduler(valkey.url, port)
+        scheduler(url, before_ecs.port)
         until_succeeded(queue, JOBS)
         books = records(queue)
         queue.close()
+    for proxy in (before_ecs, before_redis):
+        assert {"cut", "reset", "half-open", "slow"} <= proxy.happened.keys()
     assert {record.launches for record in books} == {1}
     assert strays(ecs, books) == []
 
