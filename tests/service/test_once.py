@@ -6,7 +6,12 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from aiohttp import ClientOSError
+from botocore.exceptions import (
+    ConnectionClosedError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
 
 from ecs_queue.states import JobState
 from ecs_simulator import FEW_CAPABILITIES, Options
@@ -19,8 +24,10 @@ def command(*words: str) -> dict[str, Any]:
     return {"containerOverrides": [{"name": "main", "command": list(words)}]}
 
 
-def faulty(operation: str, times: int, *, work_is_done: bool) -> type:
-    """A transport that cuts the connection of the first `times` calls of an operation."""
+def faulty(operation: str, times: int, *, work_is_done: bool, reset: bool = False) -> type:
+    """A transport that cuts the connection of the first `times` calls of an operation; where it is
+    reset, aiobotocore calls that a connection that could not be made.
+    """
 
     class Faulty:
         left: ClassVar[int] = times
@@ -32,6 +39,9 @@ def faulty(operation: str, times: int, *, work_is_done: bool) -> type:
                 if not work_is_done:
                     raise ReadTimeoutError(endpoint_url=request.url)
             response = await super().send(request)  # type: ignore[misc]
+            if hit and reset:
+                cause = ClientOSError(104, "Connection reset by peer")
+                raise EndpointConnectionError(endpoint_url=request.url, error=cause)
             if hit:
                 raise ConnectionClosedError(endpoint_url=request.url)
             return response
@@ -63,7 +73,7 @@ def test_a_lost_reply_is_found_again(world: Run, lists_stopped: bool, run_s: str
 
     world(
         story,
-        faults=faulty("StartTask", 1, work_is_done=True),
+        faults=faulty("StartTask", 1, work_is_done=True, reset=run_s == "1"),
         options=undocumented(started_by_lists_stopped=lists_stopped),
     )
 

@@ -1,6 +1,7 @@
 """What is out of order for a while is said, loses nothing, and soon afterwards work goes on."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -29,7 +30,7 @@ def test_after_a_long_outage_of_ecs_the_model_is_soon_fresh(world: Run) -> None:
 
         async def send(self, request: Any) -> Any:
             if Away.now:
-                raise EndpointConnectionError(endpoint_url=request.url)
+                raise EndpointConnectionError(endpoint_url=request.url, error=socket.gaierror())
             return await super().send(request)  # type: ignore[misc]
 
     async def story(w: Any) -> None:
@@ -62,7 +63,7 @@ def test_where_looks_break_off_the_oldest_news_comes_first(world: Run) -> None:
             if request.headers["X-Amz-Target"].endswith(b"DescribeTasks"):
                 EverySecond.calls += 1
                 if EverySecond.calls % 4 != 1:
-                    raise EndpointConnectionError(endpoint_url=request.url)
+                    raise EndpointConnectionError(endpoint_url=request.url, error=socket.gaierror())
             return await super().send(request)  # type: ignore[misc]
 
     async def story(w: Any) -> None:

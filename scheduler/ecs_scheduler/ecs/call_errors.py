@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
+from aiohttp import ClientConnectorError
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -52,11 +54,20 @@ def mapped_error(operation: str, error: ClientError | BotoCoreError) -> Schedule
     kind = type(error).__name__
     if isinstance(error, (NoCredentialsError, PartialCredentialsError, NoRegionError)):
         return AwsRefused(f"{operation}: {error}; set AWS_PROFILE or credentials, and --region")
-    if isinstance(error, (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)):
+    if _never_sent(error):
         return CallNotSent(operation, kind, str(error))
     if isinstance(error, ParamValidationError):
         return CallRefused(operation, kind, str(error))
     return CallUnknown(operation, kind, str(error))
+
+
+def _never_sent(error: BotoCoreError) -> bool:
+    """Whether there was no connection to send the request on. aiobotocore says that it "could not
+    connect" of a connection, too, that was reset after the request was sent: the cause tells.
+    """
+    if isinstance(error, EndpointConnectionError):
+        return isinstance(error.kwargs.get("error"), (ClientConnectorError, socket.gaierror))
+    return isinstance(error, (ConnectTimeoutError, ProxyConnectionError))
 
 
 def _mapped_answer(operation: str, error: ClientError) -> SchedulerError:

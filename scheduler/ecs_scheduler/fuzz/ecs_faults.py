@@ -7,6 +7,7 @@ that the SDK does to it (`ecs_over_http`), or as it is (`ecs_direct`).
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -139,7 +140,7 @@ class Endpoint:
 
     async def _served(self, request: Request[Answer], fault: str) -> Answer:
         if fault == "not_sent":
-            raise EndpointConnectionError(endpoint_url=request.url)
+            raise EndpointConnectionError(endpoint_url=request.url, error=socket.gaierror())
         if fault == "throttled":
             return request.refused(400, "ThrottlingException", "Rate exceeded")
         if fault == "error_before":
