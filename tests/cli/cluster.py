@@ -1,16 +1,19 @@
-"""A scheduler at work on a simulated cluster, for pages: its time passes while somebody sleeps."""
+"""A scheduler at work on a simulated cluster, for pages: its time passes while somebody sleeps. Its
+settings are those of the folder's ecs-scheduler.toml, if the page shows one.
+"""
 
 import asyncio
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from ecs_queue.client import Queue
 from ecs_queue.states import QueueName
 from ecs_scheduler.clock import LoopClock
-from ecs_scheduler.config import Config
+from ecs_scheduler.config_sources import load_config
 from ecs_scheduler.ecs.client import Ecs, budget_of
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
@@ -35,8 +38,8 @@ class Echoed:
 class Cluster:
     """Two instances, and a task definition for whatever a job of the queue names."""
 
-    def __init__(self, socket_path: str, queue: str) -> None:
-        self._socket_path, self._queue = socket_path, QueueName(queue)
+    def __init__(self, socket_path: str, queue: str, folder: Path) -> None:
+        self._socket_path, self._queue, self._folder = socket_path, QueueName(queue), folder
         self._runner = asyncio.Runner(loop_factory=VirtualLoop)
         loop = cast("VirtualLoop", self._runner.get_loop())
         self._clock = VirtualClock(loop, time.time())
@@ -76,7 +79,8 @@ class Cluster:
 
     async def _work(self, seconds: float) -> None:
         clock = LoopClock(round(self._clock.start * 1000))
-        config = Config(cluster=CLUSTER, http_port=None, queue=self._queue, pass_interval_s=1.0)
+        flags = {"cluster": CLUSTER, "queue": self._queue, "pass_interval_s": 1.0}
+        config = load_config({**flags, "http_port": None}, {}, directory=self._folder)
         redis = connect_blocking(self._socket_path)
         queue = Queue(redis, self._queue, now_ms=lambda: round(self._clock.now() * 1000))
         for job in await queue.jobs(limit=1000):

@@ -84,8 +84,8 @@ class Console:
 
 
 @pytest.fixture
-def cluster(valkey: str, queue_name: str) -> Iterator[Cluster]:
-    built = Cluster(valkey.removeprefix("unix://"), queue_name)
+def cluster(valkey: str, queue_name: str, bare: Path) -> Iterator[Cluster]:
+    built = Cluster(valkey.removeprefix("unix://"), queue_name, bare)
     yield built
     built.close()
 

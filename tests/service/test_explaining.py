@@ -138,12 +138,12 @@ def test_room_is_not_all_that_a_plan_looks_at(world: Run) -> None:
         await w.submit(sized("first", 1024, share="small"), sized("second", 1024, share="small"))
         await w.until_noted("second")
         told = await w.service.explainer.job(JobId("second"))
-        assert told.summary == "share small runs 1 tasks, the most allowed"
+        assert told.summary == "share small runs 1 task, the most allowed"
         assert told.placement is not None
         assert told.placement.ranked, "there is room"
         plan = w.service.explainer.plan
         for more, why in (
-            ({"share": "small"}, "has room now, but share small runs 1 tasks, the most allowed"),
+            ({"share": "small"}, "has room now, but share small runs 1 task, the most allowed"),
             ({"depends_on": [{"job": "first"}]}, "it waits for first, which is "),
             ({"depends_on": [{"job": "no"}]}, "it depends on no, which the queue does not know"),
             ({"not_before": "2099-01-01T00:00:00Z"}, "it starts not before 2099-01-01T00:00:00Z"),

@@ -310,5 +310,5 @@ def _too_many(whose: str, running: int, tasks: int, most: int) -> str:
     if tasks > most > 0:
         return f"needs {tasks} tasks at once; {whose} may never run more than {most}"
     if tasks == 1:
-        return f"{whose} runs {most} tasks, the most allowed"
+        return f"{whose} runs {most} task{'' if most == 1 else 's'}, the most allowed"
     return f"{whose} runs {running} of the {most} tasks allowed; the gang is {tasks} more"
