@@ -14,7 +14,7 @@ from ecs_placement.pouring import pour
 from ecs_placement.problem import Floats, Ints, Placed, Problem
 from ecs_placement.steps import Steps
 from ecs_placement.swapping import improve
-from ecs_placement.volume import VolumePlan, classify, volume_plan
+from ecs_placement.volume import MOST_GROUPS, VolumePlan, classify, volume_plan
 
 _DETAIL = 16  # classes of rows in use
 _FEW_SHAPES = 64
@@ -60,7 +60,9 @@ def solve(problem: Problem, budget_s: float | None, seed: int) -> Placed:
     if problem.opening:
         if merit[0] == 0 and merit[1] <= least_cost(problem) * (1 + 1e-12):
             return fast
-        better = _open_rows(problem, steps)
+        better = _open_rows(problem, steps, merit)
+        if better is None:
+            return fast
     else:
         if merit[0] == 0:
             return fast
@@ -205,12 +207,16 @@ def _priced(problem: Problem, plan: VolumePlan) -> Floats:
     return worth
 
 
-def _open_rows(problem: Problem, steps: Steps) -> Placed:
-    """Place everything on rows in use and on as cheap a choice of others as possible."""
+def _open_rows(problem: Problem, steps: Steps, known: tuple[float, float]) -> Placed | None:
+    """Place everything on rows in use and on as cheap a choice of others as possible; None where
+    the plan proves that nothing is better than what is `known`.
+    """
     usable = problem.active | (problem.cost <= 0)
     free = np.maximum(problem.free, 0)
     classes = classify(problem, free, usable, _DETAIL)
     plan = volume_plan(problem, free, problem.counts, classes)
+    if known[0] == 0 and known[1] <= proven_cost(problem, plan) * (1 + 1e-9):
+        return None
     packing = Packing(problem, _priced(problem, plan))
     packing.usable = usable.copy()
     _open(packing, plan, up=False)
@@ -223,6 +229,18 @@ def _open_rows(problem: Problem, steps: Steps) -> Placed:
         _repack_small(packing, steps)
         _reopen(packing, steps)
     return _topped_up(packing)
+
+
+def proven_cost(problem: Problem, plan: VolumePlan) -> float:
+    """What opened rows cost at the least when all is placed, by the plan; 0 where it says nothing:
+    it may not place all, or average over shapes, or over rows that cost differently.
+    """
+    asked = problem.counts > 0
+    if asked.sum() > MOST_GROUPS or (plan.share[asked].sum(axis=1) < 1 - 1e-9).any():
+        return 0.0
+    closed = plan.classes.closed[plan.classes.label]
+    average = plan.classes.cost[plan.classes.label[closed]]
+    return plan.value if np.allclose(average, problem.cost[closed], rtol=1e-12) else 0.0
 
 
 def _repack_small(packing: Packing, steps: Steps) -> None:

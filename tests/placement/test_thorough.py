@@ -1,6 +1,7 @@
 """The thorough gear and its parts: the linear program, the volume plan, swaps, patterns."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ from ecs_placement.patterns import Rows, Task, repack
 from ecs_placement.problem import Placed, Problem, shares_of
 from ecs_placement.steps import Steps
 from ecs_placement.swapping import improve
-from ecs_placement.thorough import default_budget_s, least_cost, solve
-from ecs_placement.volume import classify, volume_plan
+from ecs_placement.thorough import default_budget_s, least_cost, proven_cost, solve
+from ecs_placement.volume import VolumePlan, classify, volume_plan
 
 Ints = NDArray[np.int64]
 
@@ -283,3 +284,38 @@ def test_the_default_budget_keeps_up_with_the_stated_rates(
     yes, worth = np.ones(1, dtype=np.bool_), np.ones(shapes)
     case = Problem(free, free, yes, np.ones(1), ones, counts, False, worth)
     assert default_budget_s(case) <= at_most_s
+
+
+def planned(of: Problem) -> VolumePlan:
+    usable = of.active | (of.cost <= 0)
+    free = np.maximum(of.free, 0)
+    return volume_plan(of, free, of.counts, classify(of, free, usable, 16))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_packing_is_cheaper_than_what_the_plan_proves(seed: int) -> None:
+    """A long search among rows of two prices finds nothing below it."""
+    chance = np.random.default_rng(seed)
+    free = chance.integers(20, 60, (4, 3))[chance.integers(0, 4, 14)]
+    case = problem(free, chance.integers(4, 16, (25, 3)), closed=12)
+    case = replace(case, cost=np.where(free[:, 0] > 40, 2.5, 1.0))
+    proven = proven_cost(case, planned(case))
+    found = solve(case, 0.3, seed)
+    assert found.count.sum() == case.counts.sum()
+    assert 0 < proven <= opened(case, found) + 1e-9
+
+
+def test_a_plan_proves_what_leaves_no_choice() -> None:
+    """Each of nine tasks of three shapes fills a row: nothing costs less than nine rows."""
+    free = np.full((12, 3), 10)
+    demand = np.repeat([[10, 1, 1], [10, 10, 1], [10, 1, 10]], 3, axis=0)
+    case = problem(free, demand, closed=12)
+    assert proven_cost(case, planned(case)) == pytest.approx(9.0)
+
+
+def test_a_plan_that_averages_prices_proves_nothing() -> None:
+    """More prices than the plan has classes of rows."""
+    free = np.full((40, 3), 30)
+    case = problem(free, np.full((20, 3), 10), closed=40)
+    case = replace(case, cost=1.0 + np.arange(40) / 7)
+    assert proven_cost(case, planned(case)) == 0.0
