@@ -29,7 +29,7 @@ from ecs_placement.plan import (
     Tally,
     Wait,
 )
-from ecs_placement.policy import DEFAULT_POLICY, Policy
+from ecs_placement.policy import BEST_FIT, Policy
 from ecs_placement.request import Shape, TaskRequest
 from ecs_placement.reservations import Reservations
 from ecs_placement.room import Filled, Room, weights_of
@@ -43,7 +43,7 @@ Bools = NDArray[np.bool_]
 def place(
     requests: Sequence[TaskRequest],
     snapshot: Snapshot,
-    policy: Policy = DEFAULT_POLICY,
+    policy: Policy = BEST_FIT,
     *,
     budget_s: float = 0.0,
     reserving: Reserving = NOTHING_RESERVED,

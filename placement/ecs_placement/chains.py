@@ -135,7 +135,7 @@ class Chain:
         return lambda at, taken: -self._scores.values(shape, sight.rows[at], taken)
 
     def _tier_of(self, sight: _Sight) -> Key:
-        return lambda at, taken: -self._scores.tiers(sight.rows[at], taken)
+        return lambda at, taken: -self._scores.tiers(sight.shape, sight.rows[at], taken)
 
     def keys(self, shape: Shape, rows: Ints, room: Room) -> dict[str, Floats]:
         """What each strategy wants least of, per row, before the next task; `random` has none."""
@@ -154,7 +154,9 @@ class Chain:
             tasks={s: self._tasks(s, shape, rows) for s in self._strategies if s.type == "spread"},
             buckets=Buckets(self._policy, shape, rows, self._constraints),
             score=self._scores.values(shape, rows, placed) if scored else None,
-            tier=self._scores.tiers(rows, placed) if self._policy.objective == "open" else None,
+            tier=self._scores.tiers(shape, rows, placed)
+            if self._policy.objective == "open"
+            else None,
         )
 
     def _put(self, at: int, sight: _Sight) -> None:
@@ -169,7 +171,7 @@ class Chain:
         if sight.score is not None:
             sight.score[at] = self._scores.values(sight.shape, touched, placed)[0]
         if sight.tier is not None:
-            sight.tier[at] = self._scores.tiers(touched, placed)[0]
+            sight.tier[at] = self._scores.tiers(sight.shape, touched, placed)[0]
 
     def _choose(self, able: Ints, sight: _Sight) -> int:
         if sight.tier is not None:

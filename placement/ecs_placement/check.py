@@ -16,7 +16,7 @@ from ecs_placement.check_backfill import Held, delayed
 from ecs_placement.columns import Columns
 from ecs_placement.grouping import over_scalars
 from ecs_placement.plan import NOTHING_RESERVED, Decision, Plan, Reject, Reserving, Start, Wait
-from ecs_placement.policy import DEFAULT_POLICY, Policy, SkewLimit
+from ecs_placement.policy import BEST_FIT, Policy, SkewLimit
 from ecs_placement.query import parse
 from ecs_placement.request import DIMENSIONS, Gang, Shape, TaskRequest
 from ecs_placement.snapshot import Availability, Instance, Snapshot
@@ -29,7 +29,7 @@ def check(
     plan: Plan,
     requests: Sequence[TaskRequest],
     snapshot: Snapshot,
-    policy: Policy = DEFAULT_POLICY,
+    policy: Policy = BEST_FIT,
     *,
     reserving: Reserving = NOTHING_RESERVED,
 ) -> tuple[Violation, ...]:

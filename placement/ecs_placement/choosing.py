@@ -1,6 +1,7 @@
 """The way in which a policy chooses rows: best fit, weighted scores, or a chain of strategies."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -46,12 +47,10 @@ def chooser(
     room: Room,
     batch: Sequence[TaskRequest],
 ) -> Chooser:
-    """How `policy` chooses for the requests of a batch, the largest of which `keep_room` keeps room
-    for.
-    """
+    """How `policy` chooses for the requests of a batch."""
     if policy.plain:
         return BestFit()
-    ground = Ground(policy, snapshot, room, largest((each.shape for each in batch), room))
+    ground = Ground(policy, snapshot, room, _counted(batch))
     scores = Scores(policy, constraints, ground)
     if not policy.strategies:
         return scores
@@ -59,16 +58,14 @@ def chooser(
     return Chain(policy, constraints, scores, batch if drawn else ())
 
 
-def largest(shapes: Iterable[Shape], room: Room) -> Shape | None:
-    """The shape of the greatest weighted size."""
-    weights = room.weights.tolist()
-
-    def size(shape: Shape) -> tuple[float, tuple[int, ...]]:
-        weighed = zip(weights, shape.demand, strict=True)
-        return sum(weight * asked for weight, asked in weighed), shape.demand
-
-    distinct = {id(shape): shape for shape in shapes}  # cheaper than by value
-    return max(distinct.values(), key=size, default=None)
+def _counted(batch: Sequence[TaskRequest]) -> Mapping[Shape, int]:
+    """How many tasks there are of each shape."""
+    by_address = Counter(id(each.shape) for each in batch)  # cheaper than by value
+    shapes = {id(each.shape): each.shape for each in batch}
+    counted: Counter[Shape] = Counter()
+    for address, count in by_address.items():
+        counted[shapes[address]] += count
+    return counted
 
 
 def barred(policy: Policy, shape: Shape, constraints: Constraints) -> tuple[Tally, ...]:

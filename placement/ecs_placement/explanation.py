@@ -15,7 +15,7 @@ from ecs_placement.columns import Columns
 from ecs_placement.feasible import UNAVAILABLE, Constraints, causes
 from ecs_placement.grouping import over_scalars
 from ecs_placement.plan import Decision, Plan, Reason, Start, Tally
-from ecs_placement.policy import DEFAULT_POLICY, Policy
+from ecs_placement.policy import BEST_FIT, Policy
 from ecs_placement.query import parse
 from ecs_placement.ranking import Ranked, ranking
 from ecs_placement.request import Shape, TaskRequest
@@ -93,7 +93,7 @@ class Explanation:
 
 
 def why(
-    request: TaskRequest, snapshot: Snapshot, policy: Policy = DEFAULT_POLICY, *, most: int = 3
+    request: TaskRequest, snapshot: Snapshot, policy: Policy = BEST_FIT, *, most: int = 3
 ) -> Explanation:
     """Explain the request on the cluster as it is, with up to `most` instances of each kind.
 

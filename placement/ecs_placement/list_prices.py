@@ -22,11 +22,21 @@ PER_VCPU, PER_GIB, PER_GPU = 0.0332, 0.0037, 0.45
 which they give 0.096 for two vCPUs and 8 GiB)."""
 
 
-def list_price(instance_type: str, cpu_units: int, memory_mib: int, gpus: int) -> float:
-    """US dollars an hour of an instance of this type (or one that nobody knows) and capacity."""
+Rates = tuple[float, float, float, float]
+"""US dollars an hour for the instance as such, a CPU unit, a MiB and a GPU of it."""
+
+
+def rates_of(instance_type: str) -> Rates:
+    """What an instance of this type, or of one that nobody knows, is charged by."""
     if instance_type in _WITH_GPUS:
-        return _WITH_GPUS[instance_type]
+        return _WITH_GPUS[instance_type], 0.0, 0.0, 0.0
     family = instance_type.partition(".")[0]
     if family in _PER_TWO_VCPUS:
-        return _PER_TWO_VCPUS[family] * cpu_units / 2048
-    return PER_VCPU * cpu_units / 1024 + PER_GIB * memory_mib / 1024 + PER_GPU * gpus
+        return 0.0, _PER_TWO_VCPUS[family] / 2048, 0.0, 0.0
+    return 0.0, PER_VCPU / 1024, PER_GIB / 1024, PER_GPU
+
+
+def list_price(instance_type: str, cpu_units: int, memory_mib: int, gpus: int) -> float:
+    """US dollars an hour of an instance of this type and capacity."""
+    whole, per_unit, per_mib, per_gpu = rates_of(instance_type)
+    return whole + per_unit * cpu_units + per_mib * memory_mib + per_gpu * gpus

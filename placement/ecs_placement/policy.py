@@ -1,6 +1,6 @@
 """How to choose among the instances that could take a request: a Policy, in values only.
 
-The default is best fit over all dimensions: the instance with the least weighted room left wins,
+Plain, it is best fit over all dimensions: the instance with the least weighted room left wins,
 so that whole instances stay empty, and tasks without GPUs stay off instances whose GPUs are free.
 Weighted score terms, ECS's chains and a mixture of both are written in the same language.
 """
@@ -14,6 +14,7 @@ from ecs_placement.names import unknown
 from ecs_placement.request import DIMENSIONS
 
 MOST_STRATEGIES = 5  # as in RunTask
+MOST_OPENED_FOR = 1_000_000
 
 Objective = Literal["fill", "open"]
 OBJECTIVES: tuple[Objective, ...] = ("fill", "open")
@@ -122,7 +123,7 @@ class Prices:
 
     Looked up by the value of `attribute` in `of`; with no `of` the attribute's value is the price.
     What has no price there costs `otherwise`; None: as much per weighted capacity as the dearest
-    that has one.
+    that has one, and where none has one, its list price (`list_prices`).
     """
 
     attribute: str = "ecs.instance-type"
@@ -149,7 +150,8 @@ class Policy:
     batch's requests decide what `random` picks.
 
     The objective `fill` lets the score decide alone. With `open` an empty instance is opened only
-    when none in use fits, the cheapest per weighted capacity first.
+    when none in use fits: the cheapest per task, were it filled with as many as wait and fit, or
+    with `opens_for` of them if those are more.
     """
 
     weights: tuple[float, float, float, float] = (1.0, 1.0, 4.0, 0.25)
@@ -160,6 +162,7 @@ class Policy:
     limits: tuple[SkewLimit, ...] = ()
     prices: Prices = field(default=Prices())
     scalar_weights: tuple[tuple[str, float], ...] = ()
+    opens_for: int = 2
 
     def __post_init__(self) -> None:
         if len(self.weights) != len(DIMENSIONS):
@@ -186,6 +189,7 @@ class Policy:
                 raise InvalidPolicy(f"terms: {label} is given more than once")
         if self.objective not in OBJECTIVES:
             raise InvalidPolicy(unknown("objective", self.objective, OBJECTIVES))
+        _check_opens_for(self.opens_for)
 
     def weights_over(self, scalars: tuple[str, ...]) -> tuple[float, ...]:
         """The weights of the dimensions and of these scalars; one that is not named counts 1."""
@@ -224,9 +228,20 @@ def _check_seed(seed: int) -> None:
         raise InvalidPolicy(f"seed = {seed!r} must be an integer, 0 or more")
 
 
+def _check_opens_for(tasks: int) -> None:
+    if isinstance(tasks, bool) or not isinstance(tasks, int) or not 1 <= tasks <= MOST_OPENED_FOR:
+        raise InvalidPolicy(
+            f"opens_for = {tasks!r} must be an integer, from 1 to {MOST_OPENED_FOR}"
+        )
+
+
 def _check_place(what: str, given: str) -> None:
     if given not in _PLACES and (given == "attribute:" or not given.startswith("attribute:")):
         raise InvalidPolicy(unknown(what, given, _PLACES, "attribute:NAME"))
 
 
-DEFAULT_POLICY = Policy()
+BEST_FIT = Policy()
+"""What placement does when nothing is said to it."""
+
+DEFAULT_POLICY = Policy(weights=(1.0, 1.0, 2.0, 0.25), objective="open")
+"""What the service does when nothing is said: docs/policies.md says why."""

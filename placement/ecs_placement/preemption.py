@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ecs_placement.feasible import Constraints
 from ecs_placement.grouping import over_scalars, watches_groups
 from ecs_placement.plan import Start
-from ecs_placement.policy import DEFAULT_POLICY, Policy
+from ecs_placement.policy import BEST_FIT, Policy
 from ecs_placement.request import RequestId, Shape, TaskRequest
 from ecs_placement.room import weights_of
 from ecs_placement.snapshot import InstanceId, RunningTask, Snapshot, TaskId
@@ -46,7 +46,7 @@ class Preemption:
 
 
 def preempt(
-    requests: Sequence[TaskRequest], snapshot: Snapshot, policy: Policy = DEFAULT_POLICY
+    requests: Sequence[TaskRequest], snapshot: Snapshot, policy: Policy = BEST_FIT
 ) -> Preemption:
     """What to stop for `requests`, by the `running` tasks that the snapshot's instances list.
 

@@ -2,6 +2,7 @@
 term by term.
 """
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,6 @@ from numpy.typing import NDArray
 
 from ecs_placement.buckets import Buckets
 from ecs_placement.chains import Chain
-from ecs_placement.choosing import largest
 from ecs_placement.feasible import Constraints
 from ecs_placement.policy import Policy
 from ecs_placement.request import Shape
@@ -57,7 +57,7 @@ def ranking(
     shape, waiting = replace(shape, over=names), [replace(each, over=names) for each in waiting]
     constraints = Constraints(snapshot)
     room = Room(snapshot.free, weights_of(policy.weights_over(names), snapshot.total))
-    ground = Ground(policy, snapshot, room, largest([*waiting, shape], room))
+    ground = Ground(policy, snapshot, room, Counter([*waiting, shape]))
     scores = Scores(policy, constraints, ground)
     rows = np.flatnonzero(room.fits(shape.demand, constraints.eligible(shape)))
     buckets = Buckets(policy, shape, rows, constraints)
@@ -69,7 +69,7 @@ def ranking(
     score = np.zeros(rows.size)
     for label, value in by_term.items():
         score += weights[label] * value / total
-    tier = scores.tiers(rows, none) if policy.objective == "open" else none
+    tier = scores.tiers(shape, rows, none) if policy.objective == "open" else none
     keys = [-tier, -score]
     if policy.strategies:
         by_term = Chain(policy, constraints, scores).keys(shape, rows, room)

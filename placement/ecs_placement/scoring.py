@@ -95,7 +95,9 @@ class Scores:
             if term.name != "spread":
                 score += term.weight * KINDS[term.name].value(seen, term.field)
         score /= self._all
-        return score + 2.0 * self.tiers(rows, taken) if self._policy.objective == "open" else score
+        if self._policy.objective == "open":
+            score += 2.0 * self.tiers(shape, rows, taken)
+        return score
 
     def by_term(self, shape: Shape, rows: Ints) -> dict[str, Floats]:
         """The value of every term for each row, before the next task."""
@@ -111,9 +113,9 @@ class Scores:
         alone = Buckets(Policy(terms=(replace(term, weight=1.0),)), shape, rows, self._constraints)
         return alone.bonus[alone.code]
 
-    def tiers(self, rows: Ints, taken: Ints) -> Ints:
+    def tiers(self, shape: Shape, rows: Ints, taken: Ints) -> Ints:
         """What comes before the score under the objective `open`: in use first, then by price."""
-        tier = self._ground.tier
+        tier = self._ground.tier(shape)
         empty = self._ground.idle(rows) & (taken == 0)
         return np.where(empty, tier[rows], tier.max(initial=0) + 1)
 

@@ -134,6 +134,7 @@ class Snapshot:
         rows, total, free = list(self.instances), self.total.copy(), self.free.copy()
         names, alike = self.scalars, True
         placeable, groups = self.placeable.copy(), dict(self.groups)
+        running = self.running.copy()
         for instance in changed:
             if not instance.scalars.keys() <= set(names):
                 by_id = {each.id: each for each in (*rows, *changed)}
@@ -147,14 +148,17 @@ class Snapshot:
             total[row] = _wide(instance.total, instance, names, 0)
             free[row] = _wide(instance.free, instance, names, 1)
             placeable[row] = instance.availability is Availability.PLACEABLE
+            running[row] = _runs(instance)
             groups.pop(row, None)
             if instance.facts.tasks_by_group:
                 groups[row] = instance.facts.tasks_by_group
-        for array in (total, free, placeable):
+        for array in (total, free, placeable, running):
             array.setflags(write=False)
         updated = Snapshot(tuple(rows), total, free, names)
         # What cached_property would find.
-        updated.__dict__.update(row_of=self.row_of, placeable=placeable, groups=groups)
+        updated.__dict__.update(
+            row_of=self.row_of, placeable=placeable, running=running, groups=groups
+        )
         if alike:
             updated.__dict__["lasting"] = self.lasting
         return updated
@@ -199,6 +203,13 @@ class Snapshot:
         return mask
 
     @cached_property
+    def running(self) -> NDArray[np.bool_]:
+        """bool[n]: where anything runs, whatever it has reserved."""
+        mask = np.array([_runs(instance) for instance in self.instances], dtype=np.bool_)
+        mask.setflags(write=False)
+        return mask
+
+    @cached_property
     def groups(self) -> Mapping[int, Mapping[str, int]]:
         """How many tasks of each task group run on a row, for the rows where any does."""
         return {
@@ -216,6 +227,10 @@ class Snapshot:
     def row_of(self) -> Mapping[InstanceId, int]:
         """The row of each instance id."""
         return {instance.id: row for row, instance in enumerate(self.instances)}
+
+
+def _runs(instance: Instance) -> bool:
+    return instance.facts.running_tasks > 0 or bool(instance.facts.tasks_by_group)
 
 
 def _validate(instance: Instance) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecs_placement.columns import Columns
+from ecs_placement.list_prices import rates_of
 from ecs_placement.policy import Policy, Prices
 from ecs_placement.query import parse
-from ecs_placement.request import GPU, Shape
+from ecs_placement.request import CPU, GPU, MEMORY, Shape
 from ecs_placement.room import Room
 from ecs_placement.snapshot import Instance, Snapshot
 
@@ -23,21 +24,37 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _TINY = 1e-12
+_DIGITS = 12
+"""Prices that differ by less are equal: they were added up in another order."""
 
 
 class Ground:
     """What the terms need to know of the instances; each array is float64[n], made when first
-    asked for. `keep` is the shape that `keep_room` keeps room for.
+    asked for. `waiting` are the shapes of the batch, and how many tasks of each.
     """
 
-    def __init__(self, policy: Policy, snapshot: Snapshot, room: Room, keep: Shape | None) -> None:
+    def __init__(
+        self, policy: Policy, snapshot: Snapshot, room: Room, waiting: Mapping[Shape, int]
+    ) -> None:
         self.policy = policy
         self.room = room
-        self.keep = keep
+        self._waiting = waiting
         self._snapshot = snapshot
         self._before = room.free.copy()
         self._preferred: dict[str, Floats] = {}
         self._warm: dict[str, Floats] = {}
+        self._tiers: dict[tuple[int, ...], Ints] = {}
+
+    @cached_property
+    def keep(self) -> Shape | None:
+        """The shape of the greatest weighted size, for which `keep_room` keeps room."""
+        weights = self.room.weights.tolist()
+
+        def size(shape: Shape) -> tuple[float, tuple[int, ...]]:
+            weighed = zip(weights, shape.demand, strict=True)
+            return sum(weight * asked for weight, asked in weighed), shape.demand
+
+        return max(self._waiting, key=size, default=None)
 
     @cached_property
     def capacity(self) -> Floats:
@@ -55,12 +72,8 @@ class Ground:
 
     @cached_property
     def _idle(self) -> Bools:
-        running = np.array(
-            [i.facts.running_tasks > 0 or bool(i.facts.tasks_by_group) for i in self._rows],
-            dtype=np.bool_,
-        )
         unused: Bools = np.all(self._snapshot.free >= self._snapshot.total, axis=1)
-        return unused & ~running
+        return unused & ~self._snapshot.running
 
     def idle(self, rows: Ints) -> Bools:
         """Which of `rows` are empty: nothing runs there and this batch has placed nothing."""
@@ -75,10 +88,25 @@ class Ground:
         return relative_prices(self.policy.prices, self._snapshot, self.capacity)
 
     @cached_property
-    def tier(self) -> Ints:
-        """int64[n]: rows by `cost`, the dearest 0: the order in which empty ones are opened."""
-        _, tier = np.unique(-self.cost, return_inverse=True)
-        return tier.reshape(-1).astype(np.int64)
+    def price(self) -> Floats:
+        """Price of each row, as a share of the dearest's per weighted capacity."""
+        return self.cost * self.capacity
+
+    def tier(self, shape: Shape) -> Ints:
+        """int64[n]: the order in which empty rows are opened for the shape, the last one 0: the
+        cheapest per task of it comes first, were the row filled with all that wait, or with
+        `Policy.opens_for` of them if those are more.
+        """
+        if shape.demand not in self._tiers:
+            ahead = max(self.policy.opens_for, self._waiting.get(shape, 1))
+            fits = np.full(len(self._snapshot), ahead, dtype=np.int64)
+            for asked, total in zip(shape.demand, self._snapshot.total.T, strict=False):
+                if asked > 0:
+                    np.minimum(fits, total // asked, out=fits)
+            per_task = np.round(self.price / np.maximum(fits, 1), _DIGITS)
+            _, tier = np.unique(-per_task, return_inverse=True)
+            self._tiers[shape.demand] = tier.reshape(-1).astype(np.int64)
+        return self._tiers[shape.demand]
 
     @cached_property
     def trouble(self) -> Floats:
@@ -110,8 +138,13 @@ class Ground:
 
 
 def relative_prices(prices: Prices, snapshot: Snapshot, capacity: Floats) -> Floats:
-    """float64[n]: price per weighted `capacity`, as a share of the dearest; 1 where not known."""
-    per_capacity = _prices(prices, Columns(snapshot)) / capacity
+    """float64[n]: price per weighted `capacity`, as a share of the dearest; 1 where not known. List
+    prices where none is known of any row.
+    """
+    columns = Columns(snapshot)
+    per_capacity = _prices(prices, columns) / capacity
+    if not np.isfinite(per_capacity).any():
+        per_capacity = _list_prices(snapshot, columns) / capacity
     known = per_capacity[np.isfinite(per_capacity)]
     dearest = float(known.max(initial=0.0))
     if not dearest:
@@ -129,6 +162,17 @@ def _prices(prices: Prices, columns: Columns) -> Floats:
         for value in column.values
     ]
     return np.array(of_value, dtype=np.float64)[column.code]
+
+
+def _list_prices(snapshot: Snapshot, columns: Columns) -> Floats:
+    """The list price of each row, by its type and what it has."""
+    column = columns.column("attribute:ecs.instance-type")
+    rates = np.array([rates_of(str(value)) for value in column.values], dtype=np.float64)
+    whole, *per_unit = rates.reshape(-1, 4)[column.code].T
+    price: Floats = whole
+    for each, dimension in zip(per_unit, (CPU, MEMORY, GPU), strict=True):
+        price = price + each * snapshot.total[:, dimension]
+    return price
 
 
 def _number(value: object, otherwise: float) -> float:

@@ -1,5 +1,6 @@
 """The settings of placement's score, with their bounds."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,4 +32,4 @@ class PolicySettings(BaseModel):
 
     def to_policy(self) -> Policy:
         """The same as placement's own value."""
-        return Policy(weights=self.weights)
+        return replace(DEFAULT_POLICY, weights=self.weights)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ecs_placement.plan import NOTHING_RESERVED
-from ecs_placement.policy import TERM_NAMES
+from ecs_placement.policy import DEFAULT_POLICY, TERM_NAMES
 from ecs_placement.request import RequestId, Shape, TaskRequest
 from ecs_placement.several import place_parts
 from ecs_placement.snapshot import Instance, InstanceId, Snapshot
@@ -38,7 +38,7 @@ def logged(directory: Path) -> None:
     ]
     shape = Shape(1024, 2048, group="etl")
     requests = tuple(TaskRequest(RequestId(f"etl-{n}"), shape, order=n) for n in range(4))
-    asked = (Asked(NamedPolicy("default").label, requests),)
+    asked = (Asked(NamedPolicy("default").label, requests, DEFAULT_POLICY),)
     snapshot = Snapshot.of(rows)
     plan = place_parts([asked[0].part], snapshot)
     log = DecisionLog(directory, "demo", 2**20)
@@ -102,7 +102,7 @@ def test_each_policy_of_the_gallery_says_what_it_is_for(path: Path) -> None:
 def test_the_default_is_what_holds_when_nothing_is_said() -> None:
     said = read_book(ROOT / "docs" / "policies" / "default.toml").named("default")
     assert said.version == PolicyTable().named("default").version
-    assert said.placement.plain
+    assert said.placement == DEFAULT_POLICY
 
 
 def test_the_published_schema_is_the_model_s() -> None:

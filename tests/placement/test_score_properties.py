@@ -26,6 +26,7 @@ POLICIES = st.builds(
     Policy,
     terms=st.lists(TERMS, max_size=4, unique_by=lambda term: term.label).map(tuple),
     objective=st.sampled_from(["fill", "fill", "open"]),
+    opens_for=st.sampled_from([1, 2, 4]),
     limits=st.sampled_from(
         [(), (), (SkewLimit(ZONE, 1),), (SkewLimit(ZONE, 2), SkewLimit("attribute:rack", 1))]
     ),
@@ -149,8 +150,8 @@ def roomy(free: tuple[int, ...], shape: Shape) -> bool:
 class Naive:
     """One cluster, one shape; every value is worked out anew for every task."""
 
-    def __init__(self, shape: Shape, rows: list[Instance], policy: Policy) -> None:
-        self.shape, self.policy = shape, policy
+    def __init__(self, count: int, shape: Shape, rows: list[Instance], policy: Policy) -> None:
+        self.count, self.shape, self.policy = count + (shape == LARGER), shape, policy
         self.rows = sorted(rows, key=lambda row: row.id)
         most = [max([row.total[d] for row in rows] + [1]) for d in range(4)]
         self.per_unit = [weight / m for weight, m in zip(policy.weights, most, strict=True)]
@@ -167,6 +168,13 @@ class Naive:
         prices = dict(PRICES.of)
         per = {r.id: prices[str(r.attributes["type"])] / self.weighted(r.total) for r in self.rows}
         return per[row.id] / max(per.values())
+
+    def per_task(self, row: Instance) -> float:
+        """What a task costs on the row, filled with `opens_for` or all the batch has of them."""
+        pairs = zip(row.total, self.shape.demand, strict=True)
+        fits = min(total // asked for total, asked in pairs if asked)
+        price = dict(PRICES.of)[str(row.attributes["type"])]
+        return price / max(1, min(fits, max(self.policy.opens_for, self.count)))
 
     def tasks(self, field: str, value: str | None) -> int:
         if self.shape.group is None:
@@ -212,7 +220,7 @@ class Naive:
         score = sum(t.weight * self.value(t, row) for t in self.policy.scored) / total
         tier: tuple[float, ...] = ()
         if self.policy.objective == "open":
-            tier = (1.0, 0.0) if not self.idle(row) else (0.0, -round(self.cost(row), 12))
+            tier = (1.0, 0.0) if not self.idle(row) else (0.0, -round(self.per_task(row), 9))
         return (*tier, round(score, 9))
 
     def may(self, row: Instance) -> bool:
@@ -233,7 +241,7 @@ def place_of(row: Instance, field: str) -> str | None:
 
 def naive(count: int, shape: Shape, rows: list[Instance], policy: Policy) -> Counter[str]:
     """Task by task: the best by key, the lower id among equals."""
-    state = Naive(shape, rows, policy)
+    state = Naive(count, shape, rows, policy)
     for _ in range(count):
         able = [row for row in state.rows if state.may(row)]
         if not able:

@@ -44,10 +44,12 @@ def test_a_part_is_the_same_choice_without_it() -> None:
         {"best_fit": 1.0, "warm": 0.0} | {"consolidate": 0.5},
         "open",
         "auto",
+        8,
     )
     parts = dict(rich.parts())
     assert list(parts) == [
         "objective = open",
+        "opens_for = 8",
         "the thorough gear",
         "score term best_fit (1)",
         "score term consolidate (0.5)",
@@ -89,7 +91,7 @@ def test_the_choice_beats_ecs_in_what_is_not_least_too() -> None:
 
 def test_a_policy_that_knows_prices_says_them_in_its_file() -> None:
     """The file is read back as the same policy; without prices it is another part."""
-    rich = starts({"m5.xlarge": 0.192, "g5.xlarge": 1.006})[1]
+    rich = starts({"m5.xlarge": 0.192, "g5.xlarge": 1.006})[2]
     placement = rich.book().named("tuned").placement
     assert dict(placement.prices.of) == {"m5.xlarge": 0.192, "g5.xlarge": 1.006}
     assert "prices of the instance types" in dict(rich.parts())

@@ -189,6 +189,7 @@ def _flat(content: Mapping[str, Any]) -> dict[str, str]:
     rest = {
         "chain": chain,
         "objective": placement["objective"],
+        "opens_for": placement["opens_for"] if placement["objective"] == "open" else None,
         "seed": placement["seed"],
         "prices.attribute": prices["attribute"],
         "prices.otherwise": prices["otherwise"],

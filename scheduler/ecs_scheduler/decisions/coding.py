@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from ecs_placement.names import unknown
 from ecs_placement.plan import NOTHING_RESERVED, Plan, Reject, Reservation, Reserving, Start, Wait
-from ecs_placement.policy import DEFAULT_POLICY, Policy
+from ecs_placement.policy import BEST_FIT, Policy
 from ecs_placement.request import TaskRequest
 from ecs_placement.several import Part
 from ecs_placement.snapshot import Instance, InstanceId, Snapshot
@@ -25,7 +25,7 @@ class Asked:
 
     policy: str
     requests: tuple[TaskRequest, ...]
-    placement: Policy = DEFAULT_POLICY
+    placement: Policy = BEST_FIT
     filters: tuple[str, ...] = ()
     budget_s: float = 0.0
 

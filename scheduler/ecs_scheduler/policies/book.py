@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Literal
 
-from ecs_placement.policy import DEFAULT_POLICY, Policy
+from ecs_placement.policy import BEST_FIT, DEFAULT_POLICY, Policy
 from ecs_queue.job import Fallback, Job
 from ecs_scheduler.policies.trial import Trial
 from ecs_scheduler.policies.windows import ALWAYS, Windows
@@ -59,9 +59,9 @@ class NamedPolicy:
     @cached_property
     def version(self) -> str:
         """A hash of everything that makes a difference: equal versions decide equally. What is as
-        by default is left out, so that a later field changes no version.
+        in plain best fit is left out, so that a later field changes no version.
         """
-        said = _without(self.content, NamedPolicy(DEFAULT_NAME).content)
+        said = _without(self.content, NamedPolicy(DEFAULT_NAME, BEST_FIT).content)
         content = json.dumps(said, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:VERSION_CHARACTERS]
 

@@ -9,6 +9,7 @@ from ecs_placement.errors import PlacementError
 from ecs_placement.names import unknown
 from ecs_placement.policy import (
     DEFAULT_POLICY,
+    MOST_OPENED_FOR,
     MOST_STRATEGIES,
     Objective,
     Policy,
@@ -103,10 +104,17 @@ class PolicyTable(Table):
     scalars: dict[str, Weight] = Field(
         default={}, description="Weights of user-defined resources by name; 1 unless given."
     )
-    objective: Objective = Field(
-        default="fill",
+    objective: Objective | None = Field(
+        default=None,
         description="fill: the score decides alone. open: an empty instance is opened only when "
-        "none in use fits, the cheapest per capacity first.",
+        "none in use fits. open unless there is a score, a chain or a limit.",
+    )
+    opens_for: int = Field(
+        default=DEFAULT_POLICY.opens_for,
+        ge=1,
+        le=MOST_OPENED_FOR,
+        description="Under open, the instance that is cheapest per task with so many tasks like "
+        "the one at hand is opened first.",
     )
     score: dict[TermText, Weight] = Field(
         default={}, description="Weight by score term; best_fit alone by default."
@@ -161,12 +169,19 @@ class PolicyTable(Table):
             scalar_weights=tuple(self.scalars.items()),
             seed=self.seed,
             terms=() if alone else terms,  # said or not, it is the same policy
-            objective=self.objective,
+            objective=self.objective or self._usual_objective,
+            opens_for=self.opens_for,
             limits=tuple(SkewLimit(each.field, each.most) for each in self.limits),
             prices=Prices(
                 self.prices.attribute, tuple(self.prices.of.items()), self.prices.otherwise
             ),
         )
+
+    @property
+    def _usual_objective(self) -> Objective:
+        """Wishes that are spelt out come before saving instances."""
+        wishes = self.score or self.chain or self.limits
+        return "fill" if wishes else DEFAULT_POLICY.objective
 
     def named(self, name: str) -> NamedPolicy:
         """The policy as a value."""

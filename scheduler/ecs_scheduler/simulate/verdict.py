@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ecs_scheduler.simulate.compare import Compared, Comparison, Interval
+from ecs_scheduler.simulate.compare import Compared, Comparison, differences
 
 NOTICED_S, NOTICED = 0.05, 0.02
 """Waits that differ by less than both are told to be the same."""
@@ -62,15 +62,19 @@ def _best(best: Compared, policies: Sequence[Compared], key: str, what: str, tex
     others = [each for each in policies if each is not best]
     next_best = min(others, key=lambda each: each.metrics[key].mean)
     mine, theirs = best.metrics[key], next_best.metrics[key]
-    sure = "" if _apart(mine, theirs) else "; the seeds do not tell the two apart"
+    sure = "" if _apart(best, next_best, key) else "; the seeds do not tell the two apart"
     return (
         f"{best.policy} {what}: {text(mine.mean)}, before {next_best.policy} with "
         f"{text(theirs.mean)}{sure}."
     )
 
 
-def _apart(one: Interval, other: Interval) -> bool:
-    return one.high < other.low or other.high < one.low
+def _apart(one: Compared, other: Compared, key: str) -> bool:
+    """Whether they differ by more than chance, seed by seed: on the same course of events, which
+    says more than whether their intervals overlap.
+    """
+    change = differences(one.runs, other.runs)[key]
+    return not change.low <= 0 <= change.high
 
 
 def dollars(value: float) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, cast, get_args
 
+from ecs_placement.policy import DEFAULT_POLICY
 from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.policies.reading import book_of
 
@@ -13,7 +14,7 @@ TERMS = ("best_fit", "consolidate", "open_cost", "keep_room", "leave_gpus", "spr
 """Score terms that may take part; `spread` is over instances."""
 
 WEIGHTS = ("cpu", "memory", "gpu")
-USUAL_WEIGHTS = {"cpu": 1.0, "memory": 1.0, "gpu": 4.0}
+USUAL_WEIGHTS = dict(zip(WEIGHTS, DEFAULT_POLICY.weights, strict=False))
 LEAST_WEIGHT, MOST_WEIGHT = 0.1, 10.0
 MOST_TERM = 3.0
 NEGLIGIBLE = 0.05
@@ -21,6 +22,10 @@ NEGLIGIBLE = 0.05
 
 GIVEN, UNKNOWN = PRICES = ("given", "unknown")
 """Whether a policy knows what its instances cost: under `open` it then opens the cheapest first."""
+
+USUAL_OPENS_FOR = str(DEFAULT_POLICY.opens_for)
+OPENS_FOR = ("1", "4", "8", "16", USUAL_OPENS_FOR)
+"""How many tasks an opened instance is chosen for; the last is what older searches meant."""
 
 Objective = Literal["fill", "open"]
 Gear = Literal["auto", "fast"]
@@ -44,6 +49,7 @@ class Choice:
     terms: Mapping[str, float]
     objective: Objective
     gear: Gear
+    opens_for: int = DEFAULT_POLICY.opens_for
     prices: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -59,6 +65,7 @@ class Choice:
             {name: round(trial.suggest_float(f"term_{name}", 0.0, MOST_TERM), 3) for name in TERMS},
             cast("Objective", trial.suggest_categorical("objective", get_args(Objective))),
             cast("Gear", trial.suggest_categorical("gear", get_args(Gear))),
+            int(trial.suggest_categorical("opens_for", OPENS_FOR)),
             prices if trial.suggest_categorical("prices", PRICES) == GIVEN else {},
         )
 
@@ -70,6 +77,7 @@ class Choice:
             **{f"term_{name}": value for name, value in self.terms.items()},
             "objective": self.objective,
             "gear": self.gear,
+            "opens_for": str(self.opens_for),
             "prices": GIVEN if self.prices else UNKNOWN,
         }
 
@@ -77,6 +85,9 @@ class Choice:
         """Each part that makes it differ from the default, with the same choice without it."""
         if self.objective == "open":
             yield "objective = open", replace(self, objective="fill")
+        if self.objective == "open" and self.opens_for != DEFAULT_POLICY.opens_for:
+            usual = DEFAULT_POLICY.opens_for
+            yield f"opens_for = {self.opens_for}", replace(self, opens_for=usual)
         if self.gear == "auto":
             yield "the thorough gear", replace(self, gear="fast")
         for name, value in self._used().items():
@@ -100,6 +111,7 @@ class Choice:
             f'about = """\n{about}\n"""',
             f"weights = {{ {weights} }}",
             f'objective = "{self.objective}"',
+            f"opens_for = {self.opens_for}",
             f'gear = "{self.gear}"',
             "",
             f"[policies.{NAME}.score]",
@@ -124,17 +136,22 @@ class Choice:
 DEFAULT_CHOICE = Choice(
     dict(USUAL_WEIGHTS),
     {name: 1.0 if name == "best_fit" else 0.0 for name in TERMS},
-    "fill",
+    "open",
     "auto",
 )
 """The default policy as a point of the space."""
 
 
 def starts(prices: Mapping[str, float]) -> tuple[Choice, ...]:
-    """Where every search begins: the default, and the gallery's pack-cheaply with prices."""
+    """Where every search begins: the default, plain best fit, the gallery's pack-cheaply with
+    prices, and the default for many tasks to come.
+    """
     packed = {name: float(name in ("best_fit", "consolidate")) for name in TERMS}
-    return DEFAULT_CHOICE, replace(
-        DEFAULT_CHOICE, terms=packed, objective="open", prices=dict(prices)
+    return (
+        DEFAULT_CHOICE,
+        replace(DEFAULT_CHOICE, objective="fill"),
+        replace(DEFAULT_CHOICE, terms=packed, prices=dict(prices)),
+        *(replace(DEFAULT_CHOICE, opens_for=tasks) for tasks in (4, 8)),
     )
 
 
