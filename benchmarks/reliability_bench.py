@@ -7,6 +7,7 @@ soon as it ends.
 """
 
 import asyncio
+import itertools
 import multiprocessing
 from collections import deque
 from collections.abc import Awaitable, Iterator
@@ -64,6 +65,9 @@ BATCH = {
 NEWS_OF = 300
 SELDOM_S = 30.0
 """Between two looks at running tasks: what 50,000 of them leave of the read budget."""
+
+BACKLOG_S = 10
+"""What waits at the start, in seconds of launching."""
 
 MORE = 1.05
 """Jobs, times what could be launched at most: none of the cases runs out of them."""
@@ -167,9 +171,9 @@ def _service(seconds: float, *, distinct: bool, services: int = 1) -> Measured:
 
     async def play(clock: VirtualClock) -> Measured:
         sim = _simulated(clock)
-        count = round((SUSTAINED_PER_S * seconds + BURST) * (MORE if distinct else 10 * MORE))
+        per_s = (1.0 if distinct else 10.0) * SUSTAINED_PER_S * MORE / services
         running = [
-            asyncio.create_task(_serve(clock, sim, path, (name, count, distinct)))
+            asyncio.create_task(_serve(clock, sim, path, (name, per_s, distinct)))
             for name in "abc"[:services]
         ]
         await asyncio.sleep(COLD_START_S)
@@ -185,16 +189,25 @@ def _service(seconds: float, *, distinct: bool, services: int = 1) -> Measured:
 
 
 async def _serve(
-    clock: VirtualClock, sim: SimulatedEcs, valkey: str, work: tuple[str, int, bool]
+    clock: VirtualClock, sim: SimulatedEcs, valkey: str, work: tuple[str, float, bool]
 ) -> None:
-    name, count, distinct = work
+    name, per_s, distinct = work
     scheduler_clock = LoopClock(round(clock.start * 1000))
     redis = connect_blocking(valkey)
     queue = Queue(redis, QueueName(name), now_ms=scheduler_clock.now_ms)
-    await queue.submit([_job(number, distinct) for number in range(count)])
+    await queue.submit([_job(number, distinct) for number in range(round(BACKLOG_S * per_s))])
     config = Config(http_port=None, queue=name)
     async with ecs.connect(config, scheduler_clock, http_session_cls=_transport(sim)) as client:
-        await Service(config, queue, client, Metrics(), scheduler_clock).run()
+        service = Service(config, queue, client, Metrics(), scheduler_clock)
+        await asyncio.gather(service.run(), _feed(queue, per_s, distinct))
+
+
+async def _feed(queue: Queue, per_s: float, distinct: bool) -> None:
+    """As many jobs a second as could be launched, and some more: the queue is never empty."""
+    for second in itertools.count():
+        await asyncio.sleep(1)
+        numbers = range(*(round((BACKLOG_S + each) * per_s) for each in (second, second + 1)))
+        await queue.submit([_job(number, distinct) for number in numbers])
 
 
 def _news(*, events: bool) -> list[Row]:

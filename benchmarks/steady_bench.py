@@ -1,7 +1,8 @@
 """A large cluster at AWS's read rate: how soon the model is complete, how old news of an end gets.
 
 Virtual time on a simulated ECS that throttles as AWS publishes. The service takes over a cluster
-whose tasks run already, and polls alone: no events.
+whose tasks run already, and polls alone: no events. At the end it is started again, when the read
+bucket holds what it left: the rate alone decides then how soon a model can be complete.
 """
 
 import asyncio
@@ -18,8 +19,10 @@ from ecs_queue.states import Intent, JobState, LaunchToken, OwnerId, Started, Ta
 from ecs_scheduler.clock import LoopClock
 from ecs_scheduler.config import Config
 from ecs_scheduler.ecs import client as ecs
+from ecs_scheduler.ecs.budget import READ_RESERVES
 from ecs_scheduler.metrics import Metrics
 from ecs_scheduler.passes.service import Service
+from ecs_scheduler.passes.status import BudgetStatus
 from ecs_scheduler.simulate.blocking_redis import connect_blocking
 from ecs_simulator import (
     FEW_CAPABILITIES,
@@ -30,9 +33,10 @@ from ecs_simulator import (
     http_session_class,
     run_virtual,
 )
-from ecs_simulator.throttling import Throttle
+from ecs_simulator.throttling import CATEGORIES, Throttle
 
-READ_PER_S, BURST, PAGE = 20, 100, 100
+READ = "Cluster resource read"
+READ_PER_S, PAGE = 20, 100
 PER_CALL = 10
 ENDING_EVERY = 250
 """One task in so many ends while the service watches; the others run on."""
@@ -50,37 +54,39 @@ DEFINITION = {
 class Seen:
     """What one run came to."""
 
-    complete_s: float
+    first: "Start"
+    again: "Start"
     news_s: list[float]
     throttled: int
     reads_per_s: float
 
 
+@dataclass(frozen=True)
+class Start:
+    """One start: seconds until the model was complete, the tokens that the account's read bucket
+    held at its begin and gets a second, and reads of all kinds until the model was complete.
+    """
+
+    complete_s: float
+    found: float
+    rate_per_s: float
+    reads: int
+
+
 def run(quick: bool = False) -> list[Row]:
-    """Seconds to a complete model, the oldest news of an end, throttles, memory."""
+    """Time to a complete model, the oldest news of an end, throttles, memory."""
     instances, tasks = (500, 2_000) if quick else (5_000, 50_000)
     with EmbeddedValkey() as valkey:
         path = str(valkey.socket_path)
         seen = run_virtual(lambda clock: _play(clock, instances, tasks, path))
-    pages = -(-instances // PAGE)
-    allowed_s = _allowed_s(2 * pages)
-    ratio = seen.complete_s / allowed_s
-    full_s = _allowed_s(max(0, 2 * pages - BURST))
-    note = f"{seen.complete_s:.2f} s for {instances:,} instances while {tasks:,} tasks are taken "
-    note += f"over; {pages} List and {pages} Describe calls of {PAGE} instances at {READ_PER_S}/s "
-    note += f"from an empty bucket are {allowed_s:g} s; from a full one, as here, {BURST} come at "
-    note += f"once and the rest takes {full_s:g} s, round trips apart"
+    needed = 2 * -(-instances // PAGE)
     size = f"{instances:,} instances, {tasks:,} running tasks"
     oldest = max(seen.news_s)
     mean = sum(seen.news_s) / len(seen.news_s)
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return [
-        Row(
-            name="cold start, complete model, of what the bucket allows",
-            value=ratio,
-            unit="x (goal 1.1)",
-            note=note,
-        ),
+        _start_row("cold start, the bucket full", seen.first, needed),
+        _start_row("restart, the bucket spent", seen.again, needed),
         Row(
             name="oldest news of a stopped task, polling alone",
             value=oldest,
@@ -98,11 +104,21 @@ def run(quick: bool = False) -> list[Row]:
     ]
 
 
-def _allowed_s(calls: int) -> float:
-    """What so many reads take at the sustained rate: a scheduler that takes over finds the bucket
-    of the account as the one before left it, which reads at that rate too.
+def _start_row(name: str, start: Start, needed: int) -> Row:
+    """The time to a complete model beside the least that the bucket allows: what it holds comes at
+    once, but for what is left to more urgent reads, and the rest at its rate.
     """
-    return calls / READ_PER_S
+    reserve = READ_RESERVES["first sweep"]
+    least_s = max(0.0, needed + reserve - start.found) / start.rate_per_s
+    note = f"{start.complete_s:.2f} s; {needed} List and Describe calls of {PAGE} instances take "
+    note += (
+        f"{least_s:.2f} s at least: the bucket held {start.found:.0f} tokens, {reserve} of them "
+    )
+    note += f"for more urgent reads, and gets {start.rate_per_s:g}/s; {start.reads} reads were made"
+    if not least_s:
+        return Row(name=name, value=start.complete_s, unit="s", note=note)
+    value = start.complete_s / least_s
+    return Row(name=f"{name}, of the least", value=value, unit="x (goal 1.1)", note=note)
 
 
 async def _play(clock: VirtualClock, instances: int, tasks: int, valkey: str) -> Seen:
@@ -122,21 +138,47 @@ async def _play(clock: VirtualClock, instances: int, tasks: int, valkey: str) ->
         service = Service(config, queue, client, Metrics(), service_clock)
         began = clock.monotonic()
         running = asyncio.create_task(service.run())
-        while True:
-            await asyncio.sleep(0.01)
-            if service.status().model_age_s is not None:
-                break
-        complete_s = clock.monotonic() - began
+        first = await _started(service, sim, clock, None)
         await asyncio.sleep(FIRST_END_S + WATCHED_S + 60)
-        reads = sum(count for name, count in sim.statistics.calls.items() if "escribe" in name)
-        elapsed_s = clock.monotonic() - began
+        reads_per_s = _reads(sim) / (clock.monotonic() - began)
+        left = _read_bucket(service).tokens
+        service.stop()
+        await running
+        service = Service(config, queue, client, Metrics(), service_clock)
+        running = asyncio.create_task(service.run())
+        again = await _started(service, sim, clock, left)
         service.stop()
         await running
     throttled = sum(sim.statistics.throttled.values())
     sim.region.throttle = Throttle({}, clock.now())
     news = [await _news(sim, queue, job_id, arn) for job_id, arn in ending.items()]
     await redis.aclose()
-    return Seen(complete_s, news, throttled, reads / elapsed_s)
+    return Seen(first, again, news, throttled, reads_per_s)
+
+
+async def _started(
+    service: Service, sim: SimulatedEcs, clock: VirtualClock, found: float | None
+) -> Start:
+    """Wait for the first complete model of a service that was just started; `found` None is a full
+    bucket.
+    """
+    began, reads = clock.monotonic(), _reads(sim)
+    while True:
+        await asyncio.sleep(0.01)
+        if service.status().model_age_s is not None:
+            break
+    bucket, made = _read_bucket(service), _reads(sim) - reads
+    tokens = bucket.burst if found is None else found
+    return Start(clock.monotonic() - began, tokens, bucket.rate_per_s, made)
+
+
+def _read_bucket(service: Service) -> BudgetStatus:
+    return next(each for each in service.status().budgets if each.category == "read")
+
+
+def _reads(sim: SimulatedEcs) -> int:
+    calls = sim.statistics.calls.items()
+    return sum(count for name, count in calls if CATEGORIES.get(name) == READ)
 
 
 async def _running(

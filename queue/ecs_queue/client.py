@@ -14,6 +14,7 @@ from redis.exceptions import RedisClusterException, RedisError
 from ecs_queue import dead_letters, producing, replaying, scheduling, staging, submitting
 from ecs_queue.connection import explained, require_bytes
 from ecs_queue.document import UnreadableJob
+from ecs_queue.errors import UnknownJob
 from ecs_queue.job import Job, JobId
 from ecs_queue.letters import DeadLetter, Replay
 from ecs_queue.pipelining import Pipelining
@@ -382,8 +383,17 @@ class Queue:
         Raises:
             UnknownJob: no job of this queue runs as this task.
         """
+        [state] = await self.finish_all([(task_arn, verdict, delay_ms)])
+        if state is None:
+            raise UnknownJob(f"no job of this queue runs as task {task_arn}")
+        return state
+
+    async def finish_all(
+        self, endings: Sequence[tuple[TaskArn, Verdict, int]]
+    ) -> tuple[JobState | None, ...]:
+        """The same for several tasks at once; None for a task that no job runs as."""
         budget = self._envelope.settings.infrastructure_budget
-        return await self.run(scheduling.finish(task_arn, verdict, delay_ms, budget))
+        return await self.run(scheduling.finish(endings, budget)) if endings else ()
 
     async def cancellations(self) -> tuple[PendingCancellation, ...]:
         """STARTING and RUNNING jobs to be stopped: cancelled on request, or past their timeout."""

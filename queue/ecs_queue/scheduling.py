@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ecs_queue.document import UnreadableJob, from_canonicals
-from ecs_queue.errors import LeaseLost, QueueOfAnotherCluster, UnknownJob
+from ecs_queue.errors import LeaseLost, QueueOfAnotherCluster
 from ecs_queue.job import JobId
 from ecs_queue.records import SCORE_STEP
 from ecs_queue.script import Command, chunks, line, pairs, text
@@ -209,27 +209,26 @@ def running(sightings: Sequence[Sighting]) -> Command[None]:
 
 
 def finish(
-    task_arn: TaskArn, verdict: Verdict, delay_ms: int, infrastructure_budget: int
-) -> Command[JobState]:
-    """A task stopped; answers the state its job went to, also when repeated."""
+    endings: Sequence[tuple[TaskArn, Verdict, int]], infrastructure_budget: int
+) -> Command[tuple[JobState | None, ...]]:
+    """Tasks stopped; answers the states their jobs went to, also when repeated."""
+    args: list[str | int] = [infrastructure_budget]
+    for task_arn, verdict, delay_ms in endings:
+        match verdict:
+            case Succeeded(exit_code=exit_code, reason=reason):
+                kind = "S"
+            case TaskFailed(exit_code=exit_code, reason=reason):
+                kind = "F"
+            case FailedForGood(exit_code=exit_code, reason=reason):
+                kind = "X"
+            case InfrastructureFailed(reason=reason):
+                kind, exit_code = "I", None
+        args += (task_arn, kind, line(reason), "" if exit_code is None else exit_code, delay_ms)
 
-    def parse(reply: bytes | None) -> JobState:
-        if reply is None:
-            raise UnknownJob(f"no job of this queue runs as task {task_arn}")
-        return state_of(reply)
+    def parse(reply: list[bytes | None]) -> tuple[JobState | None, ...]:
+        return tuple([None if state is None else state_of(state) for state in reply])
 
-    match verdict:
-        case Succeeded(exit_code=exit_code, reason=reason):
-            kind = "S"
-        case TaskFailed(exit_code=exit_code, reason=reason):
-            kind = "F"
-        case FailedForGood(exit_code=exit_code, reason=reason):
-            kind = "X"
-        case InfrastructureFailed(reason=reason):
-            kind, exit_code = "I", None
-    shown_exit_code = "" if exit_code is None else exit_code
-    args = (task_arn, kind, line(reason), shown_exit_code, delay_ms, infrastructure_budget)
-    return Command("finish", args, parse)
+    return Command("finish", tuple(args), parse)
 
 
 def cancellations() -> Command[tuple[PendingCancellation, ...]]:

@@ -54,6 +54,22 @@ async def test_an_ending_is_told_twice(story: "Story") -> None:
     assert len((await story.queue.job(A)).attempts) == 1
 
 
+async def test_endings_that_come_together(story: "Story") -> None:
+    """Each is judged by itself, whoever is beside it, and told twice they answer the same."""
+    await story.submit("a", "b")
+    endings: list[tuple[TaskArn, Verdict, int]] = [
+        (await story.run("a"), Succeeded(), 0),
+        (TaskArn("arn:other"), Succeeded(), 0),
+        (await story.run("b"), FAILED, 0),
+    ]
+    states = await story.queue.finish_all(endings)
+    assert states == (JobState.SUCCEEDED, None, JobState.FAILED)
+    assert await story.queue.finish_all(endings) == states
+    assert (await story.queue.job(JobId("b"))).exit_code == 3
+    assert await story.queue.live_tasks() == ()
+    assert await story.queue.finish_all([]) == ()
+
+
 async def test_a_task_of_somebody_else(story: "Story") -> None:
     """A task that this queue never started is an error, not a silent nothing."""
     with pytest.raises(UnknownJob, match="runs as task arn:other"):

@@ -130,7 +130,9 @@ class Payloads(RuleBasedStateMachine):
             "failed": TaskFailed("exit code 1", 1),
             "lost": InfrastructureFailed("instance lost"),
         }
-        task.state = self.run(scheduling.finish(task.arn, verdicts[kind], 0, 100)).value
+        [state] = self.run(scheduling.finish([(task.arn, verdicts[kind], 0)], 100))
+        assert state is not None
+        task.state = state.value
         known.failed += kind == "failed"
         known.ended = task.state != "RUNNABLE"
         if not known.ended:

@@ -323,6 +323,16 @@ end
 
 local tell_dependents, hand_out, end_rest, child_ended, look_at, wake
 
+local swept = false
+local function forget_old()
+  if not swept then
+    for _, state in ipairs({'SUCCEEDED', 'FAILED', 'CANCELLED'}) do
+      call('ZREMRANGEBYSCORE', IN[state], '-inf', KEPT_SINCE)
+    end
+    swept = true
+  end
+end
+
 local function finish_job(id, from, to, reason, parent)
   local key = job_key(id)
   local waited_for = from == 'PENDING' and depends_on(call('GET', doc_key(id))) or {}
@@ -333,9 +343,7 @@ local function finish_job(id, from, to, reason, parent)
   if IN[from] then
     call('ZREM', IN[from], id)
   end
-  for _, state in ipairs({'SUCCEEDED', 'FAILED', 'CANCELLED'}) do
-    call('ZREMRANGEBYSCORE', IN[state], '-inf', KEPT_SINCE)
-  end
+  forget_old()
   if not parent then
     call('ZADD', IN[to], NOW_TEXT, id)
     call('EXPIRE', key, RETENTION_S)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -24,12 +23,13 @@ from ecs_queue.states import (
 )
 from ecs_scheduler.ecs.tasks import verdict, was_interrupted
 from ecs_scheduler.errors import EcsCallError
+from ecs_scheduler.launching.followed import Followed
 from ecs_scheduler.launching.holdings import Holdings
 from ecs_scheduler.launching.lately import Lately
 from ecs_scheduler.launching.retries import jitter_of, next_step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ecs_queue.job import JobId
     from ecs_queue.states import InstanceArn, TaskArn
@@ -44,17 +44,6 @@ MISSING_FOR_S = 300.0
 off up to five minutes.
 """
 
-STARTING_TOO_LONG_S = 180.0
-"""A large image takes minutes to pull; an agent that hangs takes for ever."""
-
-STOPPING_TOO_LONG_S = 150.0
-"""Longer than any stopTimeout that makes sense (120 s). ECS counts the room as free meanwhile, and
-the agent has new tasks wait in PENDING for it.
-"""
-
-STOPPING_COUNTS = 3.0
-"""One task that does not stop weighs as much as three that do not start."""
-
 STOP_AGAIN_AFTER_S = 60.0
 SLOW_STOP_S = 45.0
 """A container has 30 s by default between SIGTERM and SIGKILL; the agent needs a moment besides."""
@@ -67,41 +56,12 @@ REMEMBERED_S = 300.0
 """How long a task is remembered after it ended, should Redis forget that it ever began."""
 
 
-@dataclass(slots=True)
-class _Followed:
-    """One task; `running` once it was seen so, `reported` once the queue knows it too."""
-
-    job_id: JobId
-    definition_arn: str
-    running: bool = False
-    reported: bool = False
-    missing_since: float | None = None
-    stop_asked_at: float | None = None
-    version: int = -1
-    instance_arn: InstanceArn | None = None
-    phase: tuple[str, str] = ("", "")
-    phase_since: float = 0.0
-
-    @property
-    def unplaced(self) -> bool:
-        """Whether it waits in PROVISIONING, or was not seen yet and may."""
-        return self.instance_arn is None and self.phase[0] in ("", "PROVISIONING")
-
-    def lingers(self, now: float) -> float:
-        """How heavily it weighs on its instance that this task does not get on."""
-        for_s, (last, desired) = now - self.phase_since, self.phase
-        if desired == "STOPPED" and last != "STOPPED":
-            return STOPPING_COUNTS if for_s >= STOPPING_TOO_LONG_S else 0.0
-        starting = last in ("PROVISIONING", "PENDING", "ACTIVATING")
-        return 1.0 if starting and for_s >= STARTING_TOO_LONG_S else 0.0
-
-
 class Tracker:
     """Tasks that ECS acknowledged and that have not been seen STOPPED."""
 
     def __init__(self, around: Around) -> None:
         self._around = around
-        self._followed: dict[TaskArn, _Followed] = {}
+        self._followed: dict[TaskArn, Followed] = {}
         """The oldest news comes first: with it goes on the look after one that broke off."""
         self._past = Lately(REMEMBERED_S)
         self.holdings = Holdings(around)
@@ -129,14 +89,14 @@ class Tracker:
         instance: InstanceArn | None = None,
     ) -> None:
         """Watch this task from now on."""
-        followed = self._followed.setdefault(arn, _Followed(job_id, definition_arn))
+        followed = self._followed.setdefault(arn, Followed(job_id, definition_arn))
         followed.instance_arn = instance or followed.instance_arn
         self._know_place(arn, followed)
 
     def _heard_of(self, arn: TaskArn) -> None:
         self._followed[arn] = self._followed.pop(arn)
 
-    def _know_place(self, arn: TaskArn, followed: _Followed) -> None:
+    def _know_place(self, arn: TaskArn, followed: Followed) -> None:
         (self._placeless.add if followed.instance_arn is None else self._placeless.discard)(arn)
 
     def forget_all(self) -> None:
@@ -234,7 +194,7 @@ class Tracker:
         there = [each for each in self._followed.items() if each[1].instance_arn == instance]
         await asyncio.gather(*(self._stop(arn, followed, reason) for arn, followed in there))
 
-    async def _stop(self, arn: TaskArn, followed: _Followed, reason: str) -> None:
+    async def _stop(self, arn: TaskArn, followed: Followed, reason: str) -> None:
         now = self._around.clock.monotonic_s()
         asked_at = followed.stop_asked_at
         if asked_at is not None and now - asked_at < STOP_AGAIN_AFTER_S:
@@ -250,9 +210,7 @@ class Tracker:
         """What is news among these; an answer may be older than an event that came before it."""
         news = [task for task in tasks if self._is_news(task)]
         await self._report_running(news)
-        stopped = (task for task in news if task.last_status in ("STOPPED", "DELETED"))
-        # At once: a burst of endings would otherwise wait a round trip to Redis for each.
-        await asyncio.gather(*(self._stopped(task) for task in stopped))
+        await self._stopped([task for task in news if task.last_status in ("STOPPED", "DELETED")])
 
     def _is_news(self, task: Task) -> bool:
         followed = self._followed.get(task.arn)
@@ -301,17 +259,53 @@ class Tracker:
         if task.has_run:
             model.ran(instance, task.family)
 
-    async def _stopped(self, task: Task) -> None:
+    async def _stopped(self, tasks: Collection[Task]) -> None:
+        """Write the ends down at once, those of successes together: a burst of endings would
+        otherwise wait a round trip to Redis for each.
+        """
+        definitions = list(dict.fromkeys(task.task_definition_arn for task in tasks))
+        essential_of = self._around.definitions.essential
+        answers = await asyncio.gather(*map(essential_of, definitions), return_exceptions=True)
+        essential = dict(zip(definitions, answers, strict=True))
+        succeeded: list[tuple[Task, Verdict]] = []
+        rest: list[tuple[Task, Verdict]] = []
+        for task in tasks:
+            names = essential[task.task_definition_arn]
+            if isinstance(names, BaseException):
+                continue
+            self._judge_slowness(task)
+            end = verdict(task, names)
+            (succeeded if isinstance(end, Succeeded) else rest).append((task, end))
+        await asyncio.gather(
+            self._succeeded(succeeded), *(self._failed(task, end) for task, end in rest)
+        )
+        for each in answers:
+            if isinstance(each, BaseException):
+                raise each
+
+    def _judge_slowness(self, task: Task) -> None:
         followed, now = self._followed.get(task.arn), self._around.clock.monotonic_s()
         asked_at = followed.stop_asked_at if followed is not None else None
         if task.instance_arn is not None and asked_at is not None and now - asked_at > SLOW_STOP_S:
             self._around.model.slowness.add(task.instance_arn, now)
-        essential = await self._around.definitions.essential(task.task_definition_arn)
-        await self._finish(task.arn, verdict(task, essential), at_once=was_interrupted(task))
+
+    async def _succeeded(self, ended: Sequence[tuple[Task, Verdict]]) -> None:
+        endings = [(task.arn, end, 0) for task, end in ended]
+        states = await self._around.queue.finish_all(endings)
+        for (task, end), state in zip(ended, states, strict=True):
+            self._ended(task.arn, end, state)
+            self._left(task)
+
+    async def _failed(self, task: Task, end: Verdict) -> None:
+        await self._finish(task.arn, end, at_once=was_interrupted(task))
+        self._left(task)
+
+    def _left(self, task: Task) -> None:
+        """Its instance has news, and may be to blame."""
         if task.instance_arn is not None:
             self._around.model.stopped(task.instance_arn, task.arn)
             if task.stop_code in BLAMED_STOP_CODES:
-                self._around.model.blame.add(task.instance_arn, now)
+                self._around.model.blame.add(task.instance_arn, self._around.clock.monotonic_s())
 
     async def _missing(self, arn: TaskArn, asked_at: float) -> None:
         """ECS may hide a young task and forgets an old one; in between, five minutes of silence
@@ -346,13 +340,22 @@ class Tracker:
                 delay_ms = 0 if at_once else delay_ms
             state = await self._around.queue.finish(arn, outcome, delay_ms=delay_ms)
         except UnknownJob:
+            state = None
+        self._ended(arn, outcome, state)
+
+    def _ended(self, arn: TaskArn, outcome: Verdict, state: JobState | None) -> None:
+        if state is None:
             log.warning("a task ended that no job knows", task=arn)
-            state = JobState.FAILED
+        followed = self._followed.get(arn)
         self._forget(arn)
         self.holdings.ended(arn)
         if followed is not None and followed.instance_arn is not None:
             self._around.model.released(followed.instance_arn, arn)
         if followed is not None and state is not JobState.SUCCEEDED:
             log.info(
-                "task ended", task=arn, job=followed.job_id, state=state, reason=outcome.reason
+                "task ended",
+                task=arn,
+                job=followed.job_id,
+                state=state or JobState.FAILED,
+                reason=outcome.reason,
             )
