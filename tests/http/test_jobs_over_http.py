@@ -56,7 +56,8 @@ async def test_jobs_that_depend_on_one_another_are_a_graph(site: Any) -> None:
     """All of them or none, in any order; a circle is printed."""
     second = {**JOB, "id": "b", "depends_on": [{"job": "a"}]}
     code, answer = await site.post("/v1/jobs", [{**JOB, "depends_on": [{"job": "b"}]}, second])
-    assert (code, answer["error"].rpartition(": ")[2]) == (400, "a -> b -> a")
+    assert code == 400
+    assert "a -> b -> a; nothing was submitted" in answer["error"]
     assert sum((await site.queue.counts()).values()) == 0
     assert (await site.post("/v1/jobs", [second, JOB]))[0] == 201
     assert (await site.queue.counts())[JobState.PENDING] == 1

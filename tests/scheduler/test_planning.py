@@ -14,15 +14,13 @@ from ecs_scheduler.config import Config
 from ecs_scheduler.ecs.launch_answer import LaunchAnswer, LaunchFailure, RunTarget
 from ecs_scheduler.ecs.tasks import Task, parse_task
 from ecs_scheduler.launching.launch import Launch, Slot, match
+from ecs_scheduler.passes.deciding import search_s
+from ecs_scheduler.passes.kinds import API_BUDGET, NO_INSTANCES, UNPLACEABLE
 from ecs_scheduler.passes.planning import (
-    API_BUDGET,
-    NO_INSTANCES,
-    UNPLACEABLE,
     Decided,
     decide,
     fallback_launches,
     postpone,
-    search_s,
 )
 from ecs_scheduler.passes.window import Held, Window
 

@@ -34,8 +34,8 @@ from ecs_scheduler.explaining.holding import (
     not_yet,
 )
 from ecs_scheduler.explaining.words import amounts, job_summary, lack, plan_summary
+from ecs_scheduler.passes.kinds import SHARE, WINDOW
 from ecs_scheduler.passes.narrowing import kept_away, under
-from ecs_scheduler.passes.planning import SHARE, WINDOW
 from ecs_scheduler.passes.window import Lane, last_of
 from ecs_scheduler.sharing.fairness import Used
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ecs_queue.job import JobId
 from ecs_scheduler.cluster.row import not_refused
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
-    from ecs_placement.request import Shape
+    from ecs_placement.request import Shape, TaskRequest
     from ecs_queue.job import Job
     from ecs_scheduler.ecs.task_definitions import TaskDefinition
+    from ecs_scheduler.passes.window import Window
     from ecs_scheduler.policies.book import NamedPolicy
 
 
@@ -21,6 +23,19 @@ def kept_away(shape: Shape, definition: TaskDefinition, refused: Collection[str]
     if definition.arn not in refused:
         return shape
     return replace(shape, member_of=(*shape.member_of, not_refused(definition.arn)))
+
+
+def keeping_away(
+    requests: Sequence[TaskRequest], window: Window, refused: Collection[str]
+) -> list[TaskRequest]:
+    """The requests, those of refused task definitions only for instances that don't refuse them."""
+    if not refused:
+        return list(requests)
+    narrowed = []
+    for request in requests:
+        shape = kept_away(request.shape, window[JobId(request.id)].definition, refused)
+        narrowed.append(request if shape is request.shape else replace(request, shape=shape))
+    return narrowed
 
 
 def group_of(definition: TaskDefinition, job: Job) -> str:

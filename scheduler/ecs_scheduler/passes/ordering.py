@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from ecs_placement.plan import Plan, Start
 from ecs_placement.request import RequestId, TaskRequest
 from ecs_queue.job import JobId
-from ecs_scheduler.passes.planning import API_BUDGET, SHARE, WINDOW, keeping_away, place_in_line
+from ecs_scheduler.passes.kinds import NOT_FOR_ROOM, SHARE
+from ecs_scheduler.passes.narrowing import keeping_away
+from ecs_scheduler.passes.planning import place_in_line
 from ecs_scheduler.passes.window import requests_of
 from ecs_scheduler.sharing.fairness import Cluster, Ranked, Waiting, rank
 from ecs_scheduler.sharing.rules import Rules
@@ -122,7 +124,7 @@ def _units(members: Sequence[Held]) -> list[Waiting[tuple[Held, ...]]]:
 
 def _lacks_room(held: Held) -> bool:
     """At the last look."""
-    return held.kind not in ("", API_BUDGET, SHARE, WINDOW)
+    return held.kind not in NOT_FOR_ROOM
 
 
 def _within_quotas(plan: Plan, window: Window, cluster: Cluster, rules: Rules) -> Plan:

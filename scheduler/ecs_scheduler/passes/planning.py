@@ -11,34 +11,26 @@ from typing import TYPE_CHECKING
 
 from ecs_placement.explain import sentence
 from ecs_placement.plan import Reject, Start, Wait
-from ecs_queue.job import Fallback, JobId
+from ecs_queue.job import Fallback
 from ecs_queue.states import InstanceArn
 from ecs_scheduler.ecs.launch_answer import RunTarget
 from ecs_scheduler.launching.launch import Launch, Slot
 from ecs_scheduler.launching.launch_signature import MAX_TASKS_PER_CALL, LaunchSignature, batches
-from ecs_scheduler.passes.narrowing import kept_away
+from ecs_scheduler.passes.kinds import (
+    API_BUDGET,
+    GANG,
+    NO_INSTANCES,
+    NOT_FOR_ROOM,
+    UNPLACEABLE,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ecs_placement.plan import Plan
-    from ecs_placement.request import TaskRequest
     from ecs_placement.snapshot import Snapshot
     from ecs_queue.job import Job
-    from ecs_scheduler.config import Config
     from ecs_scheduler.passes.window import Held, Lane, Window
-
-NO_INSTANCES = "NO INSTANCES"
-UNPLACEABLE = "UNPLACEABLE"
-API_BUDGET = "API BUDGET"
-SHARE = "SHARE"
-WINDOW = "WINDOW"
-GANG = "GANG"
-
-SEARCH_PER_REQUEST_S = 0.0002
-"""A batch of fifty is searched for 10 ms. On streams of jobs five times as much saved no
-instance-hours (within 1 %), while none at all cost up to a third more.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +43,6 @@ class Decided:
     start: int
     wait: int
     reject: int
-
-
-def keeping_away(
-    requests: Sequence[TaskRequest], window: Window, refused: Collection[str]
-) -> list[TaskRequest]:
-    """The requests, those of refused task definitions only for instances that don't refuse them."""
-    if not refused:
-        return list(requests)
-    narrowed = []
-    for request in requests:
-        shape = kept_away(request.shape, window[JobId(request.id)].definition, refused)
-        narrowed.append(request if shape is request.shape else replace(request, shape=shape))
-    return narrowed
-
-
-def search_s(requests: int, config: Config) -> float:
-    """Seconds that placement may spend on a better plan than best fit; 0 for small batches."""
-    if requests < config.thorough_from:
-        return 0.0
-    return min(config.thorough_share * config.pass_interval_s, requests * SEARCH_PER_REQUEST_S)
 
 
 def decide(plan: Plan, window: Window, snapshot: Snapshot, now: float) -> Decided:
@@ -198,13 +170,13 @@ def fallback_launches(
     groups: defaultdict[tuple[LaunchSignature, Fallback], list[Held]] = defaultdict(list)
     for held in waiting:
         job = held.claim.job
+        if held.kind in NOT_FOR_ROOM or job.gang is not None:
+            continue  # it does not wait for room, or must not run alone
+        if held.shape.scalars:
+            continue  # ECS would run it where nobody counts what it holds
         fallback = _fallback_of(job, default_of(job))
         if fallback is None:
             continue
-        if held.kind in ("", API_BUDGET, SHARE, WINDOW) or job.gang is not None:
-            continue  # it has room, or must not run now wherever there is room, or not alone
-        if held.shape.scalars:
-            continue  # ECS would run it where nobody counts what it holds
         if unfit(held) or now_ms - held.claim.runnable_at_ms >= fallback.after_s * 1000:
             groups[held.signature, fallback].append(held)
     return [

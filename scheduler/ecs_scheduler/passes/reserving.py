@@ -7,7 +7,7 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from ecs_placement.plan import Reservation, Reserving
-from ecs_scheduler.passes.planning import API_BUDGET, NO_INSTANCES, SHARE, UNPLACEABLE, WINDOW
+from ecs_scheduler.passes.kinds import NO_INSTANCES, NOT_FOR_ROOM, UNPLACEABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ecs_scheduler.config import Config
     from ecs_scheduler.passes.window import Window
 
-NOT_FOR_ROOM = ("", API_BUDGET, SHARE, WINDOW, UNPLACEABLE, NO_INSTANCES)
+NOT_RESERVED_FOR = (*NOT_FOR_ROOM, UNPLACEABLE, NO_INSTANCES)
 """Jobs of these kinds would not start sooner if room were kept for them."""
 
 
@@ -36,7 +36,7 @@ def reserving(
     for request in requests if config.reservations else ():
         held = held_of(request.id)
         claim = held.claim
-        if claim.runnable_at_ms <= blocked_since and held.kind not in NOT_FOR_ROOM:
+        if claim.runnable_at_ms <= blocked_since and held.kind not in NOT_RESERVED_FOR:
             unit = request.id if request.gang is None else request.gang.id
             units[unit].append((-claim.priority, claim.runnable_at_ms, request.id))
     heads = nsmallest(config.reservations, units.values(), key=min)

@@ -25,10 +25,10 @@ from ecs_scheduler.launching.rewind import Rewind
 from ecs_scheduler.launching.strays import Strays
 from ecs_scheduler.launching.tracker import Tracker
 from ecs_scheduler.passes.around import Around
+from ecs_scheduler.passes.kinds import API_BUDGET
 from ecs_scheduler.passes.leadership import Leadership
 from ecs_scheduler.passes.pace import Pace, pause_after, worth_telling
 from ecs_scheduler.passes.passing import Passing
-from ecs_scheduler.passes.planning import API_BUDGET
 from ecs_scheduler.passes.recurring import Recurring
 from ecs_scheduler.passes.status import ServiceStatus
 from ecs_scheduler.passes.window import Window
