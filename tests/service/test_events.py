@@ -71,6 +71,33 @@ def test_a_new_instance_is_used_at_once(world: Run) -> None:
     world(story, **SELDOM)
 
 
+def test_nothing_is_placed_before_the_first_complete_model(world: Run) -> None:
+    """Half of the instances are known by events while the first look still goes on. Placement waits
+    for it, since the rest may be the better places; until then the service is not ready.
+    """
+
+    class SlowLook:
+        async def send(self, request: Any) -> Any:
+            if request.headers["X-Amz-Target"].endswith(b"DescribeContainerInstances"):
+                await asyncio.sleep(10)
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: Any) -> None:
+        w.sim.send_events_to("events")
+        w.sim.add_instances("default", (InstanceGroup(count=3, instance_type="m5.xlarge"),))
+        await w.submit(sleeping("a", 30))
+        await asyncio.sleep(8)
+        status = w.service.status()
+        assert status.instances == 3
+        assert (status.ready, status.model_age_s) == (False, None)
+        assert "StartTask" not in w.sim.statistics.calls
+        await asyncio.sleep(4)
+        assert w.service.status().ready
+        assert w.sim.statistics.calls["StartTask"] == 1
+
+    world(story, faults=SlowLook, **SELDOM)
+
+
 def test_lost_doubled_and_late_events_do_no_harm(world: Run) -> None:
     """A third is lost, a third comes twice, a third up to twenty seconds late. Every job ends once
     and as its task did; old news is told from new by its version.
