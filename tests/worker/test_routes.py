@@ -68,7 +68,7 @@ async def test_secrets_open_their_own_launch_only(site: "Site", path: str) -> No
 
 
 async def test_reports_are_bounded_and_checked(site: "Site") -> None:
-    """Too long, no JSON, no secret: nothing is kept."""
+    """Too long, no JSON, no secret: nothing is kept; the longest that may be is."""
     token = await site.launch(id="a")
     assert (await send(site, token, "/result", b"{"))[0] == 400
     assert (await send(site, token, "/result", b"[" * 30_000))[0] == 400
@@ -79,6 +79,8 @@ async def test_reports_are_bounded_and_checked(site: "Site") -> None:
     assert (await send(site, token, "/result", b"1", secret="x.y"))[0] == 401
     record = await site.queue.job(JobId("a"))
     assert (record.progress, record.result) == (None, None)
+    assert (await send(site, token, "/result", b'"%b"' % (b"x" * 65_534)))[0] == 200
+    assert (await site.queue.job(JobId("a"))).result == "x" * 65_534
     assert (await send(site, token, "/progress", b"x" * 1024))[0] == 200
     record = await site.queue.job(JobId("a"))
     assert record.progress is not None
