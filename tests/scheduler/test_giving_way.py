@@ -27,7 +27,7 @@ async def given_s(way: GivingWay) -> float:
 
 
 def test_others_get_as_long_as_they_were_kept_waiting_and_not_for_ever() -> None:
-    """A short stage costs nothing; ten milliseconds give ten; a second gives a fiftieth."""
+    """A short stage costs nothing; ten milliseconds give ten; a second gives a tenth."""
 
     async def story() -> None:
         clock = BusyClock()

@@ -162,7 +162,7 @@ class Explainer:
     def _shares(self, now: float) -> tuple[ShareStanding, ...]:
         whole = self._whole(now)
         used = self._sight.ordering.usage.cluster(whole, now).used
-        waiting = Counter(each.claim.job.share for each in self._sight.window.waiting_jobs())
+        waiting = self._sight.window.held_by_share()
         names = sorted({*used, *waiting})
         rules = self._sight.ordering.rules
         if len(names) < 2 and not rules.shares:
