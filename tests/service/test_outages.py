@@ -1,11 +1,13 @@
 """What is out of order for a while is said, loses nothing, and soon afterwards work goes on."""
 
 import asyncio
+import json
 import socket
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
+from aiobotocore.awsrequest import AioAWSResponse
 from botocore.exceptions import EndpointConnectionError
 
 from ecs_queue.errors import QueueUnreachable
@@ -76,6 +78,59 @@ def test_where_looks_break_off_the_oldest_news_comes_first(world: Run) -> None:
         assert (await w.queue.counts())[JobState.SUCCEEDED] == 130
 
     world(story, faults=EverySecond, fleet=(InstanceGroup(count=6, instance_type="m5.xlarge"),))
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "why"),
+    [
+        (b"StartTask", "AccessDeniedException", "the role's policy"),
+        (b"", "ExpiredTokenException", "check AWS_PROFILE"),
+        (b"", "ClusterNotFoundException", "set --cluster"),
+    ],
+)
+def test_what_aws_refuses_us_for_a_while_costs_no_job(
+    world: Run, capsys: pytest.CaptureFixture[str], operation: bytes, code: str, why: str
+) -> None:
+    """A policy without StartTask, credentials that ran out, a cluster that was deleted and made
+    again: longer than a task may be missing. The log says what to do, what ran is not taken for
+    lost, and what waited runs once.
+    """
+
+    class Refusing:
+        now: ClassVar[bool] = False
+
+        async def send(self, request: Any) -> Any:
+            if not Refusing.now or not request.headers["X-Amz-Target"].endswith(operation):
+                return await super().send(request)  # type: ignore[misc]
+            body = json.dumps({"__type": code, "message": "not you"}).encode()
+            headers = {"content-type": "application/x-amz-json-1.1"}
+            return AioAWSResponse(request.url, 400, headers, Body(body))
+
+    async def story(w: Any) -> None:
+        await w.submit(sleeping("before", 600))
+        await w.until("before", JobState.RUNNING)
+        Refusing.now = True
+        await w.submit(sleeping("during", 1))
+        await asyncio.sleep(330)
+        Refusing.now = False
+        assert why in capsys.readouterr().out
+        await asyncio.sleep(30)
+        for job_id in ("before", "during"):
+            record = await w.until(job_id)
+            assert (record.state, record.launches) == (JobState.SUCCEEDED, 1)
+            assert (record.failures, record.infrastructure_failures) == (0, 0)
+
+    world(story, faults=Refusing, pass_interval_s=1.0, track_interval_s=5.0)
+
+
+class Body:
+    """What a response is read from."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self) -> bytes:
+        return self._body
 
 
 BROKEN = {
