@@ -14,6 +14,7 @@ from ecs_scheduler.config import Settings
 from ecs_scheduler.config_sources import load_config, unknown_variables
 from ecs_scheduler.logs import configure_logging
 from ecs_scheduler.service_entry import run_service
+from ecs_scheduler.sharing.settings import ShareSettings
 
 
 def _from_json(value: object) -> object:
@@ -26,7 +27,13 @@ def _from_json(value: object) -> object:
 
 
 class RunFlags(Settings):
-    """The settings as flags; what ECS spells in JSON is given in JSON."""
+    """The settings as flags; what ECS spells in JSON is given in JSON, and the names of shares are
+    judged with the settings, since flags take plain ones only.
+    """
+
+    shares: dict[str, ShareSettings] = Field(
+        default={}, description=Settings.model_fields["shares"].description
+    )
 
     fallback: Annotated[
         Fallback | None, BeforeValidator(_from_json), Parameter(accepts_keys=False)
