@@ -170,8 +170,7 @@ def _explain(error: ValidationError, sources: tuple[_Source, ...]) -> str:
     lines = []
     for each in error.errors(include_url=False):
         field = each.get("ctx", {}).get("field", "")
-        steps = (part for part in each["loc"] if part != "[key]")
-        path = tuple(map(str, steps)) or (str(field),)
+        path = tuple(str(part) for part in each["loc"]) or (str(field),)
         source = max(sources, key=lambda source: source.depth(path))
         origin = source.name_of(path) if source.depth(path) else "by default"
         lines.append(f"{'.'.join(path)} ({origin}): {_complaint(each, path)}")

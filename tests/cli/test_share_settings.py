@@ -35,12 +35,12 @@ def test_the_example_of_the_page_is_a_configuration(tmp_path: Path) -> None:
         ),
         (
             '[shares."a b"]\nweight = 1',
-            "shares.a b: should be the name of a share",
+            "shares: 'a b' should be the name of a share",
         ),
-        ('[shares."a*b"]\nweight = 1', "shares.a*b"),
+        ('[shares."a*b"]\nweight = 1', "shares: 'a*b' should"),
         (
             "[fair_share]\nshareDistribution = [{shareIdentifier = 'a*b'}]",
-            "shareIdentifier: should be the name of a share: up to 255",
+            "shareIdentifier: 'a*b' should be the name of a share: up to 255",
         ),
         ("[families.f]\nmax_running = -1", "families.f.max_running"),
         ("[fair_share]\ncomputeReservation = 100", "fair_share.computeReservation"),

@@ -11,17 +11,14 @@ from ecs_queue.wire import EcsModel
 from ecs_scheduler.sharing.rules import Rules, ShareRule
 
 
-def _share_name(name: str) -> str:
+def share_name(name: str) -> str:
+    """Of one share, or the beginning of several and a star. Raises ValueError."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,255}|[A-Za-z0-9_.-]{0,254}\*", name):
         raise ValueError(
-            "should be the name of a share: up to 255 letters, digits, _ . or -, and perhaps a * "
-            "at its end"
+            f"{name!r} should be the name of a share: up to 255 letters, digits, _ . or -, and "
+            "perhaps a * at its end"
         )
     return name
-
-
-ShareName = Annotated[str, AfterValidator(_share_name)]
-"""Of one share, or the beginning of several and a star."""
 
 
 class ShareSettings(BaseModel):
@@ -53,7 +50,7 @@ class FamilySettings(BaseModel):
 class ShareAttributes(EcsModel):
     """Batch's weight of a share: less is more. The name may end in `*`."""
 
-    share_identifier: ShareName
+    share_identifier: Annotated[str, AfterValidator(share_name)]
     weight_factor: float = Field(default=1.0, ge=0.0001, le=999.9999)
 
 
