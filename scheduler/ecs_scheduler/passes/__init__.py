@@ -1,1 +1,1 @@
-"""The loop of passes: what is gathered, decided and done, and who leads."""
+"""The loop of passes: what is gathered, in whose turn, decided and done; and who leads."""
