@@ -266,9 +266,9 @@ def _claims(reply: list[bytes]) -> tuple[Claim, ...]:
     claims = []
     for job, document, score in zip(jobs, documents, map(int, scores.split()), strict=True):
         place, order = divmod(score, SCORE_STEP)
-        before = document[: document.find(b"{")].split()
-        if before:
-            claim = Claim(job, epoch, 1000 - place, order, 0, int(before[0]))
+        before = document[: document.find(b"{")].split(None, 1)
+        if before:  # most; _make takes half the time of a call with defaults
+            claim = Claim._make((job, epoch, 1000 - place, order, 0, int(before[0]), 0, False))
         else:
             launches, runnable_at_ms, together = next(told), next(told), next(told)
             gang = max(0, together), together < 0

@@ -13,7 +13,9 @@ if not has_lease(owner) then
   return false
 end
 
-if call('EXISTS', PAUSED) == 1 then
+-- Asked at once, since mostly there is none of it.
+local special = call('EXISTS', PAUSED, UNTOLD, ARRAYS, GATHERED, PARKED) > 0
+if special and call('EXISTS', PAUSED) == 1 then
   return {}
 end
 
@@ -82,7 +84,7 @@ if at then
   return describe(ids, scores, last_epoch)
 end
 
-if call('EXISTS', UNTOLD) == 1 then
+if special and call('EXISTS', UNTOLD) == 1 then
   tell_dependents()
 end
 for _, id in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', NOW_TEXT, 'LIMIT', 0, PROMOTED)) do
@@ -92,14 +94,15 @@ end
 
 local ids, scores, epoch = {}, {}, int(call('INCR', EPOCH))
 local most = tonumber(count)
-local arrays, gangs = call('SCARD', ARRAYS) > 0, call('ZCARD', GATHERED) > 0
+local arrays = special and call('SCARD', ARRAYS) > 0
+local gangs = special and call('ZCARD', GATHERED) > 0
 local enough, parked, plain = {}, 0, not (arrays or gangs or ARGV[8])
 for i = 8, #ARGV do
   enough[ARGV[i]] = true
 end
 
 -- What was parked comes back in good time, once its share has not enough any more.
-for _, share in ipairs(call('SMEMBERS', PARKED)) do
+for _, share in ipairs(special and call('SMEMBERS', PARKED) or {}) do
   if not enough[share] then
     local heads = call('ZPOPMIN', parked_key(share), most)
     for i = 1, #heads, 2 do
