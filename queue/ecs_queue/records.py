@@ -105,6 +105,9 @@ def events(reply: list[Any]) -> tuple[Event, ...]:
     return tuple(_event(text(entry_id), dict(pairs(flat))) for entry_id, flat in reply)
 
 
+_TO_BE_SUSPENDED = "to be suspended as soon as it waits for its turn"
+
+
 def _reason(job: Job, state: JobState, fields: Fields, *, held: bool) -> str:
     if isinstance(job, UnreadableJob) and not state.terminal:
         return job.problem
@@ -114,6 +117,14 @@ def _reason(job: Job, state: JobState, fields: Fields, *, held: bool) -> str:
         return text(fields[b"w"])
     if b"gang" in fields and (lacking := _lacking(job, fields)):
         return lacking
+    reason = _of_state(job, state, fields, held=held)
+    if b"v" in fields and state in (JobState.PENDING, JobState.STARTING, JobState.RUNNING):
+        return f"{reason}; {_TO_BE_SUSPENDED}" if reason else _TO_BE_SUSPENDED
+    return reason
+
+
+def _of_state(job: Job, state: JobState, fields: Fields, *, held: bool) -> str:
+    """What a state says by itself."""
     match state:
         case JobState.PENDING:
             reason = _waits(job, fields)

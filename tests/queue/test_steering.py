@@ -71,6 +71,7 @@ async def test_a_running_job_is_suspended_when_it_would_run_again(story: "Story"
     await story.submit("a", attempts=2)
     task = await story.run("a")
     assert await story.queue.steering.suspend([A]) == (SuspendedLater(A),)
+    assert "to be suspended as soon as it waits" in (await story.queue.job(A)).reason
     state = await story.queue.finish(task, TaskFailed("exit 1", 1), delay_ms=9000)
     assert state is JobState.RUNNABLE
     story.clock.advance(5000)
