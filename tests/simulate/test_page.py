@@ -1,6 +1,7 @@
 """The console examples of docs/simulate.md are played as they stand."""
 
 import re
+import shlex
 import time
 from pathlib import Path
 
@@ -37,3 +38,28 @@ def test_an_example_of_the_page_prints_what_it_shows(
         printed = capsys.readouterr().out
         for line in step.shown.splitlines():
             assert re.search(f"^{pattern_of(line)}", printed, re.MULTILINE), printed
+
+
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+SHORTER = {
+    "record": ["--looks", "1"],
+    "simulate": ["--processes", "1"],
+    "tune": ["--processes", "1", "--seeds", "1", "--judge-seeds", "1", "--trials", "1"],
+}
+"""What is added to the README's commands: they end, and are done in seconds."""
+
+
+@pytest.mark.usefixtures("week")
+def test_the_readme_s_way_to_your_own_figures_can_be_gone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Recorded, compared and tuned, each by the README's own words; both reports are written."""
+    _, _, yours = README.partition("**Yours** is one command away")
+    lines = yours.partition("```sh\n")[2].partition("```")[0].splitlines()
+    commands = [shlex.split(line, comments=True) for line in lines]
+    assert [words[1] for words in commands] == list(SHORTER)
+    for words in commands:
+        assert main([*words[1:], *SHORTER[words[1]]]) == 0, capsys.readouterr().err
+    assert "instance-hours" in Path("out.html").read_text("utf-8")
+    assert "Found by tuning on" in Path("tuned.toml").read_text("utf-8")
+    assert Path("tuned.html").stat().st_size > 1000
