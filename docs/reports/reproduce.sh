@@ -35,7 +35,7 @@ cp openb.html openb.json openb.svg "$out"
 # The whole service, in virtual time.
 "$scheduler" trace generate --arrivals bursts --per-hour 1800 --jobs 800 --instances 16 --seed 7 \
     --out-trace burst.jsonl --out-fleet burst-fleet.jsonl
-"$scheduler" simulate --trace burst.jsonl --fleet burst-fleet.jsonl --idle-s 60 --seeds 5 --look-s 1 \
+"$scheduler" simulate --trace burst.jsonl --fleet burst-fleet.jsonl --idle-s 60 --seeds 3 --look-s 1 \
     --policy default --policy pack-cheaply.toml \
     --policy "ecs:binpack(memory)" --policy "ecs:binpack(cpu)" --policy ecs:spread --policy ecs:random \
     --title "800 short jobs in bursts on up to 16 instances" \

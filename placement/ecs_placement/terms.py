@@ -99,14 +99,26 @@ class Ground:
         """
         if shape.demand not in self._tiers:
             ahead = max(self.policy.opens_for, self._waiting.get(shape, 1))
-            fits = np.full(len(self._snapshot), ahead, dtype=np.int64)
-            for asked, total in zip(shape.demand, self._snapshot.total.T, strict=False):
+            some, kind = self._kinds
+            fits = np.full(some.size, ahead, dtype=np.int64)
+            for asked, total in zip(shape.demand, self._snapshot.total[some].T, strict=False):
                 if asked > 0:
                     np.minimum(fits, total // asked, out=fits)
-            per_task = np.round(self.price / np.maximum(fits, 1), _DIGITS)
+            per_task = np.round(self.price[some] / np.maximum(fits, 1), _DIGITS)
             _, tier = np.unique(-per_task, return_inverse=True)
-            self._tiers[shape.demand] = tier.reshape(-1).astype(np.int64)
+            self._tiers[shape.demand] = tier.reshape(-1).astype(np.int64)[kind]
         return self._tiers[shape.demand]
+
+    @cached_property
+    def _kinds(self) -> tuple[Ints, Ints]:
+        """A row of each kind, and the kind of each row: those of one kind have the same price and
+        the same in all. They are told apart by a sum; a kind in two parts costs nothing.
+        """
+        looks = self.price * np.pi
+        for number, total in enumerate(self._snapshot.total.T, start=2):
+            looks = looks + total * np.sqrt(number * number + 1)
+        _, some, kind = np.unique(looks, return_index=True, return_inverse=True)
+        return some, kind.reshape(-1)
 
     @cached_property
     def trouble(self) -> Floats:

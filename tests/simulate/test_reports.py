@@ -6,10 +6,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ecs_scheduler.cli import main
 from ecs_scheduler.policies.reading import read_book
+from ecs_scheduler.simulate.compare import Interval, interval
 from ecs_scheduler.simulate.report import number
 from ecs_scheduler.simulate.verdict import seconds
 
@@ -102,21 +104,34 @@ def test_no_file_of_the_reports_is_large() -> None:
         assert path.stat().st_size <= LARGEST.get(path.suffix, 20_000), path
 
 
-def test_what_is_said_of_tuning_is_so() -> None:
-    """Fewer instance-hours than all of ECS's own in the mean, beyond chance but against random; the
-    other costs less than all of them beyond chance; no median wait is longer.
-    """
-    policies = {each["policy"]: each["metrics"] for each in report("openb")["policies"]}
-    hours, cost = policies["openb-hours"], policies["openb-cost"]
-    for name, metrics in policies.items():
-        if name.startswith("ecs:"):
-            assert hours["instance_hours"]["mean"] < metrics["instance_hours"]["mean"], name
-            assert cost["cost"]["high"] < metrics["cost"]["low"], name
-            for tuned in (hours, cost):
-                wait_s = tuned["wait_median_s"]["mean"]
-                assert round(wait_s, 3) <= round(metrics["wait_median_s"]["mean"], 3), name
-            if name != "ecs:random":
-                assert hours["instance_hours"]["high"] < metrics["instance_hours"]["low"], name
+OWN = ("ecs:binpack(memory)", "ecs:binpack(cpu)", "ecs:spread", "ecs:random")
+
+
+def change(name: str, key: str, one: str, other: str) -> Interval:
+    """What `one` has more of than `other`, seed by seed on the same course of events."""
+    runs = {each["policy"]: each["runs"] for each in report(name)["policies"]}
+    pairs = zip(runs[one], runs[other], strict=True)
+    return interval(np.array([mine[key] - its[key] for mine, its in pairs]))
+
+
+@pytest.mark.parametrize("other", OWN)
+@pytest.mark.parametrize("policy", ["openb-hours", "openb-cost", "default"])
+def test_tuned_and_default_need_fewer_instance_hours_beyond_chance(policy: str, other: str) -> None:
+    """Than each of ECS's own, on the same seeds, at no longer median wait."""
+    assert change("openb", "instance_hours", policy, other).high < 0
+    assert change("openb", "wait_median_s", policy, other).high < 0.001
+
+
+@pytest.mark.parametrize("other", OWN)
+@pytest.mark.parametrize("policy", ["openb-cost", "default"])
+def test_they_cost_less_too_beyond_chance(policy: str, other: str) -> None:
+    assert change("openb", "cost", policy, other).high < 0
+
+
+@pytest.mark.parametrize("key", ["instance_hours", "cost"])
+@pytest.mark.parametrize("other", OWN)
+def test_the_default_is_no_worse_in_bursts_within_chance(other: str, key: str) -> None:
+    assert change("burst", key, "default", other).low <= 0
 
 
 @pytest.mark.parametrize("name", ["openb-hours", "openb-cost"])
