@@ -89,3 +89,28 @@ def test_new_jobs_wait_until_queue_and_ecs_agree(world: Run) -> None:
         assert 20_000 <= record.starting_at_ms - record.submitted_at_ms <= 40_000
 
     world(story, **SOON)
+
+
+def test_a_pass_that_was_gathering_meanwhile_launches_nothing(world: Run) -> None:
+    """It waits for a task definition. When that comes, the lead is lost and won again, and claims
+    are granted as before.
+    """
+    more_than_one_claim = 510
+
+    class Slow:
+        async def send(self, request: Any) -> Any:
+            if request.headers["X-Amz-Target"].endswith(b"DescribeTaskDefinition"):
+                await asyncio.sleep(10)
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: Any) -> None:
+        await w.until_ready()
+        await w.submit(*(sleep(f"j{n}", 1) for n in range(more_than_one_claim)))
+        then = await past(w)
+        await asyncio.sleep(6)
+        await go_back(w, then)
+        went_back_ms = w.clock.now() * 1000
+        record = await w.until("j0")
+        assert record.starting_at_ms - went_back_ms >= 20_000
+
+    world(story, faults=Slow, **SOON)

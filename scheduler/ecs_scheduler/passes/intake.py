@@ -153,14 +153,14 @@ class Intake:
         """Jobs whose task definition was deregistered while they waited here go back, to be claimed
         with another revision of the family.
         """
-        gone = self._around.definitions.gone
+        gone = frozenset(self._around.definitions.gone)
         if not gone:
             return
         spare = self._window.of_definitions(gone)
         self._window.remove(held.job_id for held in spare)
         releases = [Release(held.job_id, held.claim.epoch, held.reason) for held in spare]
         await self._around.queue.release(self._around.owner, releases)
-        gone.clear()
+        self._around.definitions.gone -= gone  # a launch may have found another one meanwhile
 
     async def _make_room_for_shares(self) -> None:
         """No share fills the window so that others are not even seen."""

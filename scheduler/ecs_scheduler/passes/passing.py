@@ -14,7 +14,7 @@ from ecs_scheduler.passes.ordering import Ordering
 from ecs_scheduler.passes.planning import affordable, fallback_launches, postpone, within
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ecs_scheduler.launching.launch import Launch
     from ecs_scheduler.launching.launcher import Launcher
@@ -55,17 +55,19 @@ class Passing:
         self._deciding = Deciding(around, window, self.ordering.within_quotas)
         self._saving_for = "", 0.0
 
-    async def once(self, *, launching: bool) -> None:
-        """One pass; while we may not be `launching` yet, it only gathers. Raises LeadLost."""
+    async def once(self, may_launch: Callable[[], bool]) -> None:
+        """One pass; it only gathers if we may not launch by then. Raises LeadLost."""
         self.progress = False
         clock = self._around.clock
-        started_at = clock.monotonic_s()
+        started_at, way = clock.monotonic_s(), GivingWay(clock, self._window)
         await self._intake.gather()
-        if not launching:
+        way.look()
+        if not may_launch():
             return
         await self.ordering.look_at_usage({*self._tracker.jobs, *self._launcher.jobs_in_flight})
+        way.look()
         self._provisioning.release()
-        decided = await self._decide(GivingWay(clock, self._window))
+        decided = await self._decide(way)
         launched = self._act(decided)
         await self._intake.give_up_on_unplaceable()
         await self._intake.write_notes()

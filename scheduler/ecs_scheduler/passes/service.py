@@ -250,8 +250,10 @@ class Service:
             self._provisioning.forget()
 
     async def _pass(self) -> None:
-        launching = self._around.model.complete_at is not None and self._rewind.allowed
-        await self._passing.once(launching=launching)
+        await self._passing.once(self._may_launch)
+
+    def _may_launch(self) -> bool:
+        return self._around.model.complete_at is not None and self._rewind.allowed
 
     async def _refresh(self) -> None:
         if len(self._window):
