@@ -169,8 +169,18 @@ class Snapshot:
         other = Snapshot(self.instances, self.total, free, self.scalars)
         # What follows from the instances alone, and is looked at in every pass.
         other.__dict__.update(
-            row_of=self.row_of, lasting=self.lasting, placeable=self.placeable, groups=self.groups
+            row_of=self.row_of,
+            lasting=self.lasting,
+            placeable=self.placeable,
+            running=self.running,
+            groups=self.groups,
         )
+        return other
+
+    def capped(self, most: NDArray[np.int64]) -> "Snapshot":
+        """The same with no more than `most` [d] free anywhere; what is idle counts as idle still."""
+        other = self.having_free(np.minimum(self.free, most))
+        other.__dict__["idle"] = self.idle
         return other
 
     def over(self, names: tuple[str, ...]) -> "Snapshot":
@@ -206,6 +216,13 @@ class Snapshot:
     def running(self) -> NDArray[np.bool_]:
         """bool[n]: where anything runs, whatever it has reserved."""
         mask = np.array([_runs(instance) for instance in self.instances], dtype=np.bool_)
+        mask.setflags(write=False)
+        return mask
+
+    @cached_property
+    def idle(self) -> NDArray[np.bool_]:
+        """bool[n]: where nothing runs and everything is free."""
+        mask: NDArray[np.bool_] = np.all(self.free >= self.total, axis=1) & ~self.running
         mask.setflags(write=False)
         return mask
 

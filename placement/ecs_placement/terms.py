@@ -70,14 +70,9 @@ class Ground:
         """The greatest weighted capacity."""
         return float(self.capacity.max(initial=_TINY))
 
-    @cached_property
-    def _idle(self) -> Bools:
-        unused: Bools = np.all(self._snapshot.free >= self._snapshot.total, axis=1)
-        return unused & ~self._snapshot.running
-
     def idle(self, rows: Ints) -> Bools:
         """Which of `rows` are empty: nothing runs there and this batch has placed nothing."""
-        idle = self._idle[rows]
+        idle: Bools = self._snapshot.idle[rows]
         for before, free in zip(self._before, self.room.free, strict=True):
             idle = idle & (before[rows] == free[rows])
         return idle

@@ -70,3 +70,25 @@ def test_the_fullest_instances_are_still_the_first() -> None:
     ]
     grouped = group(requests(2000, SMALL), calls=200, snapshot=CLUSTER.updated(half))
     assert {f"i-{n:02d}" for n in range(10, 20)} <= set(piles(grouped))
+
+
+def test_nothing_is_opened_for_fuller_calls_where_what_is_open_takes_them() -> None:
+    """Ten instances are half full; a few calls leave room there, and would look full anywhere."""
+    half = [
+        Instance(InstanceId(f"i-{n:02d}"), (16384, 32768, 0, 10), (8192, 16384, 0, 10))
+        for n in range(10, 20)
+    ]
+    grouped = group(requests(400, SMALL), calls=4, snapshot=CLUSTER.updated(half))
+    assert piles(grouped) == {f"i-{n:02d}": 4 for n in range(10, 20)}
+
+
+def test_what_is_opened_for_fuller_calls_is_what_costs_least() -> None:
+    """Of twenty empty instances those that sort first cost half as much again."""
+    room = (16384, 32768, 0, 10)
+    kinds = [("c5.4xlarge", n) for n in range(10, 20)] + [("r5.4xlarge", n) for n in range(10)]
+    fleet = Snapshot.of(
+        Instance(InstanceId(f"i-{n:02d}"), room, room, attributes={"ecs.instance-type": kind})
+        for kind, n in kinds
+    )
+    grouped = group(requests(400, SMALL), calls=4, snapshot=fleet)
+    assert piles(grouped) == {f"i-{n:02d}": 4 for n in range(10, 20)}

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 REGROUPED_AT_ONCE = 3
 """Signatures placed again in a pass, the largest first; each costs one more call of `place`."""
 
+UNBOUNDED = np.iinfo(np.int64).max
+
 
 @dataclass(frozen=True, slots=True)
 class Regrouped:
@@ -113,4 +115,4 @@ def _capped(
     for instance_id, shape in kept:
         free[snapshot.row_of[instance_id]] -= snapshot.demand(shape)
     demand = snapshot.demand(one)
-    return snapshot.having_free(np.where(demand > 0, np.minimum(free, demand * most), free))
+    return snapshot.having_free(free).capped(np.where(demand > 0, demand * most, UNBOUNDED))
