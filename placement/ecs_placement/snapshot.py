@@ -178,7 +178,7 @@ class Snapshot:
         return other
 
     def capped(self, most: NDArray[np.int64]) -> "Snapshot":
-        """The same with no more than `most` [d] free anywhere; what is idle counts as idle still."""
+        """The same with no more than `most` [d] free anywhere; what is idle is idle still."""
         other = self.having_free(np.minimum(self.free, most))
         other.__dict__["idle"] = self.idle
         return other
