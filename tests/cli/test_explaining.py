@@ -68,6 +68,8 @@ async def serve(config: Config, address: "Future[str]", stopping: threading.Even
         with listen("127.0.0.1", 0) as listener:
             async with serving(create_app(backend), listener) as url:
                 running = asyncio.create_task(service.run())
+                while not (service.status().ready or running.done()):  # noqa: ASYNC110  it tells nobody
+                    await asyncio.sleep(0.01)  # whoever asks before the first look gets no answer
                 address.set_result(url)
                 await asyncio.to_thread(stopping.wait)
                 service.stop()
