@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ecs_queue.client import Queue
+from ecs_queue.connection import connect
 from ecs_queue.document import parse_job
 from ecs_queue.errors import InvalidJob
 from ecs_queue.job import Dependency, Job, JobId
@@ -23,6 +24,8 @@ from ecs_queue.states import (
 
 if TYPE_CHECKING:
     from tests.queue.conftest import Story
+
+    from ecs_queue.embedded import EmbeddedValkey
 
 ALICE = OwnerId("alice")
 PENDING, RUNNABLE = JobState.PENDING, JobState.RUNNABLE
@@ -153,6 +156,7 @@ async def test_a_circle_is_refused_where_it_closes(story: "Story") -> None:
             after("tape", "film", kind="N_TO_N", array_size=2),
             "tape -> film -> tape",
         ),
+        ([after("a", "film:4000")], after("film", "a", array_size=5000), "film -> a -> film"),
     ],
 )
 async def test_a_circle_through_arrays_is_refused_too(
@@ -163,6 +167,29 @@ async def test_a_circle_through_arrays_is_refused_too(
     (answer,) = await story.queue.submit([closing])
     assert answer == Circular(closing.id, tuple(map(JobId, way.split(" -> "))))
     assert await story.total() == len(waiting)
+
+
+async def test_an_array_that_nobody_waits_for_costs_no_search(valkey: "EmbeddedValkey") -> None:
+    """Behind a long chain of jobs each would be followed to its beginning, in one script."""
+    async with connect(valkey.url) as redis:
+        await redis.flushall()
+        queue = Queue(redis)
+        await queue.submit([after(f"c{i}", f"c{i - 1}") for i in range(1, 500)])
+        await redis.config_resetstat()
+        await queue.submit([after(f"a{i}", "c499", array_size=3) for i in range(50)])
+        assert (await redis.info("commandstats"))["cmdstat_get"]["calls"] < 500
+
+
+async def test_a_child_that_an_array_never_has_is_not_waited_for(story: "Story") -> None:
+    """As soon as the array is there, who depends on an index beyond it FAILS and is told why."""
+    await story.queue.submit(
+        [after("film", array_size=3), after("film:7"), after("a", "film:9"), after("b", "film:2")]
+    )
+    await story.queue.submit([after("c", "film:3", kind="afterany"), after("d", "film:7")])
+    why = "dependency film:{}: film has only 3 children, from :0 on"
+    records = [await story.queue.job(JobId(each)) for each in "abcd"]
+    assert [record.state for record in records] == [FAILED, PENDING, FAILED, PENDING]
+    assert [records[0].reason, records[2].reason] == [why.format(9), why.format(3)]
 
 
 @pytest.mark.parametrize(

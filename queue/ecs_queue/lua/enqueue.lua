@@ -70,7 +70,8 @@ end
 local stored, documents, places = {}, {}, {}
 local cycles = {}
 local somebody_waits = false  -- for any job of this call
-local MOST_SEARCHED = 10000
+local MOST_SEARCHED, MOST_SEARCHED_AT_ONCE = 10000, 50000  -- for one job, and in one call: a third of a second
+local searched_at_once = 0
 
 -- The document of a PENDING job, or of the PENDING array of a child; nil for any other.
 local function waiting_document(id)
@@ -94,10 +95,10 @@ local function cycle_through(id, on, size)
     local parent, digits = string.match(other, '^(.+):(%d+)$')
     return other == id or size and parent == id and tonumber(digits) < size
   end
-  local searched = 0
-  while #open > 0 and searched < MOST_SEARCHED do
+  local until_then = math.min(searched_at_once + MOST_SEARCHED, MOST_SEARCHED_AT_ONCE)
+  while #open > 0 and searched_at_once < until_then do
     local at = table.remove(open)
-    searched = searched + 1
+    searched_at_once = searched_at_once + 1
     local document = waiting_document(at)
     for _, each in ipairs(document and depends_on(document) or {}) do
       if is_it(each) then
@@ -116,11 +117,25 @@ local function cycle_through(id, on, size)
   return nil
 end
 
+-- Whether a job may wait for this new one already, or for a child of it, of which there are so many.
+local LOOKED_UP = 1000
+local function is_waited_for(id, size)
+  if somebody_waits and call('EXISTS', after_key(id)) == 1 or size > LOOKED_UP then
+    return true
+  end
+  local keys = {}
+  for index = 0, size - 1 do
+    keys[#keys + 1] = after_key(id .. ':' .. index)
+  end
+  return #keys > 0 and call('EXISTS', unpack(keys)) > 0
+end
+
 -- The way round that a new job would close, nil for none.
 local function closed_by(id, fields)
   local size, leader = string.match(fields, '^N (%d+)'), string.match(fields, '^N %d+ M (%S+)')
-  if not size and not (somebody_waits and call('EXISTS', after_key(id)) == 1) then
-    return nil  -- nobody waits for it; of an array, who waits for which child is not looked up
+  local waits = leader or string.find(fields, '> ', 1, true)
+  if not waits or not is_waited_for(id, tonumber(size or '0')) then
+    return nil
   end
   local on = {leader}
   for _, each in string.gmatch(string.match(fields, '> (%S+)') or '', '(%a)([^,]+)') do
@@ -129,12 +144,23 @@ local function closed_by(id, fields)
   return #on > 0 and cycle_through(id, on, tonumber(size)) or nil
 end
 
+-- Why an id that no job has can't become one's: it counts beyond the children of an array.
+local function beyond_array(id)
+  local parent = not stored[id] and string.match(id, '^(.+):%d+$')
+  local size = parent and call('HGET', job_key(parent), 'N')
+  return size and 'dependency ' .. id .. ': ' .. parent .. ' has only ' .. size .. ' children, from :0 on'
+end
+
 -- The open dependencies, id and kind in turn; where one can't be satisfied any more, the state that
 -- the job ends in, and why.
 local function judge_dependencies(dependencies)
   local open = {}
   for kind, on in string.gmatch(dependencies, '(%a)([^,]+)') do
     local state, reason = look_at(on)
+    local beyond = not state and beyond_array(on)
+    if beyond then
+      return open, 'FAILED', beyond
+    end
     if state == 'SUCCEEDED' or state == 'FAILED' or state == 'CANCELLED' then
       local to, why = consequence(kind, on, state, reason)
       if to then
