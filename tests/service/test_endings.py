@@ -30,6 +30,23 @@ def test_a_failing_task_fails_its_job_with_the_exit_code(world: Run) -> None:
     world(story)
 
 
+def test_one_end_that_cannot_be_written_down_keeps_no_other_from_it(world: Run) -> None:
+    """Somebody damaged one record; ends are written down together, and the others still are."""
+
+    async def story(w: Any) -> None:
+        names = [f"job-{i}" for i in range(5)]
+        await w.submit(*({"id": name, "overrides": command("sleep", "30")} for name in names))
+        for name in names:
+            await w.until(name, JobState.RUNNING)
+        await w.redis.hset("{q:default}:job:job-0", "f", "damaged")
+        for name in names[1:]:
+            assert (await w.until(name, timeout_s=300)).state is JobState.SUCCEEDED
+        await w.redis.hset("{q:default}:job:job-0", "f", "0")
+        assert (await w.until("job-0")).state is JobState.SUCCEEDED
+
+    world(story)
+
+
 def test_attempts_are_what_the_job_asked_for(world: Run) -> None:
     """Three attempts, three tasks, three entries in its history, and not a fourth."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ecs_queue.errors import UnknownJob
+from ecs_queue.errors import QueueError, QueueUnreachable, UnknownJob
 from ecs_queue.states import (
     InfrastructureFailed,
     JobState,
@@ -291,7 +291,17 @@ class Tracker:
 
     async def _succeeded(self, ended: Sequence[tuple[Task, Verdict]]) -> None:
         endings = [(task.arn, end, 0) for task, end in ended]
-        states = await self._around.queue.finish_all(endings)
+        try:
+            states = await self._around.queue.finish_all(endings)
+        except QueueUnreachable:
+            raise
+        except QueueError:
+            if len(ended) == 1:
+                raise
+            # A record that cannot be read ended the script: the others must not wait for it.
+            middle = len(ended) // 2
+            await asyncio.gather(self._succeeded(ended[:middle]), self._succeeded(ended[middle:]))
+            return
         for (task, end), state in zip(ended, states, strict=True):
             self._ended(task.arn, end, state)
             self._left(task)
