@@ -271,6 +271,14 @@ def times(state: JobState, limit: int, offset: int) -> Command[tuple[records.Tim
     return Command("times", (state, offset, limit), records.times)
 
 
+def forget(state: JobState) -> Command[int]:
+    """Forget some of those that ended in this state first, beyond `QueueSettings.ended_kept`;
+    answers how many. Each end does that by itself, so it is for who reads with other settings than
+    the jobs end with.
+    """
+    return Command("forget", (state,), int)
+
+
 def states(job_ids: Sequence[JobId]) -> Command[dict[JobId, JobState]]:
     """The states of those jobs that are in the queue."""
 

@@ -11,7 +11,7 @@ from ecs_queue.client import Queue
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Job, JobId
 from ecs_queue.script import QueueSettings
-from ecs_queue.states import OwnerId
+from ecs_queue.states import JobState, OwnerId
 from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.blocking_redis import connect_blocking
 from ecs_scheduler.simulate.collecting import JobColumns
@@ -57,6 +57,32 @@ def test_jobs_that_the_queue_has_dropped_are_in_the_columns_nonetheless() -> Non
     assert jobs.ids == tuple(NAMES)
     np.testing.assert_array_equal(jobs.ended_s, [1, 2, 3, 4, 5, 6, 7, 8, np.nan])
     np.testing.assert_array_equal(jobs.submitted_s, np.zeros(9))
+
+
+async def kept_after_a_look(socket_path: str) -> tuple[Jobs, int]:
+    """All nine end at once; the service keeps all, and who looks keeps two."""
+    client = connect_blocking(socket_path)
+    queue, looking = (
+        Queue(client, now_ms=lambda: 2_000_000, settings=QueueSettings(ended_kept=kept))
+        for kept in (9, 2)
+    )
+    columns = JobColumns(submissions(), 1000.0)
+    await queue.submit([Job(id=JobId(name), task_definition="batch") for name in NAMES])
+    await queue.admit(OwnerId("o"))
+    await queue.cancel([JobId(name) for name in NAMES])
+    await columns.look(looking)
+    kept = (await queue.counts())[JobState.CANCELLED]
+    jobs = await columns.finish(looking)
+    await client.aclose()
+    return jobs, kept
+
+
+def test_what_was_taken_down_is_forgotten_and_nothing_before() -> None:
+    """However many end at once."""
+    with EmbeddedValkey() as server:
+        jobs, kept = asyncio.run(kept_after_a_look(str(server.socket_path)))
+    assert np.isfinite(jobs.ended_s).all()
+    assert kept == 2
 
 
 async def answers_together(socket_path: str) -> list[object]:

@@ -14,7 +14,7 @@ from ecs_scheduler.simulate.policies import parse_policy
 from ecs_scheduler.simulate.prices import Prices, load_prices
 from ecs_scheduler.simulate.record import Record
 from ecs_scheduler.simulate.workload import Wanted, prepare
-from ecs_scheduler.simulate.world import Case, play
+from ecs_scheduler.simulate.world import TAKEN_DOWN, Case, play
 from ecs_simulator.workloads.arrivals import Arrival, write_trace
 from ecs_simulator.workloads.batch import Run, Size, job_document
 
@@ -42,6 +42,25 @@ def test_the_real_service_plays_every_job_to_its_end_within_the_published_rates(
     assert np.isfinite(record.jobs.ended_s).all()
     assert (record.jobs.launched_s >= record.jobs.submitted_s).all()
     assert len(record.tasks.instance) == len(record.jobs.ids)
+
+
+@pytest.mark.slow
+def test_jobs_that_fail_by_the_thousand_at_once_are_all_taken_down(tmp_path: Path) -> None:
+    """All depend on the first, which fails; more of them than a simulation keeps of the ended."""
+    count, path = 3 * TAKEN_DOWN.ended_kept, tmp_path / "trace.jsonl"
+    first = Arrival(0.0, job_document("first", Size(256, 256), Run(20, 1)))
+    others = (
+        Arrival(
+            1.0,
+            {**job_document(f"j{n}", Size(256, 256), Run(5)), "depends_on": [{"job": "first"}]},
+        )
+        for n in range(count)
+    )
+    write_trace([first, *others], path)
+    workload = prepare(Wanted(trace=path, instances=2), 1)
+    record = play(Case("p", PolicyBook(), workload, 1), lambda ended: None)
+    assert record.unfinished == 0
+    assert not record.jobs.succeeded.any()
 
 
 def test_policies_place_differently() -> None:

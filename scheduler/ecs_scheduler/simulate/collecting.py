@@ -36,7 +36,9 @@ class JobColumns:
         self._pages = dict.fromkeys(ENDED, LEAST_PAGE)
 
     async def look(self, queue: Queue) -> None:
-        """Take down what has ended since the last look; the queue has to keep it until then."""
+        """Take down what has ended since the last look, which the queue has to keep until then;
+        what goes beyond the settings of `queue` is forgotten thereafter.
+        """
         for state in ENDED:
             taken: set[int] = set()
             known, page = False, self._pages[state]
@@ -51,6 +53,8 @@ class JobColumns:
                         known = row not in taken
                 known = known or len(found) < page
             self._pages[state] = min(max(LEAST_PAGE, len(taken) * 5 // 4), LARGEST_PAGE)
+            while await queue.run(producing.forget(state)):
+                pass
 
     async def finish(self, queue: Queue) -> Jobs:
         """The jobs, those included that have not ended."""

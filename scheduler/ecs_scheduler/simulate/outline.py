@@ -3,9 +3,10 @@ Redis around it. Some hundred times cheaper than `world`, for searching; what is
 there.
 """
 
-import bisect
+import heapq
 import random
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 
@@ -82,7 +83,9 @@ class _Cluster:
                     )
                 )
         self._rows = {each.id: row for row, each in enumerate(self._instances)}
-        self._ends: list[tuple[float, int, Shape]] = []
+        self._ends: list[tuple[float, int, int, Shape]] = []
+        """A heap; what ends at one moment goes in the order of its start."""
+        self._numbers = count()
         self._warm: set[int] = set()
 
     @property
@@ -96,7 +99,7 @@ class _Cluster:
     def release(self, now_s: float) -> None:
         """Give back what has ended."""
         while self._ends and self._ends[0][0] <= now_s:
-            _, row, shape = self._ends.pop(0)
+            _, _, row, shape = heapq.heappop(self._ends)
             self._change(row, shape, -1)
 
     def start(self, job: int, where: InstanceId, queue: "_Queue", now_s: float) -> Placed:
@@ -106,7 +109,7 @@ class _Cluster:
         ends_s = now_s + LIFE.accept_s + pull_s + queue.submissions.run_s[job] + LIFE.stopping_s
         self._warm.add(row)
         self._change(row, shape, 1)
-        bisect.insort(self._ends, (ends_s, row, shape), key=lambda end: end[0])
+        heapq.heappush(self._ends, (ends_s, next(self._numbers), row, shape))
         return Placed(job, row, now_s, ends_s)
 
     def _change(self, row: int, shape: Shape, tasks: int) -> None:

@@ -87,6 +87,11 @@ class Submissions(Sequence[Submission]):
         """The document of one job."""
         return bytes(self._documents[self._ends[row] : self._ends[row + 1]])
 
+    @property
+    def linked(self) -> bool:
+        """Whether any job may depend on another; a word in a command is enough to be careful."""
+        return b'"depends_on"' in self._documents
+
     def _one(self, row: int) -> Submission:
         return Submission(
             self.at_s[row],

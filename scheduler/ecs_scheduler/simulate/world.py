@@ -36,8 +36,10 @@ TOGETHER_S = 1.0
 AT_ONCE = 500
 LOOK_S = 5.0
 COLLECT_S = 15.0
-KEPT = QueueSettings(retention_s=10**9, ended_kept=12_500, events_kept=1_000)
-"""Twice the jobs that can end between two looks at COLLECT_S: 400 tasks are started a second."""
+ALL = QueueSettings(retention_s=10**9, ended_kept=10**9, events_kept=1_000)
+"""Jobs can end by the thousand at once, with the one that they depend on or by their times."""
+TAKEN_DOWN = replace(ALL, ended_kept=5_000)
+"""Of ended jobs that nobody can depend on any more; their times are in our columns by then."""
 FORGETFUL = Lifecycle(stopped_visible_s=900.0)
 """ECS shows a task for an hour after its end; the service has seen that end after seconds, and what
 is kept of a busy hour takes more memory than all jobs do.
@@ -91,11 +93,15 @@ class _World:
         self._sim.call("RegisterTaskDefinition", task_definition_document())
         self._redis = connect_blocking(str(server.socket_path))
         tokens = random.Random(case.seed)
-        self._queue = Queue(
-            self._redis,
-            now_ms=lambda: round(clock.now() * 1000),
-            settings=KEPT,
-            new_token=lambda: f"{tokens.getrandbits(128):032x}",
+        kept = ALL if case.workload.submissions.linked else TAKEN_DOWN
+        self._queue, self._collected = (
+            Queue(
+                self._redis,
+                now_ms=lambda: round(clock.now() * 1000),
+                settings=settings,
+                new_token=lambda: f"{tokens.getrandbits(128):032x}",
+            )
+            for settings in (ALL, kept)
         )
         config = _config(case)
         service_clock = LoopClock(round(clock.start * 1000))
@@ -138,7 +144,7 @@ class _World:
             sent += len(due)
             if self._clock.monotonic() - looked_at >= COLLECT_S:
                 looked_at = self._clock.monotonic()
-                await self._jobs.look(self._queue)
+                await self._jobs.look(self._collected)
                 progress(await self._ended(sent))
 
     async def _send(self, rows: Sequence[int]) -> None:
@@ -158,7 +164,7 @@ class _World:
             progress(ended)
             if self._clock.monotonic() - looked_at >= COLLECT_S:
                 looked_at = self._clock.monotonic()
-                await self._jobs.look(self._queue)
+                await self._jobs.look(self._collected)
             if ended == total or self._clock.monotonic() > until:
                 return total - ended
             await asyncio.sleep(LOOK_S)
