@@ -38,7 +38,9 @@ async def submit_graph(
     problems += graph.taken(ordered, answers)
     waiting = [job_id for job_id, state in states.items() if state is JobState.PENDING]
     if "W" in answers and waiting and not problems:
-        problems += graph.cycles(graph.of_jobs([*ordered, *await before(queue.run, waiting)]))
+        inside = {job.id for job in ordered}  # the queue may have some of them, less their payloads
+        others = [each for each in await before(queue.run, waiting) if each.id not in inside]
+        problems += graph.cycles(graph.of_jobs([*ordered, *others]))
     if problems:
         await queue.run(staging.abandon(token))
         raise InvalidGraph(f"{'; '.join(problems)}; nothing was submitted")

@@ -100,6 +100,14 @@ async def test_a_circle_through_the_queue_is_refused(story: "Story") -> None:
     assert (await story.queue.counts())[JobState.PENDING] == 4
 
 
+async def test_what_waits_in_the_queue_may_stand_in_the_graph_again(story: "Story") -> None:
+    """With its payload, which the queue keeps apart from the document that is compared."""
+    again = job("x", "q").model_copy(update={"payload": {"frames": 3}})
+    await story.queue.submit([job("q"), again, job("w", "x")])
+    answers = await story.queue.submit_graph([again, job("z", "w", size=3)])
+    assert answers == (Duplicate(JobId("x")), Accepted(JobId("z")))
+
+
 async def test_unknown_dependencies_are_refused(story: "Story") -> None:
     """Unless the queue has them."""
     with pytest.raises(InvalidGraph, match="neither among these jobs nor in the queue: x"):
