@@ -15,6 +15,7 @@ from ecs_placement.choosing import barred, chooser
 from ecs_placement.contest import Field, contest
 from ecs_placement.errors import InvalidPolicy
 from ecs_placement.feasible import Constraints, Shortages
+from ecs_placement.fleet import relative_prices
 from ecs_placement.gangs import Gangs
 from ecs_placement.grouping import Group, Team, asks_for_scalars, by_priority, grouped, over_scalars
 from ecs_placement.placing import Placed, Work, place_group, put, take_all_back
@@ -34,7 +35,6 @@ from ecs_placement.request import Shape, TaskRequest
 from ecs_placement.reservations import Reservations
 from ecs_placement.room import Filled, Room, weights_of
 from ecs_placement.snapshot import Snapshot
-from ecs_placement.terms import relative_prices
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -73,7 +73,7 @@ def place(
         requests, snapshot = over_scalars(requests, snapshot)
         return place(requests, snapshot, policy, budget_s=budget_s, reserving=reserving)
     constraints = Constraints(snapshot)
-    room = Room(snapshot.free, weights)
+    room = Room(snapshot.free, weights, idle=None if policy.plain else snapshot.idle)
     choose = chooser(policy, snapshot, constraints, room, requests)
     placed = Placed(np.full(len(requests), -1, dtype=np.int64), np.zeros(len(requests)))
     largest = np.maximum(np.maximum(snapshot.total, snapshot.free) @ weights, 1e-12)

@@ -56,7 +56,8 @@ def ranking(
     names = snapshot.scalars
     shape, waiting = replace(shape, over=names), [replace(each, over=names) for each in waiting]
     constraints = Constraints(snapshot)
-    room = Room(snapshot.free, weights_of(policy.weights_over(names), snapshot.total))
+    weights = weights_of(policy.weights_over(names), snapshot.total)
+    room = Room(snapshot.free, weights, idle=snapshot.idle)
     ground = Ground(policy, snapshot, room, Counter([*waiting, shape]))
     scores = Scores(policy, constraints, ground)
     rows = np.flatnonzero(room.fits(shape.demand, constraints.eligible(shape)))
@@ -64,25 +65,25 @@ def ranking(
     rows = rows[buckets.allowed[buckets.code]]
     none = np.zeros(rows.size, dtype=np.int64)
     by_term = scores.by_term(shape, rows)
-    weights = {term.label: term.weight for term in policy.scored}
-    total = sum(weights.values())
+    shares = {term.label: term.weight for term in policy.scored}
+    total = sum(shares.values())
     score = np.zeros(rows.size)
     for label, value in by_term.items():
-        score += weights[label] * value / total
+        score += shares[label] * value / total
     tier = scores.tiers(shape, rows, none) if policy.objective == "open" else none
     keys = [-tier, -score]
     if policy.strategies:
         by_term = Chain(policy, constraints, scores).keys(shape, rows, room)
-        weights = {}
+        shares = {}
         keys = [-tier, *by_term.values()]
     order = np.lexsort(tuple(reversed(keys)))
-    idle = ground.idle(rows)
+    idle = ground.idle[rows]
     return tuple(
         Ranked(
             snapshot.instances[rows[at]].id,
             float(score[at]),
             tuple(
-                TermValue(name, weights.get(name, 1.0), float(value[at]))
+                TermValue(name, shares.get(name, 1.0), float(value[at]))
                 for name, value in by_term.items()
             ),
             bool(idle[at]),

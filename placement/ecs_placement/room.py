@@ -53,11 +53,20 @@ class Room:
     dimension.
 
     `score` is float64[n]: the weighted room, smaller is fuller. A row of `closed` (not in use
-    yet) costs `penalty` on top of it until it takes its first request.
+    yet) costs `penalty` on top of it until it takes its first request. `idle` is bool[n], where
+    given: the rows that were idle at first and have as much room now as then.
     """
 
-    def __init__(self, free: Ints, weights: Floats, penalty: Floats | None = None) -> None:
+    def __init__(
+        self,
+        free: Ints,
+        weights: Floats,
+        penalty: Floats | None = None,
+        idle: Bools | None = None,
+    ) -> None:
         self.free: Ints = np.array(free.T, order="C")
+        self.idle = None if idle is None else idle.copy()
+        self._first = free, idle
         self.weights = weights
         self.penalty = None if penalty is None else penalty.copy()
         self.score = self._scores(slice(None))
@@ -135,16 +144,23 @@ class Room:
                 free[filled.rows] -= asked * filled.counts
         if self.penalty is not None:
             self.penalty[filled.rows] = 0.0
-        self.score[filled.rows] = self._scores(filled.rows)
+        self._look_at(filled.rows)
 
     def show(self, row: int, free: Ints) -> None:
         """Set what is free on one row, int64[d]."""
         self.free[:, row] = free
-        self.score[row] = self._scores(np.array([row]))[0]
+        self._look_at(np.array([row]))
 
     def release(self, filled: Filled, demand: tuple[int, ...]) -> None:
         """Give the room of `filled` back; what opening a row cost stays paid."""
         for asked, free in zip(demand, self.free, strict=True):
             if asked:
                 free[filled.rows] += asked * filled.counts
-        self.score[filled.rows] = self._scores(filled.rows)
+        self._look_at(filled.rows)
+
+    def _look_at(self, rows: Ints) -> None:
+        """What follows from what is free on `rows`, anew."""
+        self.score[rows] = self._scores(rows)
+        free, idle = self._first
+        if idle is not None and self.idle is not None:
+            self.idle[rows] = idle[rows] & (free[rows] == self.free[:, rows].T).all(axis=1)

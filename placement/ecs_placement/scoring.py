@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ecs_placement.buckets import Buckets, spreads
 from ecs_placement.feasible import Constraints
+from ecs_placement.grouping import weighted
 from ecs_placement.policy import Policy, Term
 from ecs_placement.request import Shape
 from ecs_placement.room import Filled, Room
@@ -28,6 +29,11 @@ _PAIRS = 200_000
 """Rows × tasks ahead of a wave, about."""
 
 _LAST = np.int64(2**62)
+
+_ROUNDING = 1e-9
+"""A share of the largest capacity: scores that differ by more differ after all rounding."""
+
+_ONE = np.ones(1, dtype=np.int64)
 
 
 @dataclass(slots=True)
@@ -61,25 +67,28 @@ class Scores:
         self._constraints = constraints
         self._ground = ground
         self._all = sum(term.weight for term in policy.scored)
-        self._rises = all(term.name == "spread" or KINDS[term.name].rises for term in policy.scored)
+        self._terms = [term for term in policy.scored if term.name != "spread"]
+        self._rises = all(KINDS[term.name].rises for term in self._terms)
+        self._tight = [term.name for term in policy.scored] == ["best_fit"]
 
     def take(
         self, shape: Shape, count: int, room: Room, eligible: Bools, *, once_per_row: bool = False
     ) -> Filled:
         """Place up to `count` tasks of a shape and occupy their room."""
-        rows = np.flatnonzero(room.fits(shape.demand, eligible))
-        if not rows.size:
-            return Filled(rows, rows)
-        fit = room.multiplicity(rows, shape.demand, 1 if once_per_row else count)
-        found = _Candidates(shape, rows, fit, np.zeros(rows.size, dtype=np.int64))
-        if spreads(self._policy, shape):
-            self._merge(found, count)
-        elif self._rises:
-            self._pour(found, count)
+        able = room.fits(shape.demand, eligible)
+        most = 1 if once_per_row else count
+        if self._rises and not spreads(self._policy, shape):
+            filled = self._pour(shape, count, able, most)
         else:
-            self._look_ahead(found, count)
-        chosen = np.flatnonzero(found.taken)
-        filled = Filled(rows[chosen], found.taken[chosen])
+            rows = np.flatnonzero(able)
+            fit = room.multiplicity(rows, shape.demand, most)
+            found = _Candidates(shape, rows, fit, np.zeros(rows.size, dtype=np.int64))
+            if spreads(self._policy, shape):
+                self._merge(found, count)
+            else:
+                self._look_ahead(found, count)
+            chosen = np.flatnonzero(found.taken)
+            filled = Filled(rows[chosen], found.taken[chosen])
         room.occupy(filled, shape.demand)
         return filled
 
@@ -89,14 +98,17 @@ class Scores:
         From 0 to 1; with the objective `open`, rows in use come 2 above all empty ones, and these
         2 apart by their price.
         """
-        seen = Seen(self._ground, shape, rows, taken)
-        score = np.zeros(rows.size)
-        for term in self._policy.scored:
-            if term.name != "spread":
-                score += term.weight * KINDS[term.name].value(seen, term.field)
-        score /= self._all
+        score = self._mean(Seen(self._ground, shape, rows, taken))
         if self._policy.objective == "open":
             score += 2.0 * self.tiers(shape, rows, taken)
+        return score
+
+    def _mean(self, seen: Seen) -> Floats:
+        """The weighted mean of the terms, without the spreads."""
+        score = np.zeros(seen.rows.size)
+        for term in self._terms:
+            score += term.weight * KINDS[term.name].value(seen, term.field)
+        score /= self._all
         return score
 
     def by_term(self, shape: Shape, rows: Ints) -> dict[str, Floats]:
@@ -115,24 +127,68 @@ class Scores:
 
     def tiers(self, shape: Shape, rows: Ints, taken: Ints) -> Ints:
         """What comes before the score under the objective `open`: in use first, then by price."""
-        tier = self._ground.tier(shape)
-        empty = self._ground.idle(rows) & (taken == 0)
-        return np.where(empty, tier[rows], tier.max(initial=0) + 1)
+        tier = self._ground.tiers(shape)
+        empty = self._ground.idle[rows] & (taken == 0)
+        return np.where(empty, tier[self._ground.fleet.kind[rows]], tier.max(initial=0) + 1)
 
     def bonus(self, buckets: Buckets) -> Floats:
         """What the spread terms add to the score of each bucket's rows."""
         return buckets.bonus / self._all
 
-    def _pour(self, found: _Candidates, count: int) -> None:
-        """No row's value falls as it fills: the best row until it is full, then the next."""
-        score = self.values(found.shape, found.rows, found.taken)
-        at = np.arange(found.rows.size)
-        if found.rows.size > 2 * count:
-            limit = np.partition(score, found.rows.size - count)[found.rows.size - count]
-            at = np.flatnonzero(score >= limit)
-        order = at[np.argsort(-score[at], kind="stable")]
-        before = np.concatenate(([0], np.cumsum(found.fit[order])[:-1]))
-        found.taken[order] = np.clip(count - before, 0, found.fit[order])
+    def _pour(self, shape: Shape, count: int, able: Bools, most: int) -> Filled:
+        """No row's value falls as it fills: the best row until it is full, then the next. At
+        most so many of the shape on a row; empty rows are looked at when no other is left.
+        """
+        if self._policy.objective != "open":
+            return self._poured(shape, count, np.flatnonzero(able), most, 0)
+        idle, tiers = self._ground.idle, self._ground.tiers(shape)
+        used = np.flatnonzero(able & ~idle)
+        filled = self._poured(shape, count, used, most, int(tiers.max(initial=0)) + 1)
+        left = count - filled.placed
+        if not left:
+            return filled
+        empty = np.flatnonzero(able & idle)
+        tier = tiers[self._ground.fleet.kind[empty]]
+        if empty.size > left:
+            upto = np.cumsum(np.bincount(tier)[::-1])
+            near = tier >= upto.size - 1 - np.searchsorted(upto, left)
+            empty, tier = empty[near], tier[near]
+        opened = self._poured(shape, left, empty, most, tier)
+        rows = np.concatenate((filled.rows, opened.rows))
+        order = np.argsort(rows)
+        return Filled(rows[order], np.concatenate((filled.counts, opened.counts))[order])
+
+    def _poured(self, shape: Shape, count: int, rows: Ints, most: int, tier: Ints | int) -> Filled:
+        """The best of `rows`, ascending; the `tier` of each, or of all, counts before the score."""
+        if not rows.size:
+            return Filled(rows, rows)
+        if self._tight and isinstance(tier, int) and rows.size > 2 * count:
+            rows = self._tightest(shape, count, rows)
+        score = self._mean(Seen(self._ground, shape, rows, np.zeros(rows.size, dtype=np.int64)))
+        score += 2.0 * tier
+        if count == 1:
+            return Filled(rows[[score.argmax()]], _ONE)
+        if rows.size > 2 * count:
+            limit = np.partition(score, rows.size - count)[rows.size - count]
+            near = np.flatnonzero(score >= limit)
+            rows, score = rows[near], score[near]
+        rows = rows[np.argsort(-score, kind="stable")]
+        fit = self._ground.room.multiplicity(rows, shape.demand, most)
+        before = np.cumsum(fit) - fit
+        needed = int(np.searchsorted(before, count))
+        rows, counts = rows[:needed], np.minimum(fit[:needed], count - before[:needed])
+        order = np.argsort(rows)
+        return Filled(rows[order], counts[order])
+
+    def _tightest(self, shape: Shape, count: int, rows: Ints) -> Ints:
+        """Those of `rows` that may be among the `count` best of a score that is best fit alone; a
+        little room more or less than a score can tell is let pass.
+        """
+        left = self._ground.room.score[rows]
+        limit = left.min() if count == 1 else np.partition(left, count - 1)[count - 1]
+        size = weighted(shape.demand, self._ground.room.weights)
+        tight: Bools = left <= max(limit, size) + _ROUNDING * self._ground.fleet.largest
+        return rows[tight]
 
     def _look_ahead(self, found: _Candidates, count: int) -> None:
         """Rows are independent of one another, but their values may fall as they fill."""

@@ -85,8 +85,8 @@ class Instance:
 
 
 class Lasting:
-    """What was worked out from ids and attributes alone. Snapshots share it for as long as those
-    stay the same: at 10,000 instances, reading all attributes anew takes longer than placing.
+    """What was worked out from ids, attributes and totals alone. Snapshots share it for as long as
+    those stay the same: at 10,000 instances, reading all anew takes longer than placing.
     """
 
     def __init__(self) -> None:
@@ -143,9 +143,10 @@ class Snapshot:
             row = self.row_of.get(instance.id)
             if row is None:
                 raise InvalidSnapshot(f"instance {instance.id!r} is not in the snapshot")
-            alike = alike and instance.attributes == rows[row].attributes
+            wide, known = (_wide(each.total, each, names, 0) for each in (instance, rows[row]))
+            alike = alike and wide == known and instance.attributes == rows[row].attributes
             rows[row] = instance
-            total[row] = _wide(instance.total, instance, names, 0)
+            total[row] = wide
             free[row] = _wide(instance.free, instance, names, 1)
             placeable[row] = instance.availability is Availability.PLACEABLE
             running[row] = _runs(instance)
@@ -222,7 +223,9 @@ class Snapshot:
     @cached_property
     def idle(self) -> NDArray[np.bool_]:
         """bool[n]: where nothing runs and everything is free."""
-        mask: NDArray[np.bool_] = np.all(self.free >= self.total, axis=1) & ~self.running
+        mask = ~self.running
+        for free, total in zip(self.free.T, self.total.T, strict=True):
+            mask &= free >= total
         mask.setflags(write=False)
         return mask
 
@@ -237,7 +240,7 @@ class Snapshot:
 
     @cached_property
     def lasting(self) -> Lasting:
-        """What follows from the ids and attributes of the rows."""
+        """What follows from the ids, attributes and totals of the rows."""
         return Lasting()
 
     @cached_property

@@ -12,20 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecs_placement.columns import Columns
-from ecs_placement.list_prices import rates_of
-from ecs_placement.policy import Policy, Prices
+from ecs_placement.fleet import Fleet, fleet_of
+from ecs_placement.policy import Policy
 from ecs_placement.query import parse
-from ecs_placement.request import CPU, GPU, MEMORY, Shape
+from ecs_placement.request import GPU, Shape
 from ecs_placement.room import Room
 from ecs_placement.snapshot import Instance, Snapshot
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-_TINY = 1e-12
-_DIGITS = 12
-"""Prices that differ by less are equal: they were added up in another order."""
 
 
 class Ground:
@@ -40,10 +36,9 @@ class Ground:
         self.room = room
         self._waiting = waiting
         self._snapshot = snapshot
-        self._before = room.free.copy()
         self._preferred: dict[str, Floats] = {}
         self._warm: dict[str, Floats] = {}
-        self._tiers: dict[tuple[int, ...], Ints] = {}
+        self._tiers: dict[tuple[tuple[int, ...], int], Ints] = {}
 
     @cached_property
     def keep(self) -> Shape | None:
@@ -57,63 +52,25 @@ class Ground:
         return max(self._waiting, key=size, default=None)
 
     @cached_property
-    def capacity(self) -> Floats:
-        """Weighted capacity of each row."""
-        largest = np.maximum(self._snapshot.total, self._snapshot.free).T
-        capacity = np.zeros(len(self._snapshot))
-        for weight, total in zip(self.room.weights.tolist(), largest, strict=False):
-            capacity += weight * total
-        return np.maximum(capacity, _TINY)
+    def fleet(self) -> Fleet:
+        """What the instances are and cost, by the policy's weights and prices."""
+        return fleet_of(self._snapshot, self.room.weights, self.policy.prices)
 
     @cached_property
-    def largest(self) -> float:
-        """The greatest weighted capacity."""
-        return float(self.capacity.max(initial=_TINY))
-
-    def idle(self, rows: Ints) -> Bools:
-        """Which of `rows` are empty: nothing runs there and this batch has placed nothing."""
-        idle: Bools = self._snapshot.idle[rows]
-        for before, free in zip(self._before, self.room.free, strict=True):
-            idle = idle & (before[rows] == free[rows])
-        return idle
-
-    @cached_property
-    def cost(self) -> Floats:
-        """Price per weighted capacity, as a share of the dearest."""
-        return relative_prices(self.policy.prices, self._snapshot, self.capacity)
-
-    @cached_property
-    def price(self) -> Floats:
-        """Price of each row, as a share of the dearest's per weighted capacity."""
-        return self.cost * self.capacity
-
-    def tier(self, shape: Shape) -> Ints:
-        """int64[n]: the order in which empty rows are opened for the shape, the last one 0: the
-        cheapest per task of it comes first, were the row filled with all that wait, or with
-        `Policy.opens_for` of them if those are more.
+    def idle(self) -> Bools:
+        """bool[n], of the room: which rows are empty; nothing runs there and this batch has placed
+        nothing.
         """
-        if shape.demand not in self._tiers:
-            ahead = max(self.policy.opens_for, self._waiting.get(shape, 1))
-            some, kind = self._kinds
-            fits = np.full(some.size, ahead, dtype=np.int64)
-            for asked, total in zip(shape.demand, self._snapshot.total[some].T, strict=False):
-                if asked > 0:
-                    np.minimum(fits, total // asked, out=fits)
-            per_task = np.round(self.price[some] / np.maximum(fits, 1), _DIGITS)
-            _, tier = np.unique(-per_task, return_inverse=True)
-            self._tiers[shape.demand] = tier.reshape(-1).astype(np.int64)[kind]
-        return self._tiers[shape.demand]
+        assert self.room.idle is not None, "a room that does not know it"
+        return self.room.idle
 
-    @cached_property
-    def _kinds(self) -> tuple[Ints, Ints]:
-        """A row of each kind, and the kind of each row: those of one kind have the same price and
-        the same in all. They are told apart by a sum; a kind in two parts costs nothing.
-        """
-        looks = self.price * np.pi
-        for number, total in enumerate(self._snapshot.total.T, start=2):
-            looks = looks + total * np.sqrt(number * number + 1)
-        _, some, kind = np.unique(looks, return_index=True, return_inverse=True)
-        return some, kind.reshape(-1)
+    def tiers(self, shape: Shape) -> Ints:
+        """`Fleet.tiers` for as many of the shape as wait, `Policy.opens_for` if those are more."""
+        ahead = max(self.policy.opens_for, self._waiting.get(shape, 1))
+        key = shape.demand, ahead
+        if key not in self._tiers:
+            self._tiers[key] = self.fleet.tiers(*key)
+        return self._tiers[key]
 
     @cached_property
     def trouble(self) -> Floats:
@@ -142,52 +99,6 @@ class Ground:
     @property
     def _rows(self) -> tuple[Instance, ...]:
         return self._snapshot.instances
-
-
-def relative_prices(prices: Prices, snapshot: Snapshot, capacity: Floats) -> Floats:
-    """float64[n]: price per weighted `capacity`, as a share of the dearest; 1 where not known. List
-    prices where none is known of any row.
-    """
-    columns = Columns(snapshot)
-    per_capacity = _prices(prices, columns) / capacity
-    if not np.isfinite(per_capacity).any():
-        per_capacity = _list_prices(snapshot, columns) / capacity
-    known = per_capacity[np.isfinite(per_capacity)]
-    dearest = float(known.max(initial=0.0))
-    if not dearest:
-        return np.ones(len(snapshot))
-    return np.where(np.isfinite(per_capacity), per_capacity / dearest, 1.0)
-
-
-def _prices(prices: Prices, columns: Columns) -> Floats:
-    """The price of each row; NaN where none is known."""
-    column = columns.column(f"attribute:{prices.attribute}")
-    table = dict(prices.of)
-    otherwise = float("nan") if prices.otherwise is None else prices.otherwise
-    of_value = [
-        table.get(str(value), otherwise) if table else _number(value, otherwise)
-        for value in column.values
-    ]
-    return np.array(of_value, dtype=np.float64)[column.code]
-
-
-def _list_prices(snapshot: Snapshot, columns: Columns) -> Floats:
-    """The list price of each row, by its type and what it has."""
-    column = columns.column("attribute:ecs.instance-type")
-    rates = np.array([rates_of(str(value)) for value in column.values], dtype=np.float64)
-    whole, *per_unit = rates.reshape(-1, 4)[column.code].T
-    price: Floats = whole
-    for each, dimension in zip(per_unit, (CPU, MEMORY, GPU), strict=True):
-        price = price + each * snapshot.total[:, dimension]
-    return price
-
-
-def _number(value: object, otherwise: float) -> float:
-    try:
-        price = float(str(value))
-    except ValueError:
-        return otherwise
-    return price if 0 <= price < float("inf") else otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,17 +133,17 @@ class Seen:
 
 
 def _best_fit(seen: Seen, _: str) -> Floats:
-    left = np.clip(seen.left - seen.size, 0.0, seen.ground.largest)
-    return np.asarray(1.0 - left / seen.ground.largest)
+    left = np.clip(seen.left - seen.size, 0.0, seen.ground.fleet.largest)
+    return np.asarray(1.0 - left / seen.ground.fleet.largest)
 
 
 def _consolidate(seen: Seen, _: str) -> Floats:
-    return np.asarray(1.0 - np.clip(seen.left / seen.ground.capacity[seen.rows], 0.0, 1.0))
+    return np.asarray(1.0 - np.clip(seen.left / seen.ground.fleet.capacity[seen.rows], 0.0, 1.0))
 
 
 def _open_cost(seen: Seen, _: str) -> Floats:
-    idle = seen.ground.idle(seen.rows) & (seen.taken == 0)
-    return np.where(idle, (1.0 - seen.ground.cost[seen.rows]) / 2, 1.0)
+    idle = seen.ground.idle[seen.rows] & (seen.taken == 0)
+    return np.where(idle, (1.0 - seen.ground.fleet.cost[seen.rows]) / 2, 1.0)
 
 
 def _keep_room(seen: Seen, _: str) -> Floats:
@@ -250,7 +161,7 @@ def _keep_room(seen: Seen, _: str) -> Floats:
             before &= free >= kept
             after &= free - seen.shape.demand[dimension] >= kept
     broken = np.maximum(seen.left - seen.size, 0.0)
-    lost = np.where(after, 0.0, np.where(before, broken, -seen.size)) / seen.ground.largest
+    lost = np.where(after, 0.0, np.where(before, broken, -seen.size)) / seen.ground.fleet.largest
     return np.asarray((1.0 - np.clip(lost, -1.0, 1.0)) / 2)
 
 

@@ -1,6 +1,7 @@
 """Weighted scores, against a naive scheduler that asks every instance about every task in turn."""
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,6 +109,24 @@ def test_no_policy_ever_breaks_an_invariant_or_its_own_limits(
     plan = place(requests, snapshot, policy)
     assert check(plan, requests, snapshot, policy) == ()
     assert place(requests, Snapshot.of(reversed(rows)), policy) == plan
+
+
+@given(batches(), fleets(), fleets(), POLICIES)
+def test_what_is_kept_from_pass_to_pass_never_changes_a_decision(
+    requests: list[TaskRequest], rows: list[Instance], others: list[Instance], policy: Policy
+) -> None:
+    """Instances come back larger or smaller, with what they had said of themselves."""
+    snapshot = Snapshot.of(rows)
+    place(requests, snapshot, policy)
+    pairs = zip(rows, others, strict=False)
+    seen = {b.id: replace(b, attributes=a.attributes) for a, b in pairs}
+    fresh = Snapshot.of([seen.get(row.id, row) for row in rows])
+    assert place(requests, snapshot.updated(seen.values()), policy) == place(
+        requests, fresh, policy
+    )
+    less = Snapshot.of([replace(row, free=(row.free[0] - 1, *row.free[1:])) for row in rows])
+    left = snapshot.having_free(less.free.copy())
+    assert place(requests, left, policy) == place(requests, less, policy)
 
 
 LARGER = Shape(cpu_units=3, memory_mib=3)

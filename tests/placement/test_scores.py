@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from ecs_placement.errors import PlacementError
 from ecs_placement.plan import Plan, Start, Wait
 from ecs_placement.policy import Policy, Prices, SkewLimit, Strategy, Term
 from ecs_placement.ranking import TermValue, ranking
-from ecs_placement.request import Shape, TaskRequest
+from ecs_placement.request import Gang, GangId, Shape, TaskRequest
 from ecs_placement.snapshot import Facts, Instance, Snapshot
 
 ZONE = "attribute:zone"
@@ -50,6 +51,41 @@ def test_open_comes_before_every_preference(
     policy = Policy(terms=terms, objective="open")
     assert starts(place(requests, Snapshot.of(rows), policy)) == {"i-1": 2, "i-0": 1}
     assert starts(place(requests, Snapshot.of(rows), Policy(terms=terms))) == {"i-0": 3}
+
+
+def test_what_a_batch_has_opened_is_in_use_until_it_is_given_back(
+    instance: Callable[..., Instance], task: Callable[..., TaskRequest]
+) -> None:
+    """The tiny task alone would open the cheap i-1; a gang that fails leaves i-0 empty again."""
+    rows = [
+        instance("i-0", (8192, 16384, 0, 3), attributes={"type": "dear"}),
+        instance("i-1", (1024, 2048, 0, 3), attributes={"type": "cheap"}),
+    ]
+    prices = Prices("type", (("dear", 8.0), ("cheap", 1.0)))
+    policy = Policy(objective="open", opens_for=1, prices=prices)
+    tiny = task("tiny", cpu_units=256, memory_mib=256)
+    alone = place([tiny], Snapshot.of(rows), policy)
+    assert starts(alone) == {"i-1": 1}
+    large = [task(f"g{n}", cpu_units=6144) for n in range(2)]
+    opened = place([tiny, large[0]], Snapshot.of(rows), policy)
+    assert starts(opened) == {"i-0": 2}
+    gang = [replace(each, gang=Gang(GangId("g"), 2)) for each in large]
+    assert starts(place([tiny, *gang], Snapshot.of(rows), policy)) == {"i-1": 1}
+
+
+def test_an_instance_that_comes_back_larger_is_opened_for_what_it_holds_now(
+    instance: Callable[..., Instance], task: Callable[..., TaskRequest]
+) -> None:
+    """What is kept of the fleet from pass to pass never outlives a change of a total."""
+    small = (1024, 2048, 0, 3)
+    rows = [instance(f"i-{n}", small, attributes={"type": "one"}) for n in range(2)]
+    rows.append(instance("i-2", attributes={"type": "dear"}))
+    prices = Prices("type", (("one", 1.0), ("dear", 9.0)))
+    policy = Policy(objective="open", prices=prices)
+    before = Snapshot.of(rows)
+    assert starts(place([task("t")], before, policy)) == {"i-0": 1}
+    grown = instance("i-1", (2048, 4096, 0, 3), attributes={"type": "one"})
+    assert starts(place([task("t")], before.updated([grown]), policy)) == {"i-1": 1}
 
 
 def test_keep_room_spares_the_instance_that_the_largest_could_still_use(
