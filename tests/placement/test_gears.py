@@ -91,13 +91,20 @@ def started(plan: Plan) -> dict[str, str]:
 def worth_waiting(
     plan: Plan, requests: list[TaskRequest], snapshot: Snapshot, priority: int
 ) -> float:
-    """Of what is asked at the highest priority: mean share of all room, over what is asked for."""
-    of = [request for request in requests if request.priority == priority]
+    """Of what is asked at the highest priority: mean share of all room, over what is asked for. A
+    gang counts at the lowest of its members.
+    """
+    lowest = min((each.priority for each in requests if each.gang is not None), default=priority)
+    of = [
+        request
+        for request in requests
+        if (request.priority if request.gang is None else lowest) == priority
+    ]
     asked = np.array([request.shape.demand for request in of])
     room = np.maximum(np.maximum(snapshot.free, 0).sum(axis=0), 1)
-    used = asked.any(axis=0)
-    if not used.any():
+    if not asked.any():
         return 0.0
+    used = asked.any(axis=0)
     worth = (asked / room)[:, used].mean(axis=1)
     left = [request.id not in started(plan) for request in of]
     return float(worth[left].sum())
