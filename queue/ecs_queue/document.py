@@ -222,8 +222,9 @@ def from_canonical(job_id: JobId, document: bytes) -> Job:
     An UnreadableJob where another version wrote what this one does not know: one document must not
     keep all others from being read.
     """
+    members = document.partition(b"{")[2]  # what may stand before is for claims, see prelude.lua
     try:
-        return _STORED.validate_json(_whole(job_id.encode(), document))
+        return _STORED.validate_json(b'{"id":"%b",%b' % (job_id.encode(), members))
     except ValidationError as error:
         problem = f"its document cannot be read by this version: {problems_of(error, Job)}"
         return UnreadableJob.model_construct(
@@ -231,21 +232,18 @@ def from_canonical(job_id: JobId, document: bytes) -> Job:
         )
 
 
-def from_canonicals(job_ids: Sequence[bytes], documents: Sequence[bytes]) -> list[Job]:
-    """Many of them at once, which takes a fifth less time than one by one."""
-    wholes = map(_whole, job_ids, documents)
+def from_canonicals(job_ids: Sequence[bytes], members: Sequence[bytes]) -> list[Job]:
+    """Many of them at once, which takes a fifth less time than one by one; `members` is of each
+    document what follows its first brace.
+    """
+    wholes = [b'{"id":"%b",%b' % both for both in zip(job_ids, members, strict=True)]
     try:
         return _STORED_JOBS.validate_json(b"[%b]" % b",".join(wholes))
     except ValidationError:
         return [
-            from_canonical(JobId(job_id.decode()), document)
-            for job_id, document in zip(job_ids, documents, strict=True)
+            from_canonical(JobId(job_id.decode()), b"{" + each)
+            for job_id, each in zip(job_ids, members, strict=True)
         ]
-
-
-def _whole(job_id: bytes, document: bytes) -> bytes:
-    """Without what may stand before it, which is for claims; see lua/prelude.lua."""
-    return b'{"id":"%b",%b' % (job_id, document[document.find(b"{") + 1 :])
 
 
 def _problem(details: ErrorDetails, model: type[BaseModel]) -> str:

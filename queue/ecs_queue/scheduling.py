@@ -1,5 +1,6 @@
 """The commands of schedulers: leases, claims, the launch ledger, and how tasks ended."""
 
+import hashlib
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -96,7 +97,8 @@ def claim(
             raise _lost(owner)
         return _claims(reply)
 
-    return Command("claim", (owner, claim_id, count, *sorted(enough)), parse)
+    mark = hashlib.blake2s(claim_id.encode(), digest_size=6).hexdigest()
+    return Command("claim", (owner, mark, count, *sorted(enough)), parse)
 
 
 UNREADABLE_DELAY_MS = 60_000
@@ -260,19 +262,20 @@ def _settlement(outcome: LaunchOutcome) -> tuple[str | int, ...]:
 def _claims(reply: list[bytes]) -> tuple[Claim, ...]:
     if not reply:
         return ()
-    *documents, epoch_text, ids, scores, others = reply
-    jobs = from_canonicals(ids.split(), documents)
+    documents, (epoch_text, ids, scores, others) = reply[:-4], reply[-4:]
+    parts = [document.partition(b"{") for document in documents]
+    jobs = from_canonicals(ids.split(), [members for _, _, members in parts])
     epoch, told = int(epoch_text), map(int, others.split())
     claims = []
-    for job, document, score in zip(jobs, documents, map(int, scores.split()), strict=True):
-        place, order = divmod(score, SCORE_STEP)
-        before = document[: document.find(b"{")].split(None, 1)
-        if before:  # most; _make takes half the time of a call with defaults
-            claim = Claim._make((job, epoch, 1000 - place, order, 0, int(before[0]), 0, False))
+    for job, (before, _, _), score in zip(jobs, parts, map(int, scores.split()), strict=True):
+        place, order = 1000 - score // SCORE_STEP, score % SCORE_STEP
+        if words := before.split():  # most; a call with defaults takes four times as long
+            known = (job, epoch, place, order, 0, int(words[0]), 0, False)
+            claim = tuple.__new__(Claim, known)
         else:
             launches, runnable_at_ms, together = next(told), next(told), next(told)
             gang = max(0, together), together < 0
-            claim = Claim(job, epoch, 1000 - place, order, launches, runnable_at_ms, *gang)
+            claim = Claim(job, epoch, place, order, launches, runnable_at_ms, *gang)
         claims.append(claim)
     return tuple(claims)
 

@@ -1,4 +1,4 @@
--- ARGV: 5 owner, 6 claim id, 7 how many, then shares that have enough: their jobs are passed by.
+-- ARGV: 5 owner, 6 claim id (12 digits), 7 how many, then shares that have enough: their jobs are passed by.
 -- Answers nil without a lease, nothing while the queue is suspended, else the documents, the epoch, the
 -- ids, their scores, and of each job whose document has no digits before it (see bare) launches,
 -- runnable ms and how many are claimed together as its gang (see together). All but the documents are
@@ -7,14 +7,15 @@
 --
 -- claims holds, per owner, the epoch of the last claim and then the latest claim ids, newest first, a
 -- line each: the newest one repeated answers as before; an older one is a straggler that nobody reads.
-local REMEMBERED_BYTES, PROMOTED, PARKED_AT_ONCE = 2200, 500, 2000
+-- Some 66 of them: all go to the append-only file with each claim.
+local REMEMBERED_BYTES, PROMOTED, PARKED_AT_ONCE = 870, 500, 2000
 local owner, claim_id, count = ARGV[5], ARGV[6], ARGV[7]
 if not has_lease(owner) then
   return false
 end
 
 -- Asked at once, since mostly there is none of it.
-local special = call('EXISTS', PAUSED, UNTOLD, ARRAYS, GATHERED, PARKED) > 0
+local special = call('EXISTS', PAUSED, UNTOLD, ARRAYS, GATHERED, PARKED, DELAYED) > 0
 if special and call('EXISTS', PAUSED) == 1 then
   return {}
 end
@@ -22,8 +23,8 @@ end
 -- `scores` are those of the ids, in turn.
 local function describe(ids, scores, epoch)
   local keys, answer, others = {}, {}, {}
-  for i, id in ipairs(ids) do
-    keys[i] = doc_key(id)
+  for i = 1, #ids do
+    keys[i] = doc_key(ids[i])
   end
   for first = 1, #ids, 1000 do
     for _, document in ipairs(call('MGET', unpack(keys, first, math.min(first + 999, #ids)))) do
@@ -37,7 +38,7 @@ local function describe(ids, scores, epoch)
     end
   end
   local places = table.concat(scores, ' ')
-  if string.find(places, '[e.]') then  -- 1e+15, as Redis writes what ends in many zeros
+  if string.find(places, 'e', 1, true) then  -- 1e+15, as Redis writes what ends in many zeros
     places = string.gsub(places, '%S+', function(score) return int(tonumber(score)) end)
   end
   for _, value in ipairs({epoch, table.concat(ids, ' '), places, table.concat(others, ' ')}) do
@@ -87,7 +88,8 @@ end
 if special and call('EXISTS', UNTOLD) == 1 then
   tell_dependents()
 end
-for _, id in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', NOW_TEXT, 'LIMIT', 0, PROMOTED)) do
+local due = special and call('ZRANGEBYSCORE', DELAYED, '-inf', NOW_TEXT, 'LIMIT', 0, PROMOTED) or {}
+for _, id in ipairs(due) do
   call('ZREM', DELAYED, id)
   call('ZADD', READY, call('HGET', job_key(id), 'o'), id)
 end
@@ -137,7 +139,7 @@ end
 local function take(popped)
   for i = 1, #popped, 2 do
     if plain then
-      take_one(popped[i], popped[i + 1])
+      ids[#ids + 1], scores[#scores + 1] = popped[i], popped[i + 1]
     elseif #ids >= most then
       call('ZADD', READY, popped[i + 1], popped[i])  -- children took its place
     elseif pass_by(popped[i], popped[i + 1]) then

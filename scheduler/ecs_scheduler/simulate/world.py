@@ -151,7 +151,8 @@ class _World:
         """One submission of all these; their documents were written when the workload was made."""
         submissions = self._case.workload.submissions
         documents = [submissions.document(row) for row in rows]
-        jobs = from_canonicals([submissions.ids[row].encode() for row in rows], documents)
+        job_ids = [submissions.ids[row].encode() for row in rows]
+        jobs = from_canonicals(job_ids, [each.partition(b"{")[2] for each in documents])
         written = [Written(job, text) for job, text in zip(jobs, documents, strict=True)]
         await self._queue.run(submit(self._queue.new_token(), written))
 
