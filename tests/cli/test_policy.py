@@ -160,6 +160,16 @@ def test_an_unknown_policy_is_told_by_those_there_are(bare: Path, cli: Callable[
     assert (same.code, same.out) == (0, "no difference\n")
 
 
+def test_a_policy_is_shown_by_what_it_says_otherwise_than_the_default(
+    bare: Path, cli: Callable[..., Any]
+) -> None:
+    """And the default by what it does."""
+    (bare / "p.toml").write_text('[policies.plain]\nobjective = "fill"\n')
+    default, plain = cli("policy", "show", "p.toml").out.split("\n\n")
+    assert "fills what is in use, and opens what costs the least a task" in default
+    assert plain.splitlines()[1:-1] == ["  objective = fill"]
+
+
 def test_a_trial_is_told_as_the_page_shows_it() -> None:
     told = TrialStatus(
         candidate="new",

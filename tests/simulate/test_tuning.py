@@ -14,6 +14,7 @@ from ecs_scheduler.simulate.prices import Prices
 from ecs_scheduler.simulate.study import Study
 from ecs_scheduler.simulate.workload import Wanted
 from ecs_scheduler.simulate_tuning.choosing import chosen, front
+from ecs_scheduler.simulate_tuning.report import signed
 from ecs_scheduler.simulate_tuning.search import Search, Tried, open_study, search, tries
 from ecs_scheduler.simulate_tuning.space import DEFAULT_CHOICE, Choice, starts
 
@@ -138,6 +139,15 @@ def test_the_command_writes_a_policy_file_that_can_be_used(
     page = Path("r.html").read_text("utf-8")
     assert "http" not in page
     assert "<svg" in page
+    assert "open for 2, auto: best_fit 1" in page
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1247.3, "+1,250"), (-51.46, "-51.5"), (0.0, "+0"), (123456.0, "+123,000")]
+)
+def test_what_a_part_contributes_is_written_with_three_digits(value: float, text: str) -> None:
+    """And never as a power of ten."""
+    assert signed(value) == text
 
 
 @pytest.mark.parametrize(

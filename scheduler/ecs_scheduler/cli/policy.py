@@ -134,7 +134,7 @@ def _described(each: NamedPolicy, book: PolicyBook) -> Iterator[str]:
     for key, value in sorted(said.items()):
         yield f"  {key} = {value}"
     if not said:
-        yield "  best fit over all dimensions"
+        yield "  the default: fills what is in use, and opens what costs the least a task"
     users = [f"share {pattern}" for pattern, used in book.shares if used == each.name]
     users += [f"queue {pattern}" for pattern, used in book.queues if used == each.name]
     users += ["all others"] if book.default == each.name else []

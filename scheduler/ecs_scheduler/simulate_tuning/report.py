@@ -107,7 +107,9 @@ def _point(name: str, figures: Figures) -> Point:
 
 def _described(choice: Choice) -> str:
     terms = [f"{name} {value:g}" for name, value in choice.terms.items() if value >= 0.05]
-    return f"{choice.objective}, {choice.gear}: " + (", ".join(terms) or "best_fit")
+    objective = f"open for {choice.opens_for}" if choice.objective == "open" else "fill"
+    knows = ["prices"] if choice.prices else []
+    return f"{', '.join([objective, choice.gear, *knows])}: " + (", ".join(terms) or "best_fit")
 
 
 def _table(rows: Sequence[tuple[str, Figures]]) -> Iterator[str]:
@@ -129,4 +131,11 @@ def _parts(parts: Sequence[Part]) -> Iterator[str]:
 
 
 def _change(value: Interval) -> str:
-    return f"<td>{value.mean:+.3g}<small>{value.low:+.3g} – {value.high:+.3g}</small></td>"
+    low, high = signed(value.low), signed(value.high)
+    return f"<td>{signed(value.mean)}<small>{low} – {high}</small></td>"
+
+
+def signed(value: float) -> str:
+    """Three digits that count, never as a power of ten."""
+    text = f"{value:+.3g}"
+    return f"{float(text):+,.0f}" if "e+" in text else text
