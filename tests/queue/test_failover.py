@@ -180,6 +180,8 @@ async def test_a_fail_over_is_noticed(group: Group) -> None:
                 continue
     fence = await queue.lead(ALICE, "c", lease_ms=LEASE_MS)
     direct = connect(group.primary.url)
+    inbox = Queue(direct)
+    await inbox.job(A)  # its connection is in before there is a password, and the script is there
     await replicated(direct)
     await promotable(group)
     with connect_sync(group.replica.url) as node:
@@ -188,7 +190,6 @@ async def test_a_fail_over_is_noticed(group: Group) -> None:
         ask(node, "CONFIG", "SET", "requirepass", "right")
         ask(node, "AUTH", "right")
         ask(node, "CLIENT", "KILL", "TYPE", "replica")
-        inbox = Queue(direct)
         await inbox.submit([job("b")])
         assert (await inbox.job(JobId("b"))).state is JobState.RUNNABLE
     await direct.aclose()
