@@ -91,7 +91,8 @@ class LeanClient(redis.asyncio.Redis):
 
         async def attempt() -> list[Any]:
             if not connection.is_usable:
-                await cast("Any", connection).connect()
+                # `connect` would try as often as this is tried, each time.
+                await cast("Any", connection).connect_check_health(retry_socket_connect=False)
             return await connection.exchange(commands)
 
         try:

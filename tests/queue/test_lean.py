@@ -7,6 +7,7 @@ from typing import Any
 import hiredis
 import pytest
 import pytest_asyncio
+from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import ResponseError
 
 from ecs_queue.client import Queue
@@ -69,6 +70,33 @@ async def test_a_demoted_server_is_left(lean: LeanClient) -> None:
         assert after != before
     finally:
         await lean.replicaof("NO", "ONE")
+
+
+async def test_a_server_that_is_gone_is_called_again_a_few_times_only() -> None:
+    """To connect is one try of as many as a call has, not as many again for each."""
+    writers: list[asyncio.StreamWriter] = []
+    gone = False
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        commands = hiredis.Reader()
+        while not gone and (data := await reader.read(1000)):
+            commands.feed(data)
+            while commands.gets():
+                writer.write(b"+OK\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        client = connect(f"redis://127.0.0.1:{port}")
+        assert isinstance(client, LeanClient)
+        assert await client.exchange([packed("ECHO", "x")]) == [b"OK"]
+        gone, before = True, len(writers)
+        writers[0].close()
+        with pytest.raises(NoConnection):
+            await client.exchange([packed("ECHO", "x")])
+        assert len(writers) - before <= 4
+        await client.aclose()
 
 
 async def test_what_the_server_refuses_is_an_answer_too(lean: LeanClient) -> None:
