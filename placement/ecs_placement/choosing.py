@@ -1,7 +1,6 @@
 """The way in which a policy chooses rows: best fit, weighted scores, or a chain of strategies."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -50,22 +49,12 @@ def chooser(
     """How `policy` chooses for the requests of a batch."""
     if policy.plain:
         return BestFit()
-    ground = Ground(policy, snapshot, room, _counted(batch))
+    ground = Ground(policy, snapshot, room, [request.shape for request in batch])
     scores = Scores(policy, constraints, ground)
     if not policy.strategies:
         return scores
     drawn = any(strategy.type == "random" for strategy in policy.strategies)
     return Chain(policy, constraints, scores, batch if drawn else ())
-
-
-def _counted(batch: Sequence[TaskRequest]) -> Mapping[Shape, int]:
-    """How many tasks there are of each shape."""
-    by_address = Counter(id(each.shape) for each in batch)  # cheaper than by value
-    shapes = {id(each.shape): each.shape for each in batch}
-    counted: Counter[Shape] = Counter()
-    for address, count in by_address.items():
-        counted[shapes[address]] += count
-    return counted
 
 
 def barred(policy: Policy, shape: Shape, constraints: Constraints) -> tuple[Tally, ...]:

@@ -213,7 +213,7 @@ class Policy:
     @property
     def scored(self) -> tuple[Term, ...]:
         """The terms that count."""
-        return tuple(term for term in self.terms if term.weight) or (Term("best_fit"),)
+        return tuple(term for term in self.terms if term.weight) or _TIGHT
 
 
 def _check_weight(what: str, weight: float) -> None:
@@ -239,6 +239,8 @@ def _check_place(what: str, given: str) -> None:
     if given not in _PLACES and (given == "attribute:" or not given.startswith("attribute:")):
         raise InvalidPolicy(unknown(what, given, _PLACES, "attribute:NAME"))
 
+
+_TIGHT = (Term("best_fit"),)
 
 BEST_FIT = Policy()
 """What placement does when nothing is said to it."""

@@ -2,7 +2,6 @@
 term by term.
 """
 
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -58,7 +57,7 @@ def ranking(
     constraints = Constraints(snapshot)
     weights = weights_of(policy.weights_over(names), snapshot.total)
     room = Room(snapshot.free, weights, idle=snapshot.idle)
-    ground = Ground(policy, snapshot, room, Counter([*waiting, shape]))
+    ground = Ground(policy, snapshot, room, [*waiting, shape])
     scores = Scores(policy, constraints, ground)
     rows = np.flatnonzero(room.fits(shape.demand, constraints.eligible(shape)))
     buckets = Buckets(policy, shape, rows, constraints)

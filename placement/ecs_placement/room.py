@@ -43,7 +43,9 @@ def weights_of(weights: Sequence[float], total: Ints) -> Floats:
     """
     per_unit: Floats = np.array(weights, dtype=np.float64)
     if len(total):
-        largest = total.max(axis=0)
+        largest = np.array(
+            [column.max() for column in total.T]
+        )  # along rows takes five times as long
         per_unit = np.where(largest > 0, per_unit / np.maximum(largest, 1), 0.0)
     return per_unit
 
@@ -162,5 +164,5 @@ class Room:
         """What follows from what is free on `rows`, anew."""
         self.score[rows] = self._scores(rows)
         free, idle = self._first
-        if idle is not None and self.idle is not None:
+        if self.idle is not None and idle is not None and idle[rows].any():
             self.idle[rows] = idle[rows] & (free[rows] == self.free[:, rows].T).all(axis=1)

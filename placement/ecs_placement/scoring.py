@@ -5,6 +5,7 @@ of each row ahead; a row's tasks are then taken in the order of the least value 
 is the order in which a greedy choice takes them. Spreads are merged bucket by bucket.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,7 +32,7 @@ _PAIRS = 200_000
 _LAST = np.int64(2**62)
 
 _ROUNDING = 1e-9
-"""A share of the largest capacity: scores that differ by more differ after all rounding."""
+"""A share of all weights: rows whose room differs by more have scores that differ."""
 
 _ONE = np.ones(1, dtype=np.int64)
 
@@ -66,10 +67,13 @@ class Scores:
         self._policy = policy
         self._constraints = constraints
         self._ground = ground
-        self._all = sum(term.weight for term in policy.scored)
-        self._terms = [term for term in policy.scored if term.name != "spread"]
+        scored = policy.scored
+        self._all = sum(term.weight for term in scored)
+        self._terms = [term for term in scored if term.name != "spread"]
         self._rises = all(KINDS[term.name].rises for term in self._terms)
-        self._tight = [term.name for term in policy.scored] == ["best_fit"]
+        self._tight = [term.name for term in scored] == ["best_fit"]
+        weights = (*policy.weights, *(weight for _, weight in policy.scalar_weights))
+        self._rounding = _ROUNDING * (sum(weights) + len(ground.room.weights))
 
     def take(
         self, shape: Shape, count: int, room: Room, eligible: Bools, *, once_per_row: bool = False
@@ -136,59 +140,87 @@ class Scores:
         return buckets.bonus / self._all
 
     def _pour(self, shape: Shape, count: int, able: Bools, most: int) -> Filled:
-        """No row's value falls as it fills: the best row until it is full, then the next. At
-        most so many of the shape on a row; empty rows are looked at when no other is left.
+        """No row's value falls as it fills: the best row until it is full, then the next, with at
+        most so many of the shape on each. Under `open` empty rows are looked at last.
         """
         if self._policy.objective != "open":
-            return self._poured(shape, count, np.flatnonzero(able), most, 0)
-        idle, tiers = self._ground.idle, self._ground.tiers(shape)
-        used = np.flatnonzero(able & ~idle)
-        filled = self._poured(shape, count, used, most, int(tiers.max(initial=0)) + 1)
+            best = self._best(shape, count, np.flatnonzero(able), 0)
+            return self._filled(shape, count, best, most)
+        filled = self._fill_in_use(shape, count, np.flatnonzero(able & ~self._ground.idle), most)
         left = count - filled.placed
         if not left:
             return filled
-        empty = np.flatnonzero(able & idle)
-        tier = tiers[self._ground.fleet.kind[empty]]
-        if empty.size > left:
-            upto = np.cumsum(np.bincount(tier)[::-1])
-            near = tier >= upto.size - 1 - np.searchsorted(upto, left)
-            empty, tier = empty[near], tier[near]
-        opened = self._poured(shape, left, empty, most, tier)
+        best = self._best_empty(shape, left, able & self._ground.idle)
+        opened = self._filled(shape, left, best, most)
+        if not filled.rows.size:
+            return opened
         rows = np.concatenate((filled.rows, opened.rows))
         order = np.argsort(rows)
         return Filled(rows[order], np.concatenate((filled.counts, opened.counts))[order])
 
-    def _poured(self, shape: Shape, count: int, rows: Ints, most: int, tier: Ints | int) -> Filled:
-        """The best of `rows`, ascending; the `tier` of each, or of all, counts before the score."""
+    def _fill_in_use(self, shape: Shape, count: int, rows: Ints, most: int) -> Filled:
         if not rows.size:
             return Filled(rows, rows)
-        if self._tight and isinstance(tier, int) and rows.size > 2 * count:
-            rows = self._tightest(shape, count, rows)
+
+        def tier() -> int:
+            return int(self._ground.tiers(shape).max(initial=0)) + 1
+
+        return self._filled(shape, count, self._best_of_tier(shape, count, rows, tier), most)
+
+    def _filled(self, shape: Shape, count: int, best: Ints, most: int) -> Filled:
+        """One row after the other, until `count` tasks have a place; the rows ascending."""
+        if count == 1:
+            return Filled(best[:1], _ONE[: best.size])
+        fit = self._ground.room.multiplicity(best, shape.demand, most)
+        before = np.cumsum(fit) - fit
+        needed = int(np.searchsorted(before, count))
+        rows, counts = best[:needed], np.minimum(fit[:needed], count - before[:needed])
+        order = np.argsort(rows)
+        return Filled(rows[order], counts[order])
+
+    def _best(self, shape: Shape, count: int, rows: Ints, tier: Ints | int) -> Ints:
+        """The best `count` of `rows`, or more, the best first; the `tier` of each, or of all,
+        counts before the score.
+        """
         score = self._mean(Seen(self._ground, shape, rows, np.zeros(rows.size, dtype=np.int64)))
         score += 2.0 * tier
-        if count == 1:
-            return Filled(rows[[score.argmax()]], _ONE)
         if rows.size > 2 * count:
             limit = np.partition(score, rows.size - count)[rows.size - count]
             near = np.flatnonzero(score >= limit)
             rows, score = rows[near], score[near]
-        rows = rows[np.argsort(-score, kind="stable")]
-        fit = self._ground.room.multiplicity(rows, shape.demand, most)
-        before = np.cumsum(fit) - fit
-        needed = int(np.searchsorted(before, count))
-        rows, counts = rows[:needed], np.minimum(fit[:needed], count - before[:needed])
-        order = np.argsort(rows)
-        return Filled(rows[order], counts[order])
+        return rows[np.argsort(-score, kind="stable")]
 
-    def _tightest(self, shape: Shape, count: int, rows: Ints) -> Ints:
-        """Those of `rows` that may be among the `count` best of a score that is best fit alone; a
-        little room more or less than a score can tell is let pass.
+    def _best_empty(self, shape: Shape, count: int, able: Bools) -> Ints:
+        tiers = self._ground.tiers(shape)
+        tier = np.where(able, tiers.take(self._ground.fleet.kind), -1)
+        first = int(tier.max(initial=-1))
+        rows = np.flatnonzero(tier == first)
+        if first >= 0 and rows.size >= count:
+            return self._best_of_tier(shape, count, rows, lambda: first)
+        rows = np.flatnonzero(able)
+        tier = tier[rows]
+        if rows.size > count:
+            upto = np.cumsum(np.bincount(tier)[::-1])
+            near = tier >= upto.size - 1 - np.searchsorted(upto, count)
+            rows, tier = rows[near], tier[near]
+        return self._best(shape, count, rows, tier)
+
+    def _best_of_tier(self, shape: Shape, count: int, rows: Ints, tier: Callable[[], int]) -> Ints:
+        """As `_best`. The order of a score that is best fit alone is that of the room, unless
+        rounding makes equal what is not: only then it is worked out.
         """
-        left = self._ground.room.score[rows]
-        limit = left.min() if count == 1 else np.partition(left, count - 1)[count - 1]
-        size = weighted(shape.demand, self._ground.room.weights)
-        tight: Bools = left <= max(limit, size) + _ROUNDING * self._ground.fleet.largest
-        return rows[tight]
+        if self._tight:
+            room = self._ground.room
+            left = np.maximum(room.score.take(rows), weighted(shape.demand, room.weights))
+            if rows.size > 2 * count:
+                limit = left.min() if count == 1 else np.partition(left, count - 1)[count - 1]
+                near = left <= limit + self._rounding
+                rows, left = rows[near], left[near]
+            order = np.argsort(left, kind="stable")
+            apart = np.diff(left[order])
+            if not ((apart > 0.0) & (apart <= self._rounding)).any():
+                return rows[order]
+        return self._best(shape, count, rows, tier())
 
     def _look_ahead(self, found: _Candidates, count: int) -> None:
         """Rows are independent of one another, but their values may fall as they fill."""

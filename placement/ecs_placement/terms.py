@@ -4,7 +4,8 @@ A term is asked about rows as they are just before one more task of a shape is p
 `spread` is not here: it looks at all rows at once, by buckets.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,19 +27,29 @@ Floats = NDArray[np.float64]
 
 class Ground:
     """What the terms need to know of the instances; each array is float64[n], made when first
-    asked for. `waiting` are the shapes of the batch, and how many tasks of each.
+    asked for. `waiting` are the shapes of the batch, as often as there are tasks of each.
     """
 
     def __init__(
-        self, policy: Policy, snapshot: Snapshot, room: Room, waiting: Mapping[Shape, int]
+        self, policy: Policy, snapshot: Snapshot, room: Room, waiting: Sequence[Shape]
     ) -> None:
         self.policy = policy
         self.room = room
-        self._waiting = waiting
+        self._shapes = waiting
         self._snapshot = snapshot
         self._preferred: dict[str, Floats] = {}
         self._warm: dict[str, Floats] = {}
         self._tiers: dict[tuple[tuple[int, ...], int], Ints] = {}
+
+    @cached_property
+    def _waiting(self) -> Mapping[Shape, int]:
+        """How many tasks there are of each shape."""
+        by_address = Counter(map(id, self._shapes))  # cheaper than by value
+        shapes = {id(shape): shape for shape in self._shapes}
+        counted: Counter[Shape] = Counter()
+        for address, count in by_address.items():
+            counted[shapes[address]] += count
+        return counted
 
     @cached_property
     def keep(self) -> Shape | None:
