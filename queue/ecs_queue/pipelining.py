@@ -66,21 +66,25 @@ class Pipelining:
         call = _Call(script, keys, args, loop.create_future())
         self._waiting.append(call)
         if len(self._waiting) == 1:
-            loop.call_soon(self._send_waiting)
+            self._begin_batch()
         return await call.answer
 
-    def _send_waiting(self) -> None:
-        while self._waiting and len(self._sending) < BATCHES:
-            batch, self._waiting = self._waiting[:BATCH_CALLS], self._waiting[BATCH_CALLS:]
-            wanted = [call for call in batch if not call.answer.done()]
-            if wanted:
-                task = asyncio.create_task(self._send(wanted), name="redis batch")
-                self._sending.add(task)
-                task.add_done_callback(self._sent)
+    def _begin_batch(self) -> None:
+        """What is called until the task's own turn, the loop's next, is in the batch."""
+        if self._waiting and len(self._sending) < BATCHES:
+            task = asyncio.create_task(self._send_waiting(), name="redis batch")
+            self._sending.add(task)
+            task.add_done_callback(self._sent)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
-        self._send_waiting()
+        self._begin_batch()
+
+    async def _send_waiting(self) -> None:
+        batch, self._waiting = self._waiting[:BATCH_CALLS], self._waiting[BATCH_CALLS:]
+        self._begin_batch()
+        if wanted := [call for call in batch if not call.answer.done()]:
+            await self._send(wanted)
 
     async def _send(self, batch: Sequence[_Call]) -> None:
         try:

@@ -22,15 +22,17 @@ end
 
 -- `scores` are those of the ids, in turn.
 local function describe(ids, scores, epoch)
-  local keys, answer, others = {}, {}, {}
+  local keys, answer, others, prefix = {}, {}, {}, doc_key('')
   for i = 1, #ids do
-    keys[i] = doc_key(ids[i])
+    keys[i] = prefix .. ids[i]
   end
   for first = 1, #ids, 1000 do
-    for _, document in ipairs(call('MGET', unpack(keys, first, math.min(first + 999, #ids)))) do
-      answer[#answer + 1] = document
+    local documents = call('MGET', unpack(keys, first, math.min(first + 999, #ids)))
+    for i = 1, #documents do
+      local place, document = first + i - 1, documents[i]
+      answer[place] = document
       if not is_as_submitted(document) then
-        local job = call('HMGET', job_key(ids[#answer]), 'n', 't', 'r', 'G')
+        local job = call('HMGET', job_key(ids[place]), 'n', 't', 'r', 'G')
         others[#others + 1] = job[1] or '0'
         others[#others + 1] = job[3] or job[2]
         others[#others + 1] = job[4] and together(job[4]) or '0'
