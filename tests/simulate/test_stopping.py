@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,25 @@ def test_the_command_says_how_far_it_came_and_writes_nothing(
     assert code == 130
     assert capsys.readouterr().err.startswith("ecs-scheduler: stopped")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_search_is_stopped_with_all_its_processes_and_goes_on(tmp_path: Path) -> None:
+    """A terminal sends Ctrl-C to each of them; none shows a traceback."""
+    flags = ["--outline", "--jobs", "12", "--instances", "3", "--seeds", "1", "--processes", "2"]
+    entry = "import sys; from ecs_scheduler.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", entry, "tune", *flags]
+    with subprocess.Popen(
+        [*command, "--trials", "10000"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as tuning:
+        assert tuning.stderr is not None
+        assert tuning.stderr.readline().startswith("trial ")
+        os.killpg(tuning.pid, signal.SIGINT)
+        told = tuning.stderr.read()
+    assert tuning.returncode == 130
+    assert "Traceback" not in told
+    assert told.endswith("what was tried is kept in the storage, where the same command goes on\n")

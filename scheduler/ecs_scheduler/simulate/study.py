@@ -5,10 +5,11 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.managers import SyncManager
+from typing import Any
 
 import structlog
 
@@ -92,24 +93,38 @@ _Case = tuple[str, PolicyBook, int]
 
 
 def _in_parallel(study: Study, cases: Sequence[_Case], tell: Tell, played: list[Played]) -> None:
-    """Spawned rather than forked: a fork would share the parent's sockets and threads."""
-    context = multiprocessing.get_context("spawn")
-    with SyncManager(ctx=context) as manager:
-        news, others = manager.Queue(), set(multiprocessing.active_children())
-        with ProcessPoolExecutor(study.processes, mp_context=context) as pool:
-            with _deaf_to_ctrl_c():
-                waiting = {pool.submit(_worker, study, case, news.put) for case in cases}
-            try:
-                while waiting:
-                    done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                    while not news.empty():
-                        tell(news.get())
-                    played += [each.result() for each in done]
-            except BaseException:
-                for each in set(multiprocessing.active_children()) - others:
-                    each.terminate()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    with SyncManager(ctx=multiprocessing.get_context("spawn")) as manager:
+        news = manager.Queue()
+        with workers(study.processes) as submit:
+            waiting = {submit(_worker, study, case, news.put) for case in cases}
+            while waiting:
+                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                while not news.empty():
+                    tell(news.get())
+                played += [each.result() for each in done]
+
+
+@contextmanager
+def workers(processes: int) -> Iterator[Callable[..., Future[Any]]]:
+    """What submits a call to one of so many processes; whoever stops in here has ended them.
+
+    Spawned rather than forked: a fork would share the parent's sockets and threads.
+    """
+    others = set(multiprocessing.active_children())
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
+
+        def submit(*call: Any) -> Future[Any]:
+            with _deaf_to_ctrl_c():  # it may start a process
+                return pool.submit(*call)
+
+        try:
+            yield submit
+        except BaseException:
+            for each in set(multiprocessing.active_children()) - others:
+                each.terminate()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 @contextmanager

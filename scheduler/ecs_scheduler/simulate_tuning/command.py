@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from ecs_scheduler.cli.failures import OK, Failed, InvalidInput
+from ecs_scheduler.cli.failures import OK, Failed, InvalidInput, Stopped
 from ecs_scheduler.cli.output import print_lines, report
 from ecs_scheduler.simulate.command import (
     DEFAULT_WORKLOAD,
@@ -83,6 +83,20 @@ def tune(*, workload: WorkloadFlags = DEFAULT_WORKLOAD, flags: TuneFlags = TuneF
     """
     writable(flags.out, "--out")
     writable(flags.report, "--report")
+    try:
+        found = _found(workload, flags)
+    except KeyboardInterrupt:
+        raise Stopped(
+            "stopped; what was tried is kept in the storage, where the same command goes on"
+        ) from None
+    if flags.report is not None:
+        flags.report.write_text(html(found), encoding="utf-8")
+    _say(found, flags)
+    return OK
+
+
+def _found(workload: WorkloadFlags, flags: TuneFlags) -> Found:
+    """Search, write the policy down, and judge it."""
     simulations = workload.study(())
     played = prepare(simulations.wanted, 1)
     prices = simulations.prices.table(played.fleet)
@@ -105,7 +119,7 @@ def tune(*, workload: WorkloadFlags = DEFAULT_WORKLOAD, flags: TuneFlags = TuneF
     whole, *without = evaluate(
         judge, [("chosen", choice.book()), *((name, each.book()) for name, each in parts)]
     )
-    found = Found(
+    return Found(
         workload=f"searched on {searched}, {_seeds(simulations)}",
         judged=f"judged on {judged}, {_seeds(judge)}",
         command=command_line(),
@@ -116,10 +130,6 @@ def tune(*, workload: WorkloadFlags = DEFAULT_WORKLOAD, flags: TuneFlags = TuneF
         parts=contributions(whole, without),
         text=text,
     )
-    if flags.report is not None:
-        flags.report.write_text(html(found), encoding="utf-8")
-    _say(found, flags)
-    return OK
 
 
 def _seeds(study: Study) -> str:

@@ -5,10 +5,9 @@ tried stays there, so a search that was stopped goes on where it was.
 """
 
 import importlib
-import multiprocessing
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from ecs_scheduler.cli.failures import InvalidInput
 from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.simulate.compare import Compared
-from ecs_scheduler.simulate.study import Study, run
+from ecs_scheduler.simulate.study import Study, run, workers
 from ecs_scheduler.simulate_tuning.space import Choice, starts
 
 OBJECTIVES = ("cost", "wait_mean_s", "cpu_packed")
@@ -159,13 +158,8 @@ def _pool(processes: int) -> Iterator[Callable[..., Future[Compared]]]:
     if processes == 1:
         yield _at_once
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        try:
-            yield lambda *arguments: pool.submit(simulated, *arguments)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with workers(processes) as submit:
+        yield lambda *arguments: submit(simulated, *arguments)
 
 
 def _at_once(*arguments: Any) -> Future[Compared]:
