@@ -56,6 +56,13 @@ def test_a_job_claimed_anew_replaces_its_former_self(held: Hold) -> None:
     assert (len(filled), len(filled.requests(9))) == (1, 1)
 
 
+def test_the_fullest_lanes_are_those_that_wait(held: Hold) -> None:
+    """Jobs that no pass has looked at yet may have room at once, so nothing is forecast of them."""
+    filled = window(*(held(f"new-{n}", order=n, shape=BIG) for n in range(9)), held("s", order=9))
+    filled.waits(lane_of(SMALL), "RESOURCE:CPU", "no room")
+    assert [ids(lane) for lane in filled.fullest(5)] == [["s"]]
+
+
 def test_removed_jobs_are_gone_from_their_lane(held: Hold) -> None:
     """A lane without jobs asks placement nothing."""
     filled = window(held("a"))

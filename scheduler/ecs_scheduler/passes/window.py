@@ -252,8 +252,9 @@ class Window:
         return [lane for lane in waiting if lane]
 
     def fullest(self, most: int) -> list[list[Held]]:
-        """The lanes with the most jobs, first to be placed first."""
-        return [list(lane) for lane in nlargest(most, self._lanes.values(), key=len)]
+        """Of the lanes whose last job waits those with the most jobs, first to be placed first."""
+        waiting = (lane for lane in self._lanes.values() if lane[-1].kind)
+        return [list(lane) for lane in nlargest(most, waiting, key=len)]
 
     def ahead(self, rank: Rank) -> int:
         """How many jobs come before this rank."""
