@@ -49,6 +49,7 @@ class Pipelining:
         self._together = isinstance(client, redis.asyncio.Redis)
         self._waiting: list[_Call] = []
         self._sending: set[asyncio.Task[None]] = set()
+        self._next: asyncio.Task[None] | None = None  # will take what waits in its first turn
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(
@@ -62,7 +63,7 @@ class Pipelining:
             return await script(keys=keys, args=args)
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._loop, self._waiting, self._sending = loop, [], set()
+            self._loop, self._waiting, self._sending, self._next = loop, [], set(), None
         call = _Call(script, keys, args, loop.create_future())
         self._waiting.append(call)
         if len(self._waiting) == 1:
@@ -71,16 +72,19 @@ class Pipelining:
 
     def _begin_batch(self) -> None:
         """What is called until the task's own turn, the loop's next, is in the batch."""
-        if self._waiting and len(self._sending) < BATCHES:
-            task = asyncio.create_task(self._send_waiting(), name="redis batch")
-            self._sending.add(task)
-            task.add_done_callback(self._sent)
+        if self._waiting and self._next is None and len(self._sending) < BATCHES:
+            self._next = asyncio.create_task(self._send_waiting(), name="redis batch")
+            self._sending.add(self._next)
+            self._next.add_done_callback(self._sent)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
+        if task is self._next:  # cancelled before its first turn
+            self._next = None
         self._begin_batch()
 
     async def _send_waiting(self) -> None:
+        self._next = None
         batch, self._waiting = self._waiting[:BATCH_CALLS], self._waiting[BATCH_CALLS:]
         self._begin_batch()
         if wanted := [call for call in batch if not call.answer.done()]:
