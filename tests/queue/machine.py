@@ -81,8 +81,9 @@ class Machine(RuleBasedStateMachine):
         for key in SETS:
             found += self.do(self.redis.zrange(TAG + key, 0, -1))
         for owner in owners:
-            self.do(self.queue.held(owner))  # what was claimed lately joins the rest
             found += self.do(self.redis.hkeys(f"{TAG}claimed:{owner}"))
+            for claim in self.do(self.redis.hvals(f"{TAG}claimed_lately:{owner}")):
+                found += claim.split()
         return sorted(each.decode() for each in found)
 
 

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ecs_queue.client import Queue
+from ecs_queue.connection import connect
 from ecs_queue.errors import LeaseLost
 from ecs_queue.job import Job, JobId
 from ecs_queue.states import (
@@ -18,6 +20,8 @@ from ecs_queue.states import (
 
 if TYPE_CHECKING:
     from tests.queue.conftest import Story
+
+    from ecs_queue.embedded import EmbeddedValkey
 
 ALICE, BOB = OwnerId("alice"), OwnerId("bob")
 NOON = 1_800_000_000_000
@@ -34,6 +38,26 @@ async def test_higher_priority_first(story: "Story") -> None:
     await story.submit("middle", priority=500)
     claims = await story.claim()
     assert list(claims) == ["high-1", "high-2", "middle", "low-1", "low-2"]
+
+
+async def test_a_full_server_still_tells_what_is_claimed(valkey: "EmbeddedValkey") -> None:
+    """Whoever only looks writes nothing, also right after a claim."""
+    async with connect(valkey.url) as redis:
+        await redis.flushall()
+        queue = Queue(redis)
+        await queue.submit([Job(id=JobId(each), task_definition="t") for each in ("a", "ab", "b")])
+        await queue.open_lease(ALICE, lease_ms=30_000)
+        await queue.claim(ALICE, 2)
+        await redis.config_set("maxmemory", "1")
+        try:
+            assert await queue.held(ALICE) == {"a", "ab"}
+            assert (await queue.counts())[JobState.RUNNABLE] == 3
+            reasons = [record.reason for record in await queue.jobs()]
+            assert reasons == ["being placed", "being placed", "waiting for its turn"]
+            assert (await queue.job(JobId("a"))).reason == "being placed"
+            assert (await queue.job(JobId("b"))).reason == "waiting for its turn"
+        finally:
+            await redis.config_set("maxmemory", "0")
 
 
 async def test_one_document_that_cannot_be_read_holds_up_nobody(story: "Story") -> None:

@@ -5,7 +5,10 @@ for _, share in ipairs(call('SMEMBERS', PARKED)) do
   runnable = runnable + call('ZCARD', parked_key(share))
 end
 for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
-  runnable = runnable + call('HLEN', claimed_key(owner))
+  runnable = runnable + call('HLEN', PREFIX .. 'claimed:' .. owner)
+  for _, claim in ipairs(call('HVALS', lately_key(owner))) do
+    runnable = runnable + select(2, string.gsub(claim, '%S+', ''))
+  end
 end
 local submitted = call('XLEN', INBOX)
 for _, graph in ipairs(call('LRANGE', GRAPHS, 0, -1)) do

@@ -1,2 +1,2 @@
 -- ARGV: 5 owner. Answers the ids it has claimed and not launched.
-return call('HKEYS', claimed_key(ARGV[5]))
+return claimed_by(ARGV[5])

@@ -37,6 +37,9 @@ if not document then
 end
 local holders = 0
 for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
-  holders = holders + call('HEXISTS', claimed_key(owner), id)
+  holders = holders + call('HEXISTS', PREFIX .. 'claimed:' .. owner, id)
+  for _, claim in ipairs(call('HVALS', lately_key(owner))) do
+    holders = holders + (string.find(' ' .. claim .. ' ', ' ' .. id .. ' ', 1, true) and 1 or 0)
+  end
 end
 return {id, document, with_result(fields_of(id, document), call('GET', result_key(id))), holders}

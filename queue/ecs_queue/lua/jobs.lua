@@ -36,7 +36,7 @@ end
 local function claimed()
   local ids, scores = {}, {}
   for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
-    for _, id in ipairs(call('HKEYS', claimed_key(owner))) do
+    for _, id in ipairs(claimed_by(owner)) do
       ids[#ids + 1] = id
       scores[id] = tonumber(call('HGET', job_key(id), 'o') or as_submitted(id))
     end

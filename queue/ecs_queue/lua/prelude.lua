@@ -173,6 +173,17 @@ local function claimed_key(owner)
   return key
 end
 
+-- The ids that an owner holds, for scripts that only look: a server that is full or a replica answers too.
+local function claimed_by(owner)
+  local ids, lately = call('HKEYS', PREFIX .. 'claimed:' .. owner), call('HVALS', lately_key(owner))
+  for _, claim in ipairs(lately) do
+    for id in string.gmatch(claim, '%S+') do
+      ids[#ids + 1] = id
+    end
+  end
+  return ids
+end
+
 -- Whether a task is, or was, some job's.
 local function is_known_task(task)
   return call('HEXISTS', LIVE, task) == 1 or call('EXISTS', PREFIX .. 'ended:' .. task) == 1

@@ -3,7 +3,7 @@
 local source, ids, cursor = ARGV[5], {}, '0'
 if source == 'claimed' then
   for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
-    for _, id in ipairs(call('HKEYS', claimed_key(owner))) do
+    for _, id in ipairs(claimed_by(owner)) do
       ids[#ids + 1] = id
     end
   end
