@@ -39,6 +39,13 @@ def cluster(count: int, seed: int = 1) -> Snapshot:
     )
 
 
+def in_use(snapshot: Snapshot, share: float, seed: int = 5) -> Snapshot:
+    """The same, with so large a share of the instances filled to any degree."""
+    chance = np.random.default_rng(seed)
+    filled = chance.random((len(snapshot), 1)) * (chance.random((len(snapshot), 1)) < share)
+    return snapshot.having_free(snapshot.free - (snapshot.total * filled).astype(np.int64))
+
+
 def batch(count: int, shapes: int, seed: int = 2, *, zoned: bool = False) -> list[TaskRequest]:
     """`count` requests of `shapes` shapes; one shape in ten needs a GPU, `zoned` ones a zone."""
     chance = np.random.default_rng(seed)

@@ -23,6 +23,7 @@ from benchmarks.packing_cases import (
     cluster,
     dot_product,
     fleet,
+    in_use,
     one_by_one,
     planted,
     worth,
@@ -34,7 +35,7 @@ from ecs_placement.batch import place
 from ecs_placement.explanation import after
 from ecs_placement.feasible import Constraints, Shortages
 from ecs_placement.plan import Start
-from ecs_placement.policy import Policy, Strategy
+from ecs_placement.policy import BEST_FIT, DEFAULT_POLICY, Policy, Strategy
 from ecs_placement.request import RequestId, Shape, TaskRequest
 from ecs_placement.snapshot import Instance, InstanceId, Snapshot
 
@@ -99,6 +100,25 @@ def chains(instances: int, requests: int) -> list[Row]:
             }
         )
     return rows
+
+
+def by_default(instances: int, requests: int, repeats: int) -> Row:
+    """How long the service's default policy takes beside best fit, in turn, when most instances are
+    in use and each pass sees them anew.
+    """
+    snapshot, asked = in_use(cluster(instances), 0.7), batch(requests, 20)
+    spent: dict[str, list[float]] = {"default": [], "best fit": []}
+    for _ in range(repeats + 1):
+        for name, policy in (("default", DEFAULT_POLICY), ("best fit", BEST_FIT)):
+            seen = snapshot.having_free(snapshot.free.copy())
+            spent[name].append(both_clocks(lambda s=seen, p=policy: place(asked, s, p))[1])  # type: ignore[misc]
+    usual, other = (1e3 * float(np.median(spent[name][1:])) for name in ("default", "best fit"))
+    return {
+        "name": f"default policy, {instances:,} x {requests:,}, as long as best fit",
+        "value": round(usual / other, 2),
+        "unit": "x",
+        "note": f"CPU median {usual:.2f} and {other:.2f} ms",
+    }
 
 
 def urgent(repeats: int) -> Row:
@@ -332,13 +352,15 @@ def run(quick: bool = False) -> list[Row]:
     if quick:
         rows = throughput(200, 2_000, 20) + arrays(100, 1_000, 20)
         rows += [searched(50, 500, 0.02), memory(100, 1_000, 20), reasons(100, 2_000, 20)]
-        rows += chains(200, 500)
+        rows += [*chains(200, 500), by_default(200, 100, 5)]
         return [*rows, urgent(5), *fenzo(200)]
     rows = throughput(1_000, 10_000, 20) + throughput(10_000, 100_000, 20)
     rows += throughput(10_000, 100_000, 1_000) + throughput(1_000, 10_000, 10_000)
     rows += arrays(10_000, 100_000, 20) + arrays(10_000, 100_000, 1_000)
     rows += [searched(1_000, 8_000, 0.1), searched(5_000, 50_000, 0.1)]
     rows += chains(5_000, 5_000) + chains(5_000, 50_000)
+    rows += [by_default(n, m, 100) for n in (1_000, 10_000) for m in (1, 100)]
+    rows += [by_default(10_000, 20_000, 5)]
     rows += [memory(10_000, 100_000, 20), memory(10_000, 100_000, 1_000)]
     rows += [reasons(5_000, 50_000, 40), reasons(5_000, 50_000, 1_000)]
     return [*rows, *gaps(), urgent(200), full_queue(20), *fenzo(10_000)]

@@ -15,7 +15,7 @@ from benchmarks.packing_cases import Floats, Ints
 from ecs_placement.arrays import as_problem, pack
 from ecs_placement.batch import place
 from ecs_placement.plan import Start
-from ecs_placement.policy import Policy, Prices, Strategy
+from ecs_placement.policy import DEFAULT_POLICY, Policy, Strategy
 from ecs_placement.request import RequestId, Shape, TaskRequest
 from ecs_placement.snapshot import Instance, InstanceId, Snapshot
 from ecs_placement.volume import classify, volume_plan
@@ -34,8 +34,8 @@ DRAWN = (
     "binpack(memory)",
     "binpack(cpu)",
     "place, fast gear (best fit)",
-    "place, thorough gear, no prices",
-    "place, thorough gear, prices given",
+    "place, the service's default, fast gear",
+    "place, the service's default, thorough gear",
 )
 
 
@@ -123,7 +123,6 @@ ZONE, MEMORY, CPU = (
     Strategy("binpack", "memory"),
     Strategy("binpack", "cpu"),
 )
-PRICES = Prices(of=tuple((name, price) for name, (_, price) in TYPES.items()))
 WAYS: dict[str, Callable[[Batch], Ints]] = {
     "random": lambda batch: batch.placed(chain(Strategy("random"))),
     "spread(zone)": lambda batch: batch.placed(chain(ZONE)),
@@ -131,8 +130,8 @@ WAYS: dict[str, Callable[[Batch], Ints]] = {
     "binpack(memory)": lambda batch: batch.placed(chain(MEMORY)),
     "binpack(cpu)": lambda batch: batch.placed(chain(CPU)),
     "place, fast gear (best fit)": lambda batch: batch.placed(Policy()),
-    "place, thorough gear, no prices": lambda batch: batch.placed(Policy(), 0.5),
-    "place, thorough gear, prices given": lambda batch: batch.placed(Policy(prices=PRICES), 0.5),
+    "place, the service's default, fast gear": lambda batch: batch.placed(DEFAULT_POLICY),
+    "place, the service's default, thorough gear": lambda batch: batch.placed(DEFAULT_POLICY, 0.5),
     "pack, fast gear": lambda batch: batch.packed(0.0),
     "pack, thorough gear": lambda batch: batch.packed(None),
 }

@@ -56,8 +56,8 @@ def place(
     starts is running.
 
     With a budget the thorough gear packs each priority anew and is taken where it places more, or
-    as much on cheaper idle instances (`Policy.prices`, else their weighted capacity); never where
-    the policy has other wishes (`Policy.packs`).
+    as much on cheaper idle instances (`Policy.prices`, else list prices); never where the policy
+    has other wishes (`Policy.packs`).
     `budget_s` is counted in steps of known cost, so that the same arguments give the same plan.
 
     `reserving` names requests for which room is kept when they find none; the others are packed

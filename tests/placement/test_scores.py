@@ -88,6 +88,19 @@ def test_an_instance_that_comes_back_larger_is_opened_for_what_it_holds_now(
     assert starts(place([task("t")], before.updated([grown]), policy)) == {"i-1": 1}
 
 
+def test_what_differs_by_rounding_alone_goes_by_id(
+    instance: Callable[..., Instance], task: Callable[..., TaskRequest]
+) -> None:
+    """0.1 + 0.2 is more than 0.3 in floating point, but i-0 has no more room than i-1."""
+    rows = [
+        instance("i-0", (10, 10, 0, 0), free=(1, 2, 0, 0)),
+        instance("i-1", (10, 10, 0, 0), free=(3, 0, 0, 0)),
+    ]
+    policy = Policy(weights=(1.0, 1.0, 1.0, 1.0), objective="open")
+    small = task("small", cpu_units=1, memory_mib=0)
+    assert starts(place([small], Snapshot.of(rows), policy)) == {"i-0": 1}
+
+
 def test_keep_room_spares_the_instance_that_the_largest_could_still_use(
     instance: Callable[..., Instance], task: Callable[..., TaskRequest]
 ) -> None:
