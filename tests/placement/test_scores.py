@@ -91,10 +91,10 @@ def test_an_instance_that_comes_back_larger_is_opened_for_what_it_holds_now(
 def test_what_differs_by_rounding_alone_goes_by_id(
     instance: Callable[..., Instance], task: Callable[..., TaskRequest]
 ) -> None:
-    """0.1 + 0.2 is more than 0.3 in floating point, but i-0 has no more room than i-1."""
+    """0.2 + 0.4 is more than 0.5 + 0.1 in floating point, but i-0 has as much room as i-1."""
     rows = [
-        instance("i-0", (10, 10, 0, 0), free=(1, 2, 0, 0)),
-        instance("i-1", (10, 10, 0, 0), free=(3, 0, 0, 0)),
+        instance("i-0", (10, 10, 0, 0), free=(2, 4, 0, 0)),
+        instance("i-1", (10, 10, 0, 0), free=(5, 1, 0, 0)),
     ]
     policy = Policy(weights=(1.0, 1.0, 1.0, 1.0), objective="open")
     small = task("small", cpu_units=1, memory_mib=0)
