@@ -193,7 +193,7 @@ def test_nothing_is_called_better_or_worse_by_chance() -> None:
 def test_the_verdict_does_not_name_a_quickest_where_nobody_could_tell() -> None:
     """A hundredth of a second is no difference."""
     said = verdict(compared([Ran(0, 0, HOUR)], [Ran(0, 0.01, HOUR, instance=1)]))
-    assert said[-1].startswith("Jobs wait no longer under it than under any other")
+    assert said[-1].startswith("Jobs wait no longer under p1 than under any other")
 
 
 def test_the_verdict_names_the_cheapest_the_quickest_and_the_price_of_the_difference() -> None:

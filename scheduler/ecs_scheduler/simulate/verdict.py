@@ -19,7 +19,8 @@ def verdict(comparison: Comparison) -> list[str]:
     least, its = (each.metrics["wait_mean_s"].mean for each in (quickest, cheapest))
     if its - least < max(NOTICED_S, NOTICED * least):
         said.append(
-            f"Jobs wait no longer under it than under any other: {seconds(its)} on average."
+            f"Jobs wait no longer under {cheapest.policy} than under any other: {seconds(its)} on "
+            "average."
         )
         return [*said, *_unfinished(policies)]
     said.append(_best(quickest, policies, "wait_mean_s", "waits the least on average", seconds))
