@@ -58,9 +58,8 @@ class Rewind:
         now = around.clock.monotonic_s()
         if mark.at_ms != self._told_of:
             self._told_of = mark.at_ms
-            self._marked_at = (
-                now - max(0, mark.age_ms) / 1000
-            )  # Redis's clock may be set from now on
+            # Told by our own clock from here on: Redis's may be set meanwhile.
+            self._marked_at = now - max(0, mark.age_ms) / 1000
             log.warning("redis restarted or failed over; comparing with ECS", ago_ms=mark.age_ms)
         remembered = [Remembered(job, arn) for arn, job in self._tracker.remembered().items()]
         await around.queue.rewinding.restore(remembered)

@@ -25,7 +25,9 @@ GIVEN, UNKNOWN = PRICES = ("given", "unknown")
 
 USUAL_OPENS_FOR = str(DEFAULT_POLICY.opens_for)
 OPENS_FOR = ("1", "4", "8", "16", USUAL_OPENS_FOR)
-"""How many tasks an opened instance is chosen for; the last is what older searches meant."""
+"""How many tasks an opened instance is chosen for; the last is taken for trials of before that said
+nothing of it.
+"""
 
 Objective = Literal["fill", "open"]
 Gear = Literal["auto", "fast"]
