@@ -5,7 +5,7 @@ again after a while.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ecs_scheduler.ecs.constraints import constrained
 from ecs_scheduler.ecs.reservation import essential_containers, scalars_of, shape_of
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from ecs_queue.job import Job
     from ecs_scheduler.ecs.client import Ecs
 
+Value = TypeVar("Value")
+
 FAMILY_KEPT_S = 60.0
 """How long a bare family stands for the same revision."""
 
 SHAPES_KEPT = 100_000
+KNOWN_KEPT = 10_000
+"""Task definitions that are remembered; who registers a revision for each job makes many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class TaskDefinitions:
             return known[0]
         resolved = await self._describe(name)
         fixed = isinstance(resolved, TaskDefinition) and name == resolved.arn
-        self._known[name] = (resolved, float("inf") if fixed else now + FAMILY_KEPT_S)
+        _keep(self._known, name, (resolved, float("inf") if fixed else now + FAMILY_KEPT_S))
         return resolved
 
     async def still_active(self, arn: str) -> bool:
@@ -85,7 +89,7 @@ class TaskDefinitions:
                 known = essential_containers(await self._ecs.describe_task_definition(arn))
             except JobUnusable:
                 known = frozenset()
-            self._essential[arn] = known
+            _keep(self._essential, arn, known)
         return known
 
     def shape(self, definition: TaskDefinition, job: Job) -> Shape:
@@ -116,5 +120,13 @@ class TaskDefinitions:
                 "register a new revision and submit the job again"
             )
         arn = document["taskDefinitionArn"]
-        self._essential[arn] = essential_containers(document)
+        _keep(self._essential, arn, essential_containers(document))
         return TaskDefinition(arn=arn, family=document["family"], document=document)
+
+
+def _keep(kept: dict[str, Value], key: str, value: Value) -> None:
+    """What was learnt first goes where there is too much."""
+    kept.pop(key, None)
+    kept[key] = value
+    if len(kept) > KNOWN_KEPT:
+        del kept[next(iter(kept))]
