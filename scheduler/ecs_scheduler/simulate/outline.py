@@ -83,6 +83,8 @@ class _Cluster:
                     )
                 )
         self._rows = {each.id: row for row, each in enumerate(self._instances)}
+        self._snapshot = Snapshot.of(self._instances)
+        self._changed: set[int] = set()
         self._ends: list[tuple[float, int, int, Shape]] = []
         """A heap; what ends at one moment goes in the order of its start."""
         self._numbers = count()
@@ -90,7 +92,10 @@ class _Cluster:
 
     @property
     def snapshot(self) -> Snapshot:
-        return Snapshot.of(self._instances)
+        changed = [self._instances[row] for row in sorted(self._changed)]
+        self._changed.clear()
+        self._snapshot = self._snapshot.updated(changed)
+        return self._snapshot
 
     @property
     def next_end_s(self) -> float | None:
@@ -114,6 +119,7 @@ class _Cluster:
 
     def _change(self, row: int, shape: Shape, tasks: int) -> None:
         was = self._instances[row]
+        self._changed.add(row)
         running = was.facts.running_tasks + tasks
         cpu_units, memory_mib, gpus, enis = was.free
         self._instances[row] = replace(
