@@ -105,6 +105,17 @@ async def test_a_straggling_claim_takes_nothing(story: "Story") -> None:
     assert [c.job.id for c in await story.queue.claim(ALICE, 9)] == ["c"]
 
 
+async def test_a_straggler_is_known_for_sixty_claims(story: "Story") -> None:
+    """So long may the network hold back a claim whose owner goes on with others."""
+    await story.submit("a", "b")
+    await story.queue.open_lease(ALICE, lease_ms=1000)
+    first, *others = (f"claim-{number}" for number in range(61))
+    await story.queue.claim(ALICE, 1, claim_id=first)
+    for each in others:
+        await story.queue.claim(ALICE, 0, claim_id=each)
+    assert await story.queue.claim(ALICE, 1, claim_id=first) == ()
+
+
 async def test_a_claim_says_what_has_become_of_the_job(story: "Story") -> None:
     """Launches and the time since which it is RUNNABLE, of a new job and of one that failed."""
     await story.submit("new")
