@@ -79,6 +79,18 @@ async def test_one_document_that_cannot_be_read_holds_up_nobody(story: "Story") 
     assert await story.state("odd") == JobState.CANCELLED
 
 
+async def test_a_job_whose_document_is_gone_holds_up_nobody(story: "Story") -> None:
+    """Redis evicted it, say: a dead letter names it, the others are claimed, and its id is free."""
+    await story.submit("a", "b", "c")
+    await story.redis.delete("{q:default}:doc:b")
+    assert set(await story.claim()) == {"a", "c"}
+    (letter,) = await story.queue.dead_letters()
+    assert letter.document == '{"id":"b"}'
+    assert letter.reason.startswith("its document is gone from Redis: evicted")
+    await story.submit("b")
+    assert set(await story.claim()) == {"a", "b", "c"}
+
+
 async def test_a_claim_is_bounded(story: "Story") -> None:
     """No more than asked for, and nobody gets what another holds."""
     await story.submit("a", "b", "c")

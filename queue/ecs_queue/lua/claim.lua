@@ -20,23 +20,40 @@ if special and call('EXISTS', PAUSED) == 1 then
   return {}
 end
 
--- `scores` are those of the ids, in turn.
-local function describe(ids, scores, epoch)
-  local keys, answer, others, prefix = {}, {}, {}, doc_key('')
+-- In turn; false where the key is gone.
+local function documents_of(ids)
+  local keys, documents, prefix = {}, {}, doc_key('')
   for i = 1, #ids do
     keys[i] = prefix .. ids[i]
   end
   for first = 1, #ids, 1000 do
-    local documents = call('MGET', unpack(keys, first, math.min(first + 999, #ids)))
-    for i = 1, #documents do
-      local place, document = first + i - 1, documents[i]
-      answer[place] = document
-      if not is_as_submitted(document) then
-        local job = call('HMGET', job_key(ids[place]), 'n', 't', 'r', 'G')
-        others[#others + 1] = job[1] or '0'
-        others[#others + 1] = job[3] or job[2]
-        others[#others + 1] = job[4] and together(job[4]) or '0'
-      end
+    local some = call('MGET', unpack(keys, first, math.min(first + 999, #ids)))
+    for i = 1, #some do
+      documents[first + i - 1] = some[i]
+    end
+  end
+  return documents
+end
+
+-- Evicted, or deleted by hand: nothing says any more what was to run, and its id is free again.
+local function bury(id)
+  call('DEL', job_key(id))
+  local reason = 'its document is gone from Redis: evicted (maxmemory-policy?) or deleted; submit it again'
+  call('XADD', DEAD, '*', 'document', '{"id":"' .. id .. '"}', 'reason', reason, 'entry', '0-0', 'at', NOW_TEXT)
+  call('XTRIM', DEAD, 'MAXLEN', '~', DEAD_KEPT)
+end
+
+-- `scores` and `documents` are those of the ids, in turn.
+local function describe(ids, scores, epoch, documents)
+  local answer, others = {}, {}
+  for i = 1, #ids do
+    local document = documents[i] or ''
+    answer[i] = document
+    if not is_as_submitted(document) then
+      local job = call('HMGET', job_key(ids[i]), 'n', 't', 'r', 'G')
+      others[#others + 1] = job[1] or '0'
+      others[#others + 1] = job[3] or job[2] or '0'
+      others[#others + 1] = job[4] and together(job[4]) or '0'
     end
   end
   local places = table.concat(scores, ' ')
@@ -84,7 +101,7 @@ if at then
     return {}
   end
   local ids, scores = still_held(last_epoch)
-  return describe(ids, scores, last_epoch)
+  return describe(ids, scores, last_epoch, documents_of(ids))
 end
 
 if special and call('EXISTS', UNTOLD) == 1 then
@@ -162,6 +179,14 @@ repeat
   local before = parked
   take(call('ZPOPMIN', READY, most - #ids))
 until parked == before or #ids >= most or parked >= PARKED_AT_ONCE
+local documents = documents_of(ids)
+for i = #ids, 1, -1 do
+  if not documents[i] then
+    bury(table.remove(ids, i))
+    table.remove(scores, i)
+    table.remove(documents, i)
+  end
+end
 if #ids > 0 then
   call('HSET', lately_key(owner), epoch, table.concat(ids, ' '))
 end
@@ -170,4 +195,4 @@ if #remembered > REMEMBERED_BYTES then
   remembered = string.match(string.sub(remembered, 1, REMEMBERED_BYTES), '^.*\n')
 end
 call('HSET', CLAIMS, owner, remembered)
-return describe(ids, scores, epoch)
+return describe(ids, scores, epoch, documents)
