@@ -27,7 +27,10 @@ from ecs_simulator.workloads.arrivals import Arrival, write_trace
 from ecs_simulator.workloads.batch import Run, Size, job_document
 
 LAST_WORD = "stopped after [0-9]+ s; nothing is left behind\n"
-RUN_MAIN = "import sys; from ecs_scheduler.cli import main; sys.exit(main())"
+RUN_MAIN = (  # a shell that starts the tests in the background has them ignore Ctrl-C
+    "import signal, sys; from ecs_scheduler.cli import main;"
+    " signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+)
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,14 @@ from ecs_scheduler.simulate.study import Played, Study, Told, play_all, side_by_
 from ecs_scheduler.simulate.workload import Wanted
 
 POLICIES = (("one", PolicyBook()), ("other", PolicyBook()))
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """A shell that starts the tests in the background has them ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def stopped_at(policy: str, seed: int) -> tuple[Study, list[Played]]:
@@ -56,14 +66,11 @@ def test_the_command_says_how_far_it_came_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 130, as for any program that Ctrl-C ends; no traceback."""
-    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    signal.setitimer(signal.ITIMER_REAL, 2.0)
+    ctrl_c = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT))
+    ctrl_c.start()
     flags = ["--jobs", "100000", "--instances", "10", "--seeds", "1", "--policy", "default"]
-    try:
-        code = main(["simulate", *flags, "--json", str(tmp_path / "out.json")])
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    code = main(["simulate", *flags, "--json", str(tmp_path / "out.json")])
+    ctrl_c.cancel()
     assert code == 130
     assert capsys.readouterr().err.startswith("ecs-scheduler: stopped")
     assert not list(tmp_path.iterdir())
@@ -73,7 +80,10 @@ def test_the_command_says_how_far_it_came_and_writes_nothing(
 def test_a_search_is_stopped_with_all_its_processes_and_goes_on(tmp_path: Path) -> None:
     """A terminal sends Ctrl-C to each of them; none shows a traceback."""
     flags = ["--outline", "--jobs", "12", "--instances", "3", "--seeds", "1", "--processes", "2"]
-    entry = "import sys; from ecs_scheduler.cli import main; sys.exit(main())"
+    entry = (
+        "import signal, sys; from ecs_scheduler.cli import main;"
+        " signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+    )
     command = [sys.executable, "-c", entry, "tune", *flags]
     with subprocess.Popen(
         [*command, "--trials", "10000"],
