@@ -38,9 +38,7 @@ async def submit_graph(
     problems += graph.taken(ordered, answers)
     waiting = [job_id for job_id, state in states.items() if state is JobState.PENDING]
     if "W" in answers and waiting and not problems:
-        inside = {job.id for job in ordered}  # the queue may have some of them, less their payloads
-        others = [each for each in await before(queue.run, waiting) if each.id not in inside]
-        problems += graph.cycles(graph.of_jobs([*ordered, *others]))
+        problems += await _circles(queue.run, ordered, waiting)
     if problems:
         await queue.run(staging.abandon(token))
         raise InvalidGraph(f"{'; '.join(problems)}; nothing was submitted")
@@ -56,22 +54,29 @@ async def refuse_circle(run: Runs, job: Job) -> None:
     Raises:
         InvalidJob: it would; the message prints the way round.
     """
-    waiting = await before(run, [on.job for on in job.depends_on if on.job])
-    others = [each for each in waiting if each.id != job.id]
-    if problems := graph.cycles(graph.of_jobs([job, *others])):
+    if problems := await _circles(run, [job], [on.job for on in job.depends_on if on.job]):
         raise InvalidJob(f"depends_on: {problems[0]}")
 
 
-async def before(run: Runs, job_ids: Sequence[JobId]) -> list[Job]:
+async def _circles(run: Runs, jobs: Sequence[Job], waiting: Sequence[JobId]) -> list[str]:
+    """A complaint for each circle that the jobs close with those that these wait for."""
+    inside = {job.id for job in jobs}  # the queue may have some of them, less their payloads
+    others = [each for each in await _before(run, waiting) if each.id not in inside]
+    return graph.cycles(graph.of_jobs([*jobs, *others]))
+
+
+async def _before(run: Runs, job_ids: Sequence[JobId]) -> list[Job]:
     """Those of these jobs that are PENDING in the queue, and those that they wait for in turn."""
-    found: dict[JobId, Job] = {}
-    unseen = list(job_ids)
-    while unseen and len(found) < MOST_SEARCHED:
+    found: list[Job] = []
+    seen, open_ends = set(job_ids), list(job_ids)
+    while open_ends and len(seen) < MOST_SEARCHED:
         try:
-            record = await run(producing.job(unseen.pop()))
+            record = await run(producing.job(open_ends.pop()))
         except UnknownJob:
             continue
         if record.state is JobState.PENDING:
-            found[record.job.id] = record.job
-            unseen += [on.job for on in record.job.depends_on if on.job and on.job not in found]
-    return list(found.values())
+            found.append(record.job)
+            further = {on.job for on in record.job.depends_on if on.job} - seen
+            seen |= further
+            open_ends += sorted(further)
+    return found

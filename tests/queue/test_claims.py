@@ -81,7 +81,8 @@ async def test_one_document_that_cannot_be_read_holds_up_nobody(story: "Story") 
 
 async def test_a_job_whose_document_is_gone_holds_up_nobody(story: "Story") -> None:
     """Redis evicted it, say: a dead letter names it, the others are claimed, and its id is free."""
-    await story.submit("a", "b", "c")
+    await story.submit("a", "c")
+    await story.queue.submit([Job(id=JobId("b"), task_definition="t", payload={"old": 1})])
     await story.redis.delete("{q:default}:doc:b")
     assert set(await story.claim()) == {"a", "c"}
     (letter,) = await story.queue.dead_letters()
@@ -89,6 +90,31 @@ async def test_a_job_whose_document_is_gone_holds_up_nobody(story: "Story") -> N
     assert letter.reason.startswith("its document is gone from Redis: evicted")
     await story.submit("b")
     assert set(await story.claim()) == {"a", "b", "c"}
+    assert await story.redis.exists("{q:default}:payload:b") == 0
+
+
+async def test_a_document_that_goes_while_its_job_is_claimed(story: "Story") -> None:
+    """Whoever gives the claim back is not held up; the next claim finds out."""
+    await story.submit("a", "b")
+    await story.claim()
+    await story.redis.delete("{q:default}:doc:b")
+    assert len(await story.queue.jobs()) == 1
+    assert list(await story.claim()) == ["a"]
+    (letter,) = await story.queue.dead_letters()
+    assert letter.document == '{"id":"b"}'
+
+
+async def test_an_array_knows_of_a_child_whose_document_is_gone(story: "Story") -> None:
+    """The child has failed, with the reason, and the array can end."""
+    await story.queue.submit([Job(id=JobId("p"), task_definition="t", array_size=2)])
+    claims = await story.claim()
+    releases = [Release(each.job.id, each.epoch, "") for each in claims.values()]
+    await story.queue.release(ALICE, releases)
+    await story.redis.delete("{q:default}:doc:p:0")
+    assert list(await story.claim()) == ["p:1"]
+    record = await story.queue.job(JobId("p:0"))
+    assert record.state is JobState.FAILED
+    assert record.reason.startswith("its document is gone from Redis")
 
 
 async def test_a_claim_is_bounded(story: "Story") -> None:

@@ -37,10 +37,13 @@ end
 
 -- Evicted, or deleted by hand: nothing says any more what was to run, and its id is free again.
 local function bury(id)
-  call('DEL', job_key(id))
   local reason = 'its document is gone from Redis: evicted (maxmemory-policy?) or deleted; submit it again'
-  call('XADD', DEAD, '*', 'document', '{"id":"' .. id .. '"}', 'reason', reason, 'entry', '0-0', 'at', NOW_TEXT)
-  call('XTRIM', DEAD, 'MAXLEN', '~', DEAD_KEPT)
+  if call('HEXISTS', job_key(id), 'P') == 1 then
+    end_job(id, 'RUNNABLE', 'FAILED', reason)  -- its array has to know
+    return
+  end
+  call('UNLINK', job_key(id), payload_key(id), result_key(id))
+  keep_dead('{"id":"' .. id .. '"}', reason, '0-0')
 end
 
 -- `scores` and `documents` are those of the ids, in turn.
@@ -74,7 +77,7 @@ local function still_held(epoch)
     if claimed[i + 1] == epoch then
       ids[#ids + 1] = claimed[i]
       local job = call('HMGET', job_key(claimed[i]), 'o', 'J', 'G')
-      local score = tonumber(job[1] or as_submitted(claimed[i]))
+      local score = tonumber(job[1] or score_of(claimed[i]))
       scores[claimed[i]] = {job[3] and bound(job[3]) and job[3] or claimed[i], score, tonumber(job[2] or '0')}
       foremost[scores[claimed[i]][1]] = math.min(score, foremost[scores[claimed[i]][1]] or score)
     end
@@ -110,7 +113,7 @@ end
 local due = special and call('ZRANGEBYSCORE', DELAYED, '-inf', NOW_TEXT, 'LIMIT', 0, PROMOTED) or {}
 for _, id in ipairs(due) do
   call('ZREM', DELAYED, id)
-  call('ZADD', READY, call('HGET', job_key(id), 'o'), id)
+  call('ZADD', READY, score_of(id), id)
 end
 
 local ids, scores, epoch = {}, {}, int(call('INCR', EPOCH))

@@ -26,8 +26,7 @@ local function bury(entry, reason, document)
       document = fields[i + 1]
     end
   end
-  call('XADD', DEAD, '*', 'document', document, 'reason', reason, 'entry', entry, 'at', NOW_TEXT)
-  call('XTRIM', DEAD, 'MAXLEN', '~', DEAD_KEPT)
+  keep_dead(document, reason, entry)
   call('XDEL', INBOX, entry)
   return 'X'
 end
@@ -50,7 +49,7 @@ local function refuse(letter, entry, id, written, reason)
         ',' .. string.sub(document, 2), ',"payload_digest":"%x+"}$', '}')
     end
     local whole = '{"id":"' .. id .. '",' .. string.sub(document, 2)
-    call('XADD', DEAD, '*', 'document', whole, 'reason', reason, 'entry', '0-0', 'at', NOW_TEXT)
+    keep_dead(whole, reason, '0-0')
   elseif entry ~= '' and bury(entry, reason, '') ~= 'X' then
     return '-'
   end

@@ -38,7 +38,7 @@ local function claimed()
   for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
     for _, id in ipairs(claimed_by(owner)) do
       ids[#ids + 1] = id
-      scores[id] = tonumber(call('HGET', job_key(id), 'o') or as_submitted(id))
+      scores[id] = tonumber(score_of(id))
     end
   end
   table.sort(ids, function(a, b) return scores[a] < scores[b] end)

@@ -94,6 +94,11 @@ local function as_submitted(id)
   return score, at
 end
 
+-- The job's place in the queue; the foremost of one of which nothing is left, so that a claim finds out.
+local function score_of(id)
+  return call('HGET', job_key(id), 'o') or as_submitted(id) or '0'
+end
+
 -- Gives the job its hash, if it has none yet: before anything is written of it, or read that counts.
 local function unfold(id)
   if call('EXISTS', job_key(id)) == 0 then
@@ -238,7 +243,7 @@ local function give_up_claims(owner)
     if job[2] and bound(job[2]) then
       gangs[job[2]] = true
     else
-      places[#places + 1] = job[1] or as_submitted(id)
+      places[#places + 1] = job[1] or score_of(id)
       places[#places + 1] = id
     end
   end
@@ -263,6 +268,12 @@ end
 local function this_server()
   local readable, info = pcall(call, 'INFO', 'server')
   return readable and string.match(info, 'run_id:(%x+)') or nil
+end
+
+-- Keeps what can't be processed, with its reason; `entry` is '0-0' where it did not come by the inbox.
+local function keep_dead(document, reason, entry)
+  call('XADD', DEAD, '*', 'document', document, 'reason', reason, 'entry', entry, 'at', NOW_TEXT)
+  call('XTRIM', DEAD, 'MAXLEN', '~', DEAD_KEPT)
 end
 
 local function take_out_of_line(id)

@@ -2,7 +2,7 @@
 local owner = ARGV[5]
 for i = 6, #ARGV do
   if call('HDEL', claimed_key(owner), ARGV[i]) == 1 then
-    to_queue(ARGV[i], call('HGET', job_key(ARGV[i]), 'o') or as_submitted(ARGV[i]), 0)
+    to_queue(ARGV[i], score_of(ARGV[i]), 0)
   end
 end
 return 1

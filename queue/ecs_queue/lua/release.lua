@@ -10,9 +10,9 @@ for i = 6, #ARGV, 4 do
     local job = call('HMGET', job_key(id), 'o', 'v', 'G')
     if job[2] or job[3] or delay_ms > 0 then
       call('HDEL', claimed_key(owner), id)
-      to_queue(id, job[1], delay_ms)
+      to_queue(id, job[1] or score_of(id), delay_ms)
     else
-      places[#places + 1] = job[1] or as_submitted(id)
+      places[#places + 1] = job[1] or score_of(id)
       places[#places + 1] = id
       ids[#ids + 1] = id
     end
