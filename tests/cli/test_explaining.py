@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import shlex
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
@@ -232,3 +233,24 @@ def test_nobody_to_ask_is_exit_code_three(cli: Callable[..., Any]) -> None:
     answer = cli("explain", "a", "--url", "http://127.0.0.1:1")
     assert answer.code == 3
     assert "the scheduler at http://127.0.0.1:1 does not answer" in answer.err
+
+
+@pytest.mark.parametrize("arguments", [["explain", "a"], ["health"]])
+def test_who_answers_something_else_than_http_is_told(
+    cli: Callable[..., Any], arguments: list[str]
+) -> None:
+    """Some other service listens at the port: no traceback, and never `plan`'s "no"."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"SSH-2.0-other\r\n")
+                connection.recv(4096)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        answer = cli(*arguments, "--url", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        thread.join(timeout=10)
+    assert answer.code == (1 if arguments == ["health"] else 3)
+    assert "does not answer: SSH-2.0-other" in answer.err

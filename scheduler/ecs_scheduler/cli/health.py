@@ -1,5 +1,6 @@
 """`ecs-scheduler health`: what a container's HEALTHCHECK runs, since slim images have no curl."""
 
+import http.client
 import json
 import os
 import urllib.error
@@ -38,20 +39,23 @@ def health(
     try:
         with opener.open(asked, timeout=timeout_s) as answer:
             body = answer.read().decode()
-            if output == "json":
-                print_json(json.loads(body))
-            else:
-                print_lines([body])
-            return OK
     except urllib.error.HTTPError as error:
         body = error.read().decode(errors="replace")
         if output == "json":
             print_json(_as_json(body))
         raise Failed(f"{asked} answers {error.code}: {_missing(body)}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         words = getattr(reason, "strerror", None) or reason
         raise Failed(f"{asked} does not answer: {words}") from error
+    if output == "text":
+        print_lines([body])
+        return OK
+    try:
+        print_json(json.loads(body))
+    except ValueError as error:
+        raise Failed(f"{asked} answers no JSON: {body[:200]!r}; is --url right?") from error
+    return OK
 
 
 def _as_json(body: str) -> Any:

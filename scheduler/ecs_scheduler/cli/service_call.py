@@ -1,5 +1,6 @@
 """Asks a running scheduler over HTTP, for commands whose answer only it knows."""
 
+import http.client
 import json
 import os
 import urllib.error
@@ -55,7 +56,7 @@ class ServiceFlags:
                 ) from error
             kind = InvalidInput if error.code in (400, 404, 413, 422) else Failed
             raise kind(_said(error)) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             words = getattr(reason, "strerror", None) or reason
             raise ServiceUnreachable(
