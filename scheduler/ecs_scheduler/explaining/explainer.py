@@ -160,7 +160,7 @@ class Explainer:
         )
 
     def _shares(self, now: float) -> tuple[ShareStanding, ...]:
-        whole = self._whole(now)
+        whole = self._sight.ordering.whole(now)
         used = self._sight.ordering.usage.cluster(whole, now).used
         waiting = self._sight.window.held_by_share()
         names = sorted({*used, *waiting})
@@ -296,16 +296,12 @@ class Explainer:
         self, job: Job, shape: Shape, family: str, policy: NamedPolicy
     ) -> tuple[str, ...]:
         around, now = self._sight.around, self._sight.around.clock.monotonic_s()
-        cluster = self._sight.ordering.usage.cluster(self._whole(now), now)
+        cluster = self._sight.ordering.usage.cluster(self._sight.ordering.whole(now), now)
         return (
             *await dependencies_open(job, around.queue),
             *not_yet(job, policy, around.clock.now_ms()),
             *beyond_quota(job, shape, family, cluster, self._sight.ordering.rules),
         )
-
-    def _whole(self, now: float) -> Demand:
-        _, total = self._sight.around.model.utilisation(now)
-        return (total["CPU"], total["MEMORY"], total["GPU"])
 
     def _eta_of(self, lane: Lane, job: Job, ahead: int) -> Eta | None:
         """By the launches of the lane that the job would join."""

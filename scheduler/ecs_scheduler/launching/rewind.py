@@ -49,11 +49,9 @@ class Rewind:
         around = self._around
         fresh = around.queue.new_token()[:IDENTITY_CHARACTERS]
         self._launcher.identity = await around.queue.rewinding.identity(fresh)
-        if await around.queue.rewinding.server() is None:
-            log.warning(BLIND)
         mark = await around.queue.rewinding.mark()
         if mark is None:
-            self.allowed = True
+            await self._allow()
             return
         now = around.clock.monotonic_s()
         if mark.at_ms != self._told_of:
@@ -69,8 +67,13 @@ class Rewind:
             return  # ECS must show every launch from before, and ours must have ended
         if not await self._stop_orphans():
             await around.queue.rewinding.compared(mark)
-            self.allowed = True
+            await self._allow()
             log.info("queue and ECS agree")
+
+    async def _allow(self) -> None:
+        if await self._around.queue.rewinding.server() is None:
+            log.warning(BLIND)
+        self.allowed = True
 
     async def _stop_orphans(self) -> int:
         """Stop what runs of this queue without its knowledge; how many have not stopped yet."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ecs_scheduler.config import Config
     from ecs_scheduler.passes.around import Around
     from ecs_scheduler.passes.giving_way import GivingWay
-    from ecs_scheduler.passes.window import Held, Lane, Window
+    from ecs_scheduler.passes.window import Held, Window
     from ecs_scheduler.policies.book import Chosen, NamedPolicy
 
 
@@ -168,17 +168,16 @@ class Deciding:
         """The requests by policy; jobs whose policy's windows are closed are told so. A gang has
         that of one of its members.
         """
-        known: dict[Lane | str, Chosen] = {}
-        by_job = self._policies.follow() is not None  # a roll-out goes by the job's id
+        choose = self._policies.choosing()
+        of_gangs: dict[str, Chosen] = {}
         held_of = self._window.job
         under: defaultdict[str, list[TaskRequest]] = defaultdict(list)
         policies: dict[str, NamedPolicy] = {}
         for request in requests:
             held = held_of(request.id)
-            alike = held.gang or held.lane
-            chosen = known.get(alike)
-            if chosen is None or (by_job and not held.gang):
-                chosen = known[alike] = self._policies.choose(held.claim.job)
+            chosen = of_gangs.get(held.gang) or choose(held.claim.job)
+            if held.gang:
+                of_gangs[held.gang] = chosen
             policy = chosen.policy
             held.policy, held.policy_note = policy.label, chosen.why_not
             policies[policy.name] = policy

@@ -14,7 +14,7 @@ from ecs_scheduler.passes.kinds import NOT_FOR_ROOM, SHARE
 from ecs_scheduler.passes.narrowing import keeping_away
 from ecs_scheduler.passes.planning import place_in_line
 from ecs_scheduler.passes.window import requests_of
-from ecs_scheduler.sharing.fairness import Cluster, Ranked, Waiting, rank
+from ecs_scheduler.sharing.fairness import Cluster, Demand, Ranked, Waiting, rank
 from ecs_scheduler.sharing.rules import Rules
 from ecs_scheduler.sharing.usage import ShareUsage, demand_of
 
@@ -74,9 +74,12 @@ class Ordering:
 
     def _cluster(self, now: float) -> Cluster:
         """As fairness sees it."""
+        return self.usage.cluster(self.whole(now), now, self._window.held_by_share())
+
+    def whole(self, now: float) -> Demand:
+        """What all instances have together."""
         _, total = self._around.model.utilisation(now)
-        amounts = (total["CPU"], total["MEMORY"], total["GPU"])
-        return self.usage.cluster(amounts, now, self._window.held_by_share())
+        return (total["CPU"], total["MEMORY"], total["GPU"])
 
 
 def _ranked(

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -140,12 +140,9 @@ class PolicyBook:
         return hashlib.sha256(whole.encode()).hexdigest()[:VERSION_CHARACTERS]
 
 
-def of_settings(
-    weights: tuple[float, float, float, float], fallback: Fallback | None
-) -> PolicyBook:
+def of_settings(placement: Policy) -> PolicyBook:
     """The book of a service without a file: one policy, of the settings."""
-    placement = replace(DEFAULT_POLICY, weights=weights)
-    return PolicyBook((NamedPolicy(DEFAULT_NAME, placement, fallback=fallback),))
+    return PolicyBook((NamedPolicy(DEFAULT_NAME, placement),))
 
 
 def _without(content: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class LivePolicies:
     def of(cls, config: Config) -> "LivePolicies":
         """As the settings say; raises InvalidPolicyFile."""
         if config.policy_file is None:
-            return cls(of_settings(config.policy.weights, None), config.queue)
+            return cls(of_settings(config.policy.to_policy()), config.queue)
         path = Path(config.policy_file)
         return cls(read_book(path), config.queue, path)
 

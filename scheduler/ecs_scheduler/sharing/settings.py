@@ -7,13 +7,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from ecs_queue.job import SHARE_PATTERN
 from ecs_queue.wire import EcsModel
 from ecs_scheduler.sharing.rules import Rules, ShareRule
+
+SHARE_CHARACTERS = 255
 
 
 def share_name(name: str) -> str:
     """Of one share, or the beginning of several and a star. Raises ValueError."""
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,255}|[A-Za-z0-9_.-]{0,254}\*", name):
+    whole = name == "*" or re.fullmatch(SHARE_PATTERN, name.removesuffix("*"))
+    if not whole or len(name) > SHARE_CHARACTERS:
         raise ValueError(
             f"{name!r} should be the name of a share: up to 255 letters, digits, _ . or -, and "
             "perhaps a * at its end"

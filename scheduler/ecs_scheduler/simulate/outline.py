@@ -140,10 +140,11 @@ class _Queue:
     def __init__(self, submissions: Submissions) -> None:
         self.submissions = submissions
         self.waiting: list[int] = []
-        self.shapes = [Shape(*each.shape, group=GROUP) for each in submissions]
+        rows = range(len(submissions))
+        self.shapes = [Shape(*submissions.shapes[row], group=GROUP) for row in rows]
         self._priorities = [
-            from_canonical(JobId(each.job_id), each.document.encode()).priority
-            for each in submissions
+            from_canonical(JobId(submissions.ids[row]), submissions.document(row)).priority
+            for row in rows
         ]
         self._next = 0
 
