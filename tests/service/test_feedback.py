@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from aiobotocore.awsrequest import AioAWSResponse
+from tests.service.transports import answered
 
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState
@@ -112,21 +112,9 @@ def refusing(reason: str) -> Any:
                 served = await super().send(request)  # type: ignore[misc]
                 answer = json.loads(await served.content)
             answer["failures"] += [{"arn": arn, "reason": reason} for arn in bad]
-            body = json.dumps(answer).encode()
-            headers = {"content-type": "application/x-amz-json-1.1"}
-            return AioAWSResponse(request.url, 200, headers, Body(body))
+            return answered(request, 200, answer)
 
     return Refusing
-
-
-class Body:
-    """What a response is read from."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    async def read(self) -> bytes:
-        return self._body
 
 
 def sleeping(job_id: str, seconds: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from tests.service.test_once import faulty
+from tests.service.transports import faulty
 
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState

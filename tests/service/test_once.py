@@ -7,12 +7,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from aiohttp import ClientOSError
-from botocore.exceptions import (
-    ConnectionClosedError,
-    EndpointConnectionError,
-    ReadTimeoutError,
-)
+from botocore.exceptions import ReadTimeoutError
+from tests.service.transports import Body, faulty
 
 from ecs_queue.states import JobState
 from ecs_simulator import FEW_CAPABILITIES, Options
@@ -23,31 +19,6 @@ Run = Callable[..., None]
 
 def command(*words: str) -> dict[str, Any]:
     return {"containerOverrides": [{"name": "main", "command": list(words)}]}
-
-
-def faulty(operation: str, times: int, *, work_is_done: bool, reset: bool = False) -> type:
-    """A transport that cuts the connection of the first `times` calls of an operation; where it is
-    reset, aiobotocore calls that a connection that could not be made.
-    """
-
-    class Faulty:
-        left: ClassVar[int] = times
-
-        async def send(self, request: Any) -> Any:
-            hit = request.headers["X-Amz-Target"].decode().endswith(operation) and Faulty.left > 0
-            if hit:
-                Faulty.left -= 1
-                if not work_is_done:
-                    raise ReadTimeoutError(endpoint_url=request.url)
-            response = await super().send(request)  # type: ignore[misc]
-            if hit and reset:
-                cause = ClientOSError(104, "Connection reset by peer")
-                raise EndpointConnectionError(endpoint_url=request.url, error=cause)
-            if hit:
-                raise ConnectionClosedError(endpoint_url=request.url)
-            return response
-
-    return Faulty
 
 
 def undocumented(**choices: Any) -> Options:
@@ -118,16 +89,6 @@ def test_a_job_that_the_answer_leaves_out_is_looked_for(world: Run) -> None:
         assert w.sim.statistics.calls["StartTask"] == 1
 
     world(story, faults=Forgetful)
-
-
-class Body:
-    """What a response is read from."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    async def read(self) -> bytes:
-        return self._body
 
 
 def test_of_two_tasks_of_one_launch_one_is_stopped(world: Run) -> None:

@@ -1,14 +1,13 @@
 """What is out of order for a while is said, loses nothing, and soon afterwards work goes on."""
 
 import asyncio
-import json
 import socket
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from aiobotocore.awsrequest import AioAWSResponse
 from botocore.exceptions import EndpointConnectionError
+from tests.service.transports import answered
 
 from ecs_queue.errors import QueueUnreachable
 from ecs_queue.states import JobState
@@ -102,9 +101,7 @@ def test_what_aws_refuses_us_for_a_while_costs_no_job(
         async def send(self, request: Any) -> Any:
             if not Refusing.now or not request.headers["X-Amz-Target"].endswith(operation):
                 return await super().send(request)  # type: ignore[misc]
-            body = json.dumps({"__type": code, "message": "not you"}).encode()
-            headers = {"content-type": "application/x-amz-json-1.1"}
-            return AioAWSResponse(request.url, 400, headers, Body(body))
+            return answered(request, 400, {"__type": code, "message": "not you"})
 
     async def story(w: Any) -> None:
         await w.submit(sleeping("before", 600))
@@ -121,16 +118,6 @@ def test_what_aws_refuses_us_for_a_while_costs_no_job(
             assert (record.failures, record.infrastructure_failures) == (0, 0)
 
     world(story, faults=Refusing, pass_interval_s=1.0, track_interval_s=5.0)
-
-
-class Body:
-    """What a response is read from."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    async def read(self) -> bytes:
-        return self._body
 
 
 BROKEN = {

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from tests.service.transports import faulty
 
 from ecs_queue.states import JobState
 from ecs_simulator import FEW_CAPABILITIES, InstanceGroup, Options
@@ -18,19 +18,6 @@ either_way = pytest.mark.parametrize("set_by_ms", [HOUR_MS, -HOUR_MS], ids=["for
 ROOMY = (InstanceGroup(count=40, instance_type="m5.4xlarge"),)
 JOBS = 250
 """More than the burst of the launch budget."""
-
-
-class LosesALaunch:
-    """A transport on which the first StartTask gets lost."""
-
-    lost: ClassVar[int]
-
-    async def send(self, request: Any) -> Any:
-        """Send it, or wait in vain."""
-        if request.headers["X-Amz-Target"].decode().endswith("StartTask") and not type(self).lost:
-            type(self).lost = 1
-            raise ReadTimeoutError(endpoint_url=request.url)
-        return await super().send(request)  # type: ignore[misc]
 
 
 def differing(jobs: int) -> list[dict[str, Any]]:
@@ -72,7 +59,7 @@ def test_an_unknown_launch_is_certain_after_a_minute_by_our_own_clock(
         assert 60 <= w.clock.monotonic() - intended_at <= 75
         assert (await w.until("a")).state is JobState.SUCCEEDED
 
-    world(story, faults=type("Loses", (LosesALaunch,), {"lost": 0}))
+    world(story, faults=faulty("StartTask", 1, work_is_done=False))
 
 
 @either_way
@@ -91,7 +78,7 @@ def test_so_is_one_of_the_scheduler_before(world: Run, set_by_ms: int) -> None:
             assert 60 <= w.clock.monotonic() - intended_at <= 75
             assert (await w.until("a")).state is JobState.SUCCEEDED
 
-    world(story, faults=type("Loses", (LosesALaunch,), {"lost": 0}))
+    world(story, faults=faulty("StartTask", 1, work_is_done=False))
 
 
 @either_way

@@ -69,8 +69,10 @@ def test_the_command_says_how_far_it_came_and_writes_nothing(
     ctrl_c = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT))
     ctrl_c.start()
     flags = ["--jobs", "100000", "--instances", "10", "--seeds", "1", "--policy", "default"]
-    code = main(["simulate", *flags, "--json", str(tmp_path / "out.json")])
-    ctrl_c.cancel()
+    try:
+        code = main(["simulate", *flags, "--json", str(tmp_path / "out.json")])
+    finally:
+        ctrl_c.cancel()
     assert code == 130
     assert capsys.readouterr().err.startswith("ecs-scheduler: stopped")
     assert not list(tmp_path.iterdir())
