@@ -22,11 +22,8 @@ from ecs_queue.rewinding import Rewinding
 from ecs_queue.script import DEFAULT_SETTINGS, Command, Envelope, QueueSettings, sources
 from ecs_queue.states import (
     DEFAULT_QUEUE,
-    Accepted,
-    Admission,
     Cancellation,
     Claim,
-    Duplicate,
     Event,
     Failure,
     Intent,
@@ -42,11 +39,11 @@ from ecs_queue.states import (
     QueueName,
     Release,
     Sighting,
-    Submission,
     TaskArn,
     Verdict,
 )
 from ecs_queue.steering import Steering
+from ecs_queue.submissions import Accepted, Admission, Duplicate, Submission
 from ecs_queue.token_bank import TokenBank
 
 if TYPE_CHECKING:

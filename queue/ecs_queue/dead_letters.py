@@ -9,7 +9,7 @@ from ecs_queue.document import canonical, parse_job, sendable
 from ecs_queue.job import Job, JobId
 from ecs_queue.letters import DeadLetter, NoSuchLetter, Replay, Replayed
 from ecs_queue.script import Command, text
-from ecs_queue.states import Conflict, Duplicate
+from ecs_queue.submissions import Conflict, Duplicate
 
 
 def newest(limit: int) -> Command[tuple[DeadLetter, ...]]:

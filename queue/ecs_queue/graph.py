@@ -10,7 +10,8 @@ import networkx as nx
 
 from ecs_queue.errors import InvalidGraph
 from ecs_queue.job import Job, JobId
-from ecs_queue.states import Accepted, Duplicate, JobState
+from ecs_queue.states import JobState
+from ecs_queue.submissions import Accepted, Duplicate, Unequal
 
 Graph: TypeAlias = "nx.DiGraph[JobId]"
 
@@ -43,7 +44,7 @@ def ordered(jobs: Sequence[Job], boost: int = 0) -> list[Job]:
     if not 0 <= boost <= MOST_PRIORITY:
         raise ValueError(f"boost {boost}: a priority from 0 to {MOST_PRIORITY}")
     by_id, problems = _by_id(jobs)
-    problems += _unequal(by_id)
+    problems += unequal(by_id.values(), by_id)
     graph = _edges(by_id)
     number = {job_id: i for i, job_id in enumerate(by_id)}
     order: list[JobId] = []
@@ -84,6 +85,20 @@ def unknown(wanted: Sequence[JobId], states: Mapping[JobId, JobState]) -> list[s
     if not missing:
         return []
     return [f"depends_on: neither among these jobs nor in the queue: {_listed(missing)}"]
+
+
+def unequal(jobs: Iterable[Job], leaders: Mapping[JobId, Job]) -> list[str]:
+    """Complaints about arrays that are to follow one of these, which has other children or none."""
+    problems = []
+    for job in jobs:
+        leader = leaders.get(job.follows) if job.follows is not None else None
+        if leader is None:
+            continue
+        has = 0 if leader.array_index is not None else leader.array_size or 0
+        wants = job.array_size or 0
+        if has != wants:
+            problems.append(f"{job.id}: {Unequal(job.id, leader.id, has, wants)}")
+    return problems
 
 
 def taken(jobs: Sequence[Job], answers: str) -> list[str]:
@@ -132,17 +147,6 @@ def _among(job_id: JobId, by_id: Mapping[JobId, Job]) -> JobId | None:
         return job_id
     array = by_id.get(JobId(job_id.rpartition(":")[0]))
     return array.id if array is not None and array.has_child(job_id) else None
-
-
-def _unequal(by_id: Mapping[JobId, Job]) -> list[str]:
-    """Complaints about arrays that depend child by child on what has no such children."""
-    problems = []
-    for job in by_id.values():
-        leader = by_id.get(job.follows) if job.follows is not None else None
-        if leader is not None and leader.array_size != job.array_size:
-            size = f"{leader.array_size or 'no'} children"
-            problems.append(f"{job.id}: N_TO_N: {leader.id} has {size}, not {job.array_size}")
-    return problems
 
 
 def _raised(job: Job, boost: int) -> Job:

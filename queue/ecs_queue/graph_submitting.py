@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from ecs_queue.client import Queue
     from ecs_queue.job import Job, JobId
-    from ecs_queue.states import Accepted, Duplicate
     from ecs_queue.steering import Runs
+    from ecs_queue.submissions import Accepted, Duplicate
 
 MOST_SEARCHED = 10_000
 
@@ -32,6 +32,9 @@ async def submit_graph(
     outside = graph.outside(ordered)
     states = await queue.states(outside)
     problems += graph.unknown(outside, states)
+    followed = dict.fromkeys(job.follows for job in ordered if job.follows in states)
+    leaders = [await queue.job(job_id) for job_id in followed if job_id is not None]
+    problems += graph.unequal(ordered, {leader.job.id: leader.job for leader in leaders})
     token, answers = queue.new_token(), ""
     for batch in producing.batches(ordered):
         answers += await queue.run(staging.stage(token, len(answers), batch))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ecs_queue.job import JobId
-from ecs_queue.states import Conflict, Duplicate
+from ecs_queue.submissions import Conflict, Duplicate
 
 
 @dataclass(frozen=True, slots=True)

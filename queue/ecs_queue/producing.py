@@ -14,22 +14,25 @@ from ecs_queue.records import SCORE_STEP
 from ecs_queue.script import Command, line, pairs, text
 from ecs_queue.states import (
     DEFAULT_QUEUE,
-    Accepted,
-    Admission,
     AlreadyEnded,
     Cancellation,
     Cancelled,
     CancelRequested,
-    Circular,
-    Conflict,
-    Duplicate,
     Event,
     JobRecord,
     JobState,
     NoSuchJob,
     QueueName,
-    Submission,
     state_of,
+)
+from ecs_queue.submissions import (
+    Accepted,
+    Admission,
+    Circular,
+    Conflict,
+    Duplicate,
+    Submission,
+    Unequal,
 )
 
 BATCH_JOBS = 500
@@ -201,8 +204,8 @@ def submit(token: str, batch: Sequence[Written]) -> Command[tuple[Submission, ..
     """Take jobs in directly; repeated under the same token it answers the same."""
 
     def parse(reply: bytes) -> tuple[Submission, ...]:
-        letters, *cycles = text(reply).split("\n")
-        ways = iter(cycles)
+        letters, *lines = text(reply).split("\n")
+        ways = iter(lines)
         return tuple(
             _submission(letter, written.job.id, ways)
             for letter, written in zip(letters, batch, strict=True)
@@ -225,14 +228,14 @@ def admit(token: str, judged: Sequence[Written | Unreadable]) -> Command[Admissi
     """Take judged entries out of the inbox; those that another call took are left out."""
 
     def parse(reply: bytes) -> Admission:
-        letters, *cycles = text(reply).split("\n")
-        ways = iter(cycles)
+        letters, *lines = text(reply).split("\n")
+        ways = iter(lines)
         submissions = [
             _submission(letter, each.job.id, ways)
             for letter, each in zip(letters, judged, strict=True)
             if isinstance(each, Written) and letter != "-"
         ]
-        return Admission(tuple(submissions), dead=sum(map(letters.count, "XCY")))
+        return Admission(tuple(submissions), dead=sum(map(letters.count, "XCYU")))
 
     return Command("enqueue", _enqueue_args(token, judged), parse)
 
@@ -324,6 +327,9 @@ _OUTCOMES: dict[str, type[Accepted | Duplicate | Conflict]] = {
 def _submission(letter: str, job_id: JobId, ways: Iterator[str]) -> Submission:
     if letter == "Y":
         return Circular(job_id, tuple(JobId(each) for each in next(ways).split(" -> ")))
+    if letter == "U":
+        leader, has, wants = next(ways).split(" ")
+        return Unequal(job_id, JobId(leader), int(has), int(wants))
     return _OUTCOMES[letter](job_id)
 
 

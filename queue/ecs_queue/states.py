@@ -40,52 +40,6 @@ def state_of(value: bytes) -> JobState:
     return JobState(value.decode())
 
 
-# What a submission came to ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The job is new: RUNNABLE, or PENDING while it waits for others."""
-
-    job_id: JobId
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """The same job was submitted before; nothing changed."""
-
-    job_id: JobId
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """Another document was submitted under this id before; nothing changed."""
-
-    job_id: JobId
-
-
-@dataclass(frozen=True, slots=True)
-class Circular:
-    """The job would wait for itself, by way of jobs that wait for it; nothing changed.
-
-    `cycle` begins and ends with its id.
-    """
-
-    job_id: JobId
-    cycle: tuple[JobId, ...]
-
-
-Submission = Accepted | Duplicate | Conflict | Circular
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """What became of one batch of inbox entries."""
-
-    submissions: tuple[Submission, ...]
-    dead: int
-
-
 # Claims and launches ------------------------------------------------------------------------------
 
 

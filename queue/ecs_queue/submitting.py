@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ecs_queue.job import Job
     from ecs_queue.script import Command
-    from ecs_queue.states import Submission
+    from ecs_queue.submissions import Submission
 
 JOBS_PER_TURN = 25
 TURNS_TO_SEND = 6

@@ -12,7 +12,8 @@ from ecs_queue.connection import explained, require_bytes
 from ecs_queue.job import Job, JobId
 from ecs_queue.letters import DeadLetter
 from ecs_queue.script import DEFAULT_SETTINGS, Command, Envelope, QueueSettings, sources
-from ecs_queue.states import DEFAULT_QUEUE, Cancellation, JobRecord, JobState, QueueName, Submission
+from ecs_queue.states import DEFAULT_QUEUE, Cancellation, JobRecord, JobState, QueueName
+from ecs_queue.submissions import Submission
 
 if TYPE_CHECKING:
     from redis.cluster import RedisCluster

@@ -66,6 +66,11 @@ def test_a_single_array_with_dependencies(cli: Callable[..., Any], queue_name: s
     assert depends_on == [[{"type": "SEQUENTIAL"}], [{"job": "a", "type": "N_TO_N"}]]
     answer = cli("submit", "etl", "--depends-on", "N_TO_N:a")
     assert (answer.code, "array_size" in answer.err) == (2, True)
+    follower = ("submit", "etl", "--id", "c", "--array-size", "4", "--depends-on", "N_TO_N:a")
+    answer = cli(*follower)
+    refusal = "--depends-on: N_TO_N: a has 3 children, not 4; nothing was submitted"
+    assert (answer.code, refusal in answer.err) == (1, True)
+    assert cli("job", "c").code == 1
 
 
 def test_the_longest_way_is_boosted(cli: Callable[..., Any], queue_name: str, bare: Path) -> None:

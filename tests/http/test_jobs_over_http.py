@@ -71,6 +71,16 @@ async def test_a_job_that_would_wait_for_itself(site: Any) -> None:
     assert answer["error"] == "it would wait for itself: a -> b -> a"
 
 
+async def test_an_array_that_cannot_follow_another(site: Any) -> None:
+    """409, and both sizes."""
+    await site.post("/v1/jobs", {**JOB, "array_size": 5})
+    follows = [{"job": "a", "type": "N_TO_N"}]
+    follower = {**JOB, "id": "b", "array_size": 4, "depends_on": follows}
+    code, answer = await site.post("/v1/jobs", follower)
+    assert (code, answer["outcome"]) == (409, "unequal")
+    assert answer["error"] == "N_TO_N: a has 5 children, not 4"
+
+
 BAD = {
     "not-json": (b"{", "the document is not JSON"),
     "empty": (b"", "the document is not JSON"),

@@ -8,7 +8,8 @@ import pytest
 
 from ecs_queue.job import Job, JobId
 from ecs_queue.producing import inbox_key
-from ecs_queue.states import Accepted, Admission, Conflict, Duplicate, JobState, OwnerId
+from ecs_queue.states import JobState, OwnerId
+from ecs_queue.submissions import Accepted, Admission, Conflict, Duplicate
 
 if TYPE_CHECKING:
     from tests.queue.conftest import Story

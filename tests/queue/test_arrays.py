@@ -12,12 +12,9 @@ from ecs_queue.errors import InvalidJob, UnknownJob
 from ecs_queue.job import Dependency, Job, JobId
 from ecs_queue.retrying import Retry
 from ecs_queue.states import (
-    Accepted,
     ArraySummary,
     Cancelled,
     CancelRequested,
-    Conflict,
-    Duplicate,
     InstanceArn,
     JobState,
     OwnerId,
@@ -29,6 +26,7 @@ from ecs_queue.states import (
     TaskFailed,
     Verdict,
 )
+from ecs_queue.submissions import Accepted, Conflict, Duplicate
 
 if TYPE_CHECKING:
     from tests.queue.conftest import Story

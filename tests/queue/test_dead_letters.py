@@ -8,7 +8,8 @@ from ecs_queue.errors import InvalidJob
 from ecs_queue.job import JobId
 from ecs_queue.letters import DeadLetter, NoSuchLetter, Replayed
 from ecs_queue.producing import inbox_key
-from ecs_queue.states import Accepted, Conflict, Duplicate, OwnerId
+from ecs_queue.states import OwnerId
+from ecs_queue.submissions import Accepted, Conflict, Duplicate
 
 if TYPE_CHECKING:
     from tests.queue.conftest import Story

@@ -12,15 +12,8 @@ from ecs_queue.errors import InvalidJob
 from ecs_queue.job import Dependency, Job, JobId
 from ecs_queue.producing import inbox_key
 from ecs_queue.script import QueueSettings
-from ecs_queue.states import (
-    Accepted,
-    Circular,
-    JobState,
-    OwnerId,
-    Succeeded,
-    TaskFailed,
-    Verdict,
-)
+from ecs_queue.states import JobState, OwnerId, Succeeded, TaskFailed, Verdict
+from ecs_queue.submissions import Accepted, Circular
 
 if TYPE_CHECKING:
     from tests.queue.conftest import Story
@@ -192,6 +185,42 @@ async def test_a_child_that_an_array_never_has_is_not_waited_for(story: "Story")
     assert [records[0].reason, records[2].reason] == [why.format(9), why.format(3)]
 
 
+async def test_who_waited_for_such_a_child_hears_of_it_when_the_array_comes(story: "Story") -> None:
+    """Also where the array ends at once; a plain job of that id is another matter."""
+    await story.queue.submit(
+        [
+            after("a", "film:9"),
+            after("b", "film:3", "film:1", kind="afterany"),
+            after("c", "film:2"),
+            after("d", "film:7"),
+            after("e", "film:02"),
+            after("behind", "a", kind="afternotok"),
+        ]
+    )
+    assert await story.state("a") == PENDING
+    await story.queue.submit([after("film:7"), after("film", array_size=3)])
+    why = "dependency film:{}: film has only 3 children, from :0 on"
+    records = {each: await story.queue.job(JobId(each)) for each in "abcde"}
+    assert {each: records[each].state for each in "abcde"} == dict(
+        zip("abcde", (FAILED, FAILED, PENDING, PENDING, FAILED), strict=True)
+    )
+    assert [records[each].reason for each in "abe"] == [why.format(n) for n in ("9", "3", "02")]
+    assert await story.state("behind") == RUNNABLE
+
+
+async def test_very_many_that_waited_for_such_a_child_are_told_in_parts(story: "Story") -> None:
+    """As with any other end; a job that takes the id meanwhile is waited for instead."""
+    await story.queue.submit([after(f"b{i}", "film:9") for i in range(5_200)])
+    await story.queue.submit([after("film", array_size=3)])
+    pending = (await story.queue.counts())[PENDING]
+    assert 0 < pending < 5_200
+    await story.queue.submit([after("film:9")])
+    await story.queue.reclaim_expired()
+    assert (await story.queue.counts())[PENDING] == pending
+    await story.queue.cancel([JobId("film:9")])
+    assert (await story.queue.counts())[PENDING] == 0
+
+
 @pytest.mark.parametrize(
     ("depends_on", "problem"),
     [
@@ -244,8 +273,11 @@ async def test_nothing_is_left_of_what_has_ended(story: "Story") -> None:
     """No key remembers who waited for whom once everybody has ended."""
     await story.queue.submit([after("a"), after("b", "a", "never"), after("c", "b")])
     await end(story, "a", TaskFailed("exit code 1", 1))
-    keys = [key async for key in story.redis.scan_iter(match="*after:*")]
-    assert keys == []
+    await story.queue.submit([after("d", "film:1", "tape:7"), after("e", "tape:9", "tape:1")])
+    await story.queue.submit([after("f", "music:2"), after("music:2"), after("tape", array_size=3)])
+    await story.queue.cancel([JobId("f")])
+    for pattern in ("*after:*", "*awaited:*"):
+        assert [key async for key in story.redis.scan_iter(match=pattern)] == []
     assert await story.redis.exists("{q:default}:untold") == 0
 
 

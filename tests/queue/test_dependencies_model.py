@@ -12,14 +12,8 @@ from tests.queue.machine import OWNER, TAG, Machine, play
 
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Dependency, Job, JobId
-from ecs_queue.states import (
-    Accepted,
-    Circular,
-    JobState,
-    Submission,
-    Succeeded,
-    TaskFailed,
-)
+from ecs_queue.states import JobState, Succeeded, TaskFailed
+from ecs_queue.submissions import Accepted, Circular, Submission
 
 NAMES = "abcdefg"
 KINDS = ("afterok", "afterok", "afterany", "afternotok")

@@ -8,6 +8,7 @@ import pytest
 from ecs_queue.document import parse_job
 from ecs_queue.errors import InvalidJob
 from ecs_queue.job import Dependency, Job, JobId
+from ecs_queue.producing import inbox_key
 from ecs_queue.states import (
     ArraySummary,
     JobState,
@@ -18,6 +19,7 @@ from ecs_queue.states import (
     TaskFailed,
     Verdict,
 )
+from ecs_queue.submissions import Accepted, Unequal
 
 if TYPE_CHECKING:
     from tests.queue.conftest import Story
@@ -146,13 +148,40 @@ async def test_single_children_of_both_can_be_cancelled(story: "Story") -> None:
     assert await claimed(story) == {"q:2"}
 
 
-@pytest.mark.parametrize("leader", ["nowhere", "plain", "other"])
-async def test_only_arrays_of_the_same_size_can_be_followed(story: "Story", leader: str) -> None:
-    """The follower is FAILED with the reason."""
+@pytest.mark.parametrize(("leader", "has"), [("plain", 0), ("plain-too", 0), ("other", 5)])
+async def test_an_array_of_another_size_is_not_followed(
+    story: "Story", leader: str, has: int
+) -> None:
+    """What the queue knows already is said at once, with both sizes; nothing is submitted."""
     await story.submit("plain")
-    await story.queue.submit([array("other", 5), array("q", 4, leader)])
+    plain, other = Job(id=JobId("plain-too"), task_definition="t"), array("other", 5)
+    *_, answer = await story.queue.submit([plain, other, array("q", 4, leader)])
+    assert answer == Unequal(JobId("q"), leader=JobId(leader), has=has, wants=4)
+    assert str(answer) == f"N_TO_N: {leader} has {has or 'no'} children, not 4"
+    assert await story.queue.states([JobId("q")]) == {}
+    assert await story.queue.submit([array("q", 5, "other")]) == (Accepted(JobId("q")),)
+
+
+async def test_the_inbox_refuses_it_too(story: "Story") -> None:
+    """It becomes a dead letter that says the same; others of the batch keep their own answers."""
+    waits = Job(id=JobId("y"), task_definition="t", depends_on=(Dependency(job=JobId("x")),))
+    await story.queue.submit([array("other", 5), waits])
+    closing = {"id": "x", "depends_on": [{"job": "y"}]}
+    follower = {"id": "q", "array_size": 4, "depends_on": [{"job": "other", "type": "N_TO_N"}]}
+    for document in (follower, closing):
+        text = json.dumps(document | {"task_definition": "t"})
+        await story.redis.xadd(inbox_key(), {"job": text})
+    assert (await story.queue.admit(ALICE)).dead == 2
+    second, first = await story.queue.dead_letters()
+    assert first.reason == "depends_on: N_TO_N: other has 5 children, not 4"
+    assert second.reason == "depends_on: the job would wait for itself: x -> y -> x"
+
+
+async def test_an_array_that_is_not_there_cannot_be_followed(story: "Story") -> None:
+    """The follower is FAILED with the reason."""
+    await story.queue.submit([array("q", 4, "nowhere")])
     record = await story.queue.job(JobId("q"))
-    reason = f"N_TO_N: {leader} is no array of 4 in the queue"
+    reason = "N_TO_N: nowhere is no array of 4 in the queue"
     assert (record.state, record.reason) == (FAILED, reason)
 
 

@@ -9,7 +9,8 @@ from ecs_queue import graph, producing, staging
 from ecs_queue.client import Queue
 from ecs_queue.errors import InvalidGraph
 from ecs_queue.job import Dependency, Job, JobId
-from ecs_queue.states import Accepted, Duplicate, JobState, OwnerId
+from ecs_queue.states import JobState, OwnerId
+from ecs_queue.submissions import Accepted, Duplicate
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -87,6 +88,23 @@ async def test_everything_that_is_wrong_is_said_at_once(story: "Story") -> None:
     ]
     assert len(said) == 6 + 2
     assert await story.total() == 1
+
+
+async def test_arrays_of_the_queue_are_followed_if_they_are_as_large(story: "Story") -> None:
+    """As those of the graph itself; otherwise nothing is submitted."""
+    await story.submit("plain")
+    await story.queue.submit([job("film", size=3)])
+    wrong = [job("x"), job("a", "N_TO_N:film", size=4), job("b", "N_TO_N:plain", size=2)]
+    wrong.append(job("c", "N_TO_N:film:1", size=3))
+    refusal = (
+        "a: N_TO_N: film has 3 children, not 4; b: N_TO_N: plain has no children, not 2; "
+        "c: N_TO_N: film:1 has no children, not 3; nothing"
+    )
+    with pytest.raises(InvalidGraph, match=refusal):
+        await story.queue.submit_graph(wrong)
+    assert await story.total() == 2
+    await story.queue.submit_graph([job("x"), job("a", "N_TO_N:film", "x", size=3)])
+    assert await story.state("a") == JobState.PENDING
 
 
 async def test_a_circle_through_the_queue_is_refused(story: "Story") -> None:

@@ -22,8 +22,6 @@ from ecs_queue.errors import QueueUnreachable
 from ecs_queue.job import Job, JobId
 from ecs_queue.producing import inbox_key
 from ecs_queue.states import (
-    Accepted,
-    Admission,
     Cancelled,
     Intent,
     JobState,
@@ -33,6 +31,7 @@ from ecs_queue.states import (
     TaskArn,
     TaskFailed,
 )
+from ecs_queue.submissions import Accepted, Admission
 
 if TYPE_CHECKING:
     from tests.queue.conftest import Clock

@@ -24,10 +24,7 @@ from ecs_queue.job import Job, JobId
 from ecs_queue.retrying import Retry
 from ecs_queue.script import QueueSettings
 from ecs_queue.states import (
-    Accepted,
     Claim,
-    Conflict,
-    Duplicate,
     InfrastructureFailed,
     Intent,
     JobState,
@@ -42,6 +39,7 @@ from ecs_queue.states import (
     TaskFailed,
     Verdict,
 )
+from ecs_queue.submissions import Accepted, Conflict, Duplicate
 
 OWNERS = (OwnerId("alice"), OwnerId("bob"))
 LEASE_MS, BUDGET = 10_000, 1

@@ -23,9 +23,6 @@ from ecs_queue.document import parse_job, sendable
 from ecs_queue.errors import InvalidJob
 from ecs_queue.job import MAX_PAYLOAD_BYTES, Job, JobId
 from ecs_queue.states import (
-    Accepted,
-    Conflict,
-    Duplicate,
     InstanceArn,
     Intent,
     JobState,
@@ -36,6 +33,7 @@ from ecs_queue.states import (
     TaskArn,
     TaskFailed,
 )
+from ecs_queue.submissions import Accepted, Conflict, Duplicate
 
 if TYPE_CHECKING:
     from tests.queue.conftest import Story

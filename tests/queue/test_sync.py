@@ -10,7 +10,8 @@ from ecs_queue.connection import connect_sync
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.errors import QueueUnreachable, UnknownJob
 from ecs_queue.job import Job, JobId
-from ecs_queue.states import Accepted, Cancelled, Duplicate, JobState
+from ecs_queue.states import Cancelled, JobState
+from ecs_queue.submissions import Accepted, Duplicate
 from ecs_queue.sync import SyncQueue
 
 A = JobId("a")

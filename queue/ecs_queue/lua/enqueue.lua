@@ -7,7 +7,8 @@
 -- the earliest start, and
 -- > the dependencies, k | a | n before each id, with commas in between.
 -- Answers one letter each: A accepted, D duplicate, C conflict, X dead letter, Y depends on itself,
--- - taken by another call; then a line for each Y, with the ids on the way.
+-- U follows an array of another size, - taken by another call; then a line for each Y, with the ids on
+-- the way, and for each U: that array, its size (0 for a plain job), the size wanted.
 local GRAPH_PART = 500
 local answer_key = PREFIX .. 'answer:' .. ARGV[5]
 local answered = call('GET', answer_key)
@@ -41,7 +42,8 @@ if ARGV[6] == 'G' then
 end
 
 -- Keeps what can't be taken in as a dead letter, unless its producer waits for the answer.
-local function refuse(letter, entry, id, written, reason)
+local ways = {}  -- the lines behind the answers
+local function refuse(letter, entry, id, written, reason, way)
   if graph then
     local document, payload = split(written)
     if payload then
@@ -53,6 +55,7 @@ local function refuse(letter, entry, id, written, reason)
   elseif entry ~= '' and bury(entry, reason, '') ~= 'X' then
     return '-'
   end
+  ways[#ways + 1] = way
   return letter
 end
 
@@ -67,7 +70,6 @@ end
 
 -- Documents and places are written in bulk at the end; `stored` knows the former until then.
 local stored, documents, places = {}, {}, {}
-local cycles = {}
 local somebody_waits = false  -- for any job of this call
 local MOST_SEARCHED, MOST_SEARCHED_AT_ONCE = 10000, 50000  -- for one job, and in one call: a third of a second
 local searched_at_once = 0
@@ -143,24 +145,13 @@ local function closed_by(id, fields)
   return #on > 0 and cycle_through(id, on, tonumber(size)) or nil
 end
 
--- Why an id that no job has can't become one's: it counts beyond the children of an array.
-local function beyond_array(id)
-  local parent = not stored[id] and string.match(id, '^(.+):%d+$')
-  local size = parent and call('HGET', job_key(parent), 'N')
-  return size and 'dependency ' .. id .. ': ' .. parent .. ' has only ' .. size .. ' children, from :0 on'
-end
-
 -- The open dependencies, id and kind in turn; where one can't be satisfied any more, the state that
 -- the job ends in, and why.
 local function judge_dependencies(dependencies)
   local open = {}
   for kind, on in string.gmatch(dependencies, '(%a)([^,]+)') do
-    local state, reason = look_at(on)
-    local beyond = not state and beyond_array(on)
-    if beyond then
-      return open, 'FAILED', beyond
-    end
-    if state == 'SUCCEEDED' or state == 'FAILED' or state == 'CANCELLED' then
+    local state, reason = come_to(on)
+    if OVER[state] and not (state == 'NEVER' and stored[on]) then
       local to, why = consequence(kind, on, state, reason)
       if to then
         return open, to, why
@@ -173,10 +164,35 @@ local function judge_dependencies(dependencies)
   return open
 end
 
+-- Notes an id that may be that of a child of an array to come.
+local function await(on)
+  local parent, digits = string.match(on, '^(.+):(%d+)$')
+  if parent and not child_of(on) then
+    local index = int(tonumber(digits))
+    call('ZADD', awaited_key(parent), index == digits and index or '+inf', on)
+  end
+end
+
+-- An array of this size has come: those who wait for children that it will never have hear of it.
+local function tell_in_vain(parent, size)
+  local beyond = {}
+  for _, on in ipairs(call('ZRANGEBYSCORE', awaited_key(parent), size, '+inf')) do
+    beyond[#beyond + 1] = not stored[on] and on or nil
+  end
+  call('UNLINK', awaited_key(parent))
+  in_bulk('RPUSH', UNTOLD, beyond)
+  if #beyond > 0 then
+    tell_dependents()
+  end
+end
+
 -- Enters the job as waiting for what has not ended.
 local function wait_for(id, open)
   for i = 1, #open, 2 do
     call('HSET', after_key(open[i]), id, open[i + 1])
+    if string.find(open[i], ':', 1, true) then
+      await(open[i])
+    end
   end
   somebody_waits = true
   call('HSET', job_key(id), 's', 'PENDING', 'k', int(#open / 2))
@@ -238,6 +254,7 @@ local function accept(entry, id, document, payload, score, fields)
   local gang = string.match(fields, '^G (%S+)')
   if is_array(fields) then
     call('SADD', ARRAYS, id)
+    tell_in_vain(id, string.match(fields, '^N (%d+)'))
   end
   if dependencies or leader or gang then
     call('SET', doc_key(id), document)  -- at once, since its end may come within this call
@@ -276,6 +293,17 @@ local function accept(entry, id, document, payload, score, fields)
   return 'A'
 end
 
+-- The array that a new one is to follow child by child, its size and the one wanted, if these differ
+-- and the queue has it by now; a plain job there has no size.
+local function unequal(fields)
+  local wants, leader = string.match(fields, '^N (%d+) M (%S+)')
+  local has = leader and call('HGET', job_key(leader), 'N') or nil
+  if leader and has ~= wants and (has or stored[leader] or look_at(leader)) then
+    return leader, has, wants
+  end
+  return nil
+end
+
 local function take(entry, id, written, score, fields)
   local before, document, payload = stored[id], split(written)
   if string.find(id, ':', 1, true) and child_of(id) then
@@ -286,11 +314,15 @@ local function take(entry, id, written, score, fields)
     local reason = 'id: another document was submitted as "' .. id .. '" before; choose another id'
     return refuse('C', entry, id, written, reason)
   end
-  local way = not before and fields ~= '' and closed_by(id, fields)
+  local new = not before and fields ~= ''
+  local way = new and closed_by(id, fields)
   if way then
-    cycles[#cycles + 1] = way
-    local reason = 'depends_on: the job would wait for itself: ' .. way
-    return refuse('Y', entry, id, written, reason)
+    return refuse('Y', entry, id, written, 'depends_on: the job would wait for itself: ' .. way, way)
+  end
+  local leader, has, wants = unequal(new and not graph and fields or '')
+  if leader then
+    local reason = 'depends_on: N_TO_N: ' .. leader .. ' has ' .. (has or 'no') .. ' children, not ' .. wants
+    return refuse('U', entry, id, written, reason, leader .. ' ' .. (has or 0) .. ' ' .. wants)
   end
   if entry ~= '' and call('XDEL', INBOX, entry) == 0 then
     return '-'
@@ -345,6 +377,6 @@ if graph then
     call('LREM', GRAPHS, 0, graph)
   end
 end
-answered = table.concat({table.concat(answers), unpack(cycles)}, '\n')
+answered = table.concat({table.concat(answers), unpack(ways)}, '\n')
 call('SET', answer_key, answered, 'EX', 60)
 return answered

@@ -323,6 +323,19 @@ local function depends_on(document)
   return ids
 end
 
+-- awaited:<id>, for an array that has not come: those ids of its children that jobs wait for, by index.
+local function awaited_key(parent)
+  return PREFIX .. 'awaited:' .. parent
+end
+
+-- Nobody may wait any more for this id, which may be that of a child to come.
+local function await_no_more(on)
+  local parent = string.find(on, ':', 1, true) and string.match(on, '^(.+):%d+$')
+  if parent and call('EXISTS', after_key(on)) == 0 then
+    call('ZREM', awaited_key(parent), on)
+  end
+end
+
 -- Ended jobs beyond the number that is kept go, the oldest first, and a few at each end of a job. One
 -- whose dependents are not all told yet stays.
 local FORGOTTEN_AT_ONCE = 20
@@ -376,6 +389,7 @@ local function finish_job(id, from, to, reason, parent)
   end
   for _, on in ipairs(waited_for) do
     call('HDEL', after_key(on), id)
+    await_no_more(on)
   end
   report(id, to, reason)
 end
@@ -450,10 +464,26 @@ local function move_to(id, priority, reason)
   end
 end
 
+-- State and reason of what a job depends on; NEVER is that of an id which no job has, and which counts
+-- beyond the children of an array.
+local function come_to(on)
+  local state, reason = look_at(on)
+  local parent = not state and string.match(on, '^(.+):%d+$')
+  local size = parent and call('HGET', job_key(parent), 'N')
+  if size then
+    return 'NEVER', parent .. ' has only ' .. size .. ' children, from :0 on'
+  end
+  return state, reason
+end
+
+local OVER = {SUCCEEDED = true, FAILED = true, CANCELLED = true, NEVER = true}
+
 -- What the end of a job means to one that depends on it: nil where it is as it should be, otherwise
 -- the state which that one ends in, and why. k afterok, a afterany, n afternotok.
 local function consequence(kind, on, state, reason)
-  if kind == 'k' and state ~= 'SUCCEEDED' then
+  if state == 'NEVER' then
+    return 'FAILED', 'dependency ' .. on .. ': ' .. reason
+  elseif kind == 'k' and state ~= 'SUCCEEDED' then
     if string.sub(reason, 1, 11) == 'dependency ' then
       return 'FAILED', reason
     end
@@ -492,7 +522,7 @@ local function tell(id, kind, on, state, reason)
 end
 
 -- Tells the dependents of every job in `untold` how it ended, so many in one script; the next claim
--- goes on with the rest.
+-- goes on with the rest. Where a job came meanwhile under an id that was never to be, they wait for that.
 local TOLD_AT_ONCE = 5000
 local telling, told = false, 0
 tell_dependents = function()
@@ -502,8 +532,8 @@ tell_dependents = function()
   telling = true
   local on = call('LINDEX', UNTOLD, 0)
   while on and told < TOLD_AT_ONCE do
-    local state, reason = look_at(on)
-    local dependents = call('HSCAN', after_key(on), 0, 'COUNT', 500)[2]
+    local state, reason = come_to(on)
+    local dependents = OVER[state] and call('HSCAN', after_key(on), 0, 'COUNT', 500)[2] or {}
     local ids = {}
     for i = 1, #dependents, 2 do
       ids[#ids + 1] = dependents[i]
@@ -514,6 +544,7 @@ tell_dependents = function()
       told = told + 1
     end
     if #dependents == 0 then
+      await_no_more(on)
       call('LPOP', UNTOLD)
       on = call('LINDEX', UNTOLD, 0)
     end

@@ -8,7 +8,7 @@ from cyclopts.validators import Number
 
 from ecs_queue.errors import InvalidJob
 from ecs_queue.letters import DeadLetter, NoSuchLetter, Replay, Replayed
-from ecs_queue.states import Conflict, Duplicate
+from ecs_queue.submissions import Conflict, Duplicate
 from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
 from ecs_scheduler.cli.failures import FAILED, OK, Failed, InvalidInput
 from ecs_scheduler.cli.output import one_line, print_json, print_lines, report, time_shown

@@ -15,7 +15,7 @@ from cyclopts.validators import Number
 from ecs_queue.batch import DEFAULT_CONTAINER
 from ecs_queue.client import Queue
 from ecs_queue.job import Job
-from ecs_queue.states import Circular, Conflict, Submission
+from ecs_queue.submissions import Circular, Conflict, Submission, Unequal
 from ecs_scheduler.cli import job_files
 from ecs_scheduler.cli.batch_files import converted
 from ecs_scheduler.cli.connection import DEFAULT_QUEUE, QueueFlags
@@ -109,6 +109,8 @@ async def _submit_one(
         )
     if isinstance(submission, Circular):
         raise Failed(f"--depends-on: it would wait for itself: {' -> '.join(submission.cycle)}")
+    if isinstance(submission, Unequal):
+        raise Failed(f"--depends-on: {submission}; nothing was submitted")
     if queue_flags.output == "json":
         print_json({"id": job.id, "outcome": outcome})
     else:

@@ -9,7 +9,7 @@ import structlog
 from ecs_queue.errors import InvalidJob
 from ecs_queue.schedule import Fire, Kept, Miss, decide
 from ecs_queue.schedules import Schedules
-from ecs_queue.states import Circular, Conflict
+from ecs_queue.submissions import Circular, Conflict, Unequal
 
 if TYPE_CHECKING:
     from ecs_queue.job import JobId
@@ -61,4 +61,6 @@ class Recurring:
                 return job.id, f"another job was submitted as {job.id} before"
             case Circular(cycle=cycle):
                 return None, f"the job would wait for itself: {' -> '.join(cycle)}"
+            case Unequal() as unequal:
+                return None, str(unequal)
         return job.id, ""

@@ -32,19 +32,16 @@ from ecs_queue.job import MAX_SENT_BYTES, Job, JobId
 from ecs_queue.listing import look_through
 from ecs_queue.script import Command
 from ecs_queue.states import (
-    Accepted,
     AlreadyEnded,
     Cancellation,
     Cancelled,
     CancelRequested,
-    Circular,
-    Conflict,
     JobRecord,
     JobState,
     NoSuchJob,
-    Submission,
 )
 from ecs_queue.steering import Steering
+from ecs_queue.submissions import Accepted, Circular, Conflict, Submission, Unequal
 from ecs_scheduler.errors import JobUnusable, SchedulerError, UnknownInstance
 from ecs_scheduler.metrics import CONTENT_TYPE, Metrics
 from ecs_scheduler.passes.status import ServiceStatus
@@ -338,12 +335,14 @@ def _submission_as_json(submission: Submission) -> dict[str, str]:
         )
     if isinstance(submission, Circular):
         answer["error"] = f"it would wait for itself: {' -> '.join(submission.cycle)}"
+    if isinstance(submission, Unequal):
+        answer["error"] = str(submission)
     return answer
 
 
 def _status_of(submissions: Sequence[Submission]) -> int:
     kinds = {type(each) for each in submissions}
-    if Conflict in kinds or Circular in kinds:
+    if not kinds.isdisjoint((Conflict, Circular, Unequal)):
         return 409
     return 201 if Accepted in kinds else 200
 

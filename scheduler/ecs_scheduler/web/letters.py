@@ -9,7 +9,7 @@ from ecs_queue import dead_letters, replaying
 from ecs_queue.errors import UnknownJob
 from ecs_queue.job import MAX_SENT_BYTES
 from ecs_queue.letters import NoSuchLetter, Replayed
-from ecs_queue.states import Conflict, Duplicate
+from ecs_queue.submissions import Conflict, Duplicate
 from ecs_scheduler.web.body import bounded, in_time
 from ecs_scheduler.web.presentation import dead_letter_as_json
 

@@ -9,7 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 from ecs_queue.errors import InvalidJob
 from ecs_queue.letters import DeadLetter
 from ecs_queue.schedule import Kept
-from ecs_queue.states import Accepted, Circular, Conflict, Duplicate, Event, JobRecord, Submission
+from ecs_queue.states import Event, JobRecord
+from ecs_queue.submissions import Accepted, Circular, Conflict, Duplicate, Submission, Unequal
 from ecs_queue.timing import Moment
 
 
@@ -82,3 +83,5 @@ def outcome_name(submission: Submission) -> str:
             return "conflict"
         case Circular():
             return "circular"
+        case Unequal():
+            return "unequal"
