@@ -34,6 +34,15 @@ async def running_on(w: Any, job_id: str) -> str:
     return str(record.instance_arn)
 
 
+async def until_heard(w: Any, kind: str) -> None:
+    """Wait for the first event of a kind; nothing can be done about it before we know."""
+    async with asyncio.timeout(5):
+        while True:
+            if any(each == kind for each, _ in w.service.status().events):
+                return
+            await asyncio.sleep(0.01)
+
+
 def drain(w: Any, arn: str) -> None:
     w.sim.call(
         "UpdateContainerInstancesState",
@@ -70,6 +79,30 @@ def test_a_spot_notice_moves_the_job_before_the_instance_is_gone(world: Run) -> 
         moved_once(await w.until("a"))
         first = min(w.sim.tasks(), key=lambda task: task.created_at)
         assert first.stop_code == "UserInitiated"
+
+    world(story, fleet=SPOT, **SLOW, events_queue_url=URL)
+
+
+def test_a_spot_notice_outlives_the_leader_that_heard_it(world: Run) -> None:
+    """It dies before it could stop anything. Its successor hears the notice too and stops the task
+    while there is time for SIGTERM; nobody else tells it, since the agent does not drain.
+    """
+
+    async def story(w: Any) -> None:
+        events = w.sim.send_events_to("events")
+        await w.submit(sleeping("a", 200))
+        there = await running_on(w, "a")
+        noticed_at = w.clock.now()
+        w.sim.interrupt_spot("default", there)
+        await until_heard(w, "spot")
+        assert w.clock.now() - noticed_at < 1
+        await w.kill()
+        async with w.another_service():
+            moved_once(await w.until("a"))
+            first = min(w.sim.tasks(), key=lambda task: task.created_at)
+            assert first.stop_code == "UserInitiated"
+            assert first.stopped_at - noticed_at < 60
+            assert events.counts(w.clock.now()) == (0, 0)
 
     world(story, fleet=SPOT, **SLOW, events_queue_url=URL)
 

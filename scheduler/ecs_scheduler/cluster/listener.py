@@ -1,7 +1,8 @@
 """The listener brings a cluster's events into model and tracker, sooner than any look would.
 
 Each is applied by its version, so that it may come twice, late or never; sweep and tracker go on
-looking, more seldom noticed. A message is deleted once it is applied, or if it never can be.
+looking, more seldom noticed. A message is deleted once it is applied, or if it never can be; a Spot
+notice stays for as long as it matters, so that a successor hears it too.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ WAIT_S = 10
 READERS = 8
 """Requests at once while messages pile up: a request takes ten at most, and there and back."""
 
+NOTICE_KEPT_S = 120.0
+"""From a Spot notice to the end of its instance."""
+
+KEPT = "kept"
 VERSIONS_KEPT = 100_000
 CLOCKS_APART_S = 1.0
 """By how much ECS's clock may be ahead of ours when we take an instance's event for later than a
@@ -74,12 +79,14 @@ class Listener:
 
     async def _read(self, queue: EventQueue, wait_s: int) -> int:
         """Receive, apply and delete once; the number of messages."""
-        messages = await queue.receive(wait_s)
+        messages, done = await queue.receive(wait_s), []
         for message in messages:
             kind, outcome = await self._apply(message.body)
             self.counts[kind, outcome] += 1
-        if messages:
-            await queue.delete(messages)
+            if outcome != KEPT:
+                done.append(message)
+        if done:
+            await queue.delete(done)
         return len(messages)
 
     async def _apply(self, body: str) -> tuple[str, str]:
@@ -88,9 +95,10 @@ class Listener:
                 return "task", await self._task(task)
             case InstanceChanged(instance, at_ms):
                 return "instance", self._instance(instance, at_ms)
-            case SpotNotice(ec2_instance_id):
+            case SpotNotice(ec2_instance_id, at_ms):
                 self._on_notice(ec2_instance_id)
-                return "spot", "applied"
+                over = self._around.clock.now_ms() - at_ms > NOTICE_KEPT_S * 1000
+                return "spot", "applied" if over else KEPT
             case NotOurs(kind):
                 log.debug("event not for us", kind=kind)
                 return "other", "ignored"

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 RECEIVED_AT_ONCE = 10
 LONGEST_ANSWER_S = 30
-VISIBLE_AGAIN_S = 60
+VISIBLE_AGAIN_S = 20
+"""When what was not deleted comes again, to whoever reads then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,9 +38,12 @@ class InstanceChanged:
 
 @dataclass(frozen=True, slots=True)
 class SpotNotice:
-    """EC2 takes this instance back in two minutes."""
+    """EC2 takes this instance back two minutes after `at_ms` since the epoch, on EC2's clock; 0 if
+    the event does not say.
+    """
 
     ec2_instance_id: str
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +74,15 @@ def parse_event(body: str, cluster: ClusterArn) -> News:
         return Unusable("not an event: it has no detail")
     kind = event.get("detail-type")
     try:
+        if kind == "EC2 Spot Instance Interruption Warning":
+            at_s = _with_plain_times({"noticedAt": event.get("time")})["noticedAt"]
+            return SpotNotice(str(detail["instance-id"]), round((at_s or 0) * 1000))
         return _news(str(kind), detail, cluster)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return Unusable(f"{kind}: {error!r}")
 
 
 def _news(kind: str, detail: dict[str, Any], cluster: ClusterArn) -> News:
-    if kind == "EC2 Spot Instance Interruption Warning":
-        return SpotNotice(str(detail["instance-id"]))
     if kind not in ("ECS Task State Change", "ECS Container Instance State Change"):
         return NotOurs(kind)
     if detail["clusterArn"] != cluster:
