@@ -131,7 +131,8 @@ class Kept:
     """A schedule as the queue keeps it; times in ms, None where there is none.
 
     `begun_ms` is a tick whose submission was begun and not finished; `note` says why a tick was
-    left out, or could not be submitted.
+    left out, or could not be submitted; `aside`, that a scheduler could not read the document, and
+    submits nothing until it is replaced or resumed.
     """
 
     schedule: Schedule
@@ -142,6 +143,7 @@ class Kept:
     fired: int
     skipped: int
     note: str
+    aside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ expects, so that whoever comes second changes nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -17,6 +17,15 @@ from ecs_queue.job import JobId
 from ecs_queue.schedule import Fire, Kept, Schedule
 from ecs_queue.script import Command, line, pairs, text
 from ecs_queue.steering import Runs
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A schedule that this version cannot read: what can be shown of it all the same, and why."""
+
+    shown: Kept
+    document: bytes
+    problem: str
 
 
 class Schedules:
@@ -44,25 +53,42 @@ class Schedules:
         return await self._run(Command("schedule_pause", (name, why, ""), bool))
 
     async def resume(self, name: str, now_ms: int) -> bool:
-        """Go on with the next tick after now; what came meanwhile is left out."""
-        kept = await self.one(name)
-        if kept is None:
-            return False
-        args = (name, "", kept.schedule.after(now_ms))
+        """Go on with the next tick after now; what came meanwhile is left out.
+
+        Raises:
+            InvalidSchedule: this version cannot read it.
+        """
+        match await self._run(_read("one", name)):
+            case [Kept() as kept]:
+                args = (name, "", kept.schedule.after(now_ms))
+            case [Unread(problem=problem)]:
+                raise InvalidSchedule(
+                    f"{name} {problem}; replace it, or resume it by the version that wrote it"
+                )
+            case _:
+                return False
         return await self._run(Command("schedule_pause", args, bool))
 
     async def all(self) -> tuple[Kept, ...]:
-        """Every schedule, by name; the note of one that this version cannot read says so."""
-        return await self._run(_read("all"))
+        """Every schedule, by name; `aside` of one that this version cannot read says so."""
+        found = await self._run(_read("all"))
+        return tuple(_shown(each) for each in found)
 
     async def one(self, name: str) -> Kept | None:
-        """One schedule. Raises InvalidSchedule where this version cannot read it."""
+        """One schedule, as far as this version can read it."""
         found = await self._run(_read("one", name))
-        return found[0] if found else None
+        return _shown(found[0]) if found else None
 
-    async def due(self) -> tuple[Kept, ...]:
+    async def due(self) -> tuple[Kept | Unread, ...]:
         """Up to a hundred schedules whose next tick has come, the longest overdue first."""
         return await self._run(_read("due"))
+
+    async def set_aside(self, unread: Unread) -> bool:
+        """Submit nothing more of it until it is replaced or resumed; False where it was replaced
+        meanwhile.
+        """
+        args = (unread.shown.schedule.name, unread.document, line(unread.problem))
+        return await self._run(Command("schedule_aside", args, bool))
 
     async def begin(self, kept: Kept, fire: Fire) -> Literal["FIRE", "SKIP", "GONE"]:
         """Whether to submit the tick's job: SKIP while the last one has not ended and must not
@@ -82,36 +108,43 @@ def _written(schedule: Schedule) -> bytes:
     return schedule.model_dump_json(exclude_defaults=True).encode()
 
 
+def _shown(found: Kept | Unread) -> Kept:
+    return found.shown if isinstance(found, Unread) else found
+
+
 def _known(kept: Kept) -> tuple[str | bytes | int, ...]:
     return (kept.schedule.name, _written(kept.schedule), kept.next_ms)
 
 
-def _read(which: str, name: str = "") -> Command[tuple[Kept, ...]]:
-    """Those that are due and this version cannot read are left to another; a list shows them, and
-    whoever asks for one of them is told.
-    """
-
-    def parse(reply: Sequence[list[Any]]) -> tuple[Kept, ...]:
-        found: list[Kept] = []
-        for fields in (dict(pairs(flat)) for flat in reply):
-            try:
-                found.append(_kept(fields, Schedule.model_validate_json(fields[b"doc"])))
-            except ValidationError as error:
-                problem = f"cannot be read by this version: {problems_of(error, Schedule)}"
-                if which == "one":
-                    raise InvalidSchedule(f"{name} {problem}") from None
-                if which == "all":
-                    found.append(_unreadable(fields, problem))
-        return tuple(found)
+def _read(which: str, name: str = "") -> Command[tuple[Kept | Unread, ...]]:
+    def parse(reply: Sequence[list[Any]]) -> tuple[Kept | Unread, ...]:
+        return tuple(_found(dict(pairs(flat))) for flat in reply)
 
     return Command("schedules", (which, name), parse)
 
 
-def _unreadable(fields: dict[bytes, bytes], problem: str) -> Kept:
-    document = from_json(fields[b"doc"])
-    shown = {each: document.get(each, "?") for each in ("name", "cron", "time_zone")}
-    kept = _kept(fields, Schedule.model_construct(**shown, job={}))
-    return replace(kept, note=problem)
+def _found(fields: dict[bytes, bytes]) -> Kept | Unread:
+    try:
+        return _kept(fields, Schedule.model_validate_json(fields[b"doc"]))
+    except ValidationError as error:
+        problem = f"cannot be read by this version: {problems_of(error, Schedule)}"
+        kept = _kept(fields, _as_far_as_it_goes(fields))
+        return Unread(replace(kept, aside=problem), fields[b"doc"], problem)
+
+
+def _as_far_as_it_goes(fields: dict[bytes, bytes]) -> Schedule:
+    """What can be shown of a schedule that cannot be read."""
+    try:
+        document = from_json(fields[b"doc"])
+    except ValueError:
+        document = None
+    known = document if isinstance(document, dict) else {}
+    return Schedule.model_construct(
+        name=text(fields[b"name"]),
+        cron=str(known.get("cron", "?")),
+        time_zone=str(known.get("time_zone", "?")),
+        job={},
+    )
 
 
 def _kept(fields: dict[bytes, bytes], schedule: Schedule) -> Kept:
@@ -124,4 +157,5 @@ def _kept(fields: dict[bytes, bytes], schedule: Schedule) -> Kept:
         fired=int(fields.get(b"fired", 0)),
         skipped=int(fields.get(b"skipped", 0)),
         note=text(fields.get(b"note", b"")),
+        aside=text(fields[b"aside"]) if b"aside" in fields else None,
     )

@@ -37,7 +37,7 @@ OUTCOMES = {
 LaunchOutcome = Literal["started", "refused", "unknown"]
 
 
-TickOutcome = Literal["fired", "skipped", "missed", "failed"]
+TickOutcome = Literal["fired", "skipped", "missed", "failed", "unreadable"]
 
 
 class Metrics:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ecs_queue.schedules import Schedules
+from ecs_queue.script import Command
 
 JOB = '{"task_definition": "report:7", "priority": 5}'
 
@@ -90,3 +91,23 @@ def test_each_answer_is_json_where_that_is_asked_for(
         if command == "pause":
             resumed = json.loads(cli("schedule", "resume", "s", "-o", "json").out)
             assert resumed["next_ms"] >= added["next_ms"]
+
+
+def test_a_schedule_that_was_set_aside_is_listed_so(
+    cli: Callable[..., Any], on_queue: Callable[..., Any], queue_name: str
+) -> None:
+    """With the reason, also where this version cannot read it; then it can't be resumed, but
+    replaced."""
+    document = b'{"name": "s", "cron": "0 3 * * *", "moon": "full"}'
+    on_queue(lambda queue: queue.run(Command("schedule_put", ("s", document, 0, 0), bool)))
+    row = cli("schedule", "list").out.splitlines()[1]
+    assert "  -  " in row
+    assert "set aside: cannot be read by this version: " in row
+    assert json.loads(cli("schedule", "show", "s").out)["aside"].startswith("cannot be read")
+    answer = cli("schedule", "resume", "s")
+    assert (answer.code, answer.out) == (2, "")
+    assert "s cannot be read by this version: job: required" in answer.err
+    assert cli("schedule", "add", "s", "@daily", "--job", JOB, "--replace").code == 0
+    assert json.loads(cli("schedule", "show", "s").out)["aside"] is None
+    on_queue(lambda queue: queue.run(Command("schedule_put", ("s", document, 0, 1), bool)))
+    assert cli("schedule", "remove", "s").out == "s: removed\n"

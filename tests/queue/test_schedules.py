@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from ecs_queue.errors import InvalidSchedule
 from ecs_queue.job import JobId
 from ecs_queue.schedule import Fire, Kept, Miss, Schedule, decide, parse_schedule
-from ecs_queue.schedules import Schedules
+from ecs_queue.schedules import Schedules, Unread
 from ecs_queue.script import Command
 from ecs_queue.states import Succeeded
 
@@ -149,6 +149,9 @@ async def submit_due(story: "Story", schedules: Schedules) -> list[str]:
     """What the service does at each look; the ids that were submitted."""
     done = []
     for each in await schedules.due():
+        if isinstance(each, Unread):
+            done.append(f"ASIDE {await schedules.set_aside(each)} {each.shown.schedule.name}")
+            continue
         fire = decide(each, story.clock())
         assert isinstance(fire, Fire)
         answer = await schedules.begin(each, fire)
@@ -180,12 +183,20 @@ async def test_a_schedule_is_kept_and_fired(story: "Story") -> None:
     assert await schedules.all() == ()
 
 
+async def put_by_another_version(story: "Story", name: str) -> None:
+    """A schedule that this version cannot read: `odd` a little, any other not at all."""
+    odd = every("0 * * * *").model_copy(update={"name": "odd", "time_zone": "Mars/Olympus"})
+    document = odd.model_dump_json().encode() if name == "odd" else b"\x00 by another version"
+    await story.queue.run(Command("schedule_put", (name, document, story.clock(), 0), bool))
+
+
 async def test_a_stale_scheduler_submits_nothing_new(story: "Story") -> None:
     """It may repeat the job of its tick, which is a no-op, and moves nothing on."""
     schedules = Schedules(story.queue.run)
     await schedules.put(every("0 * * * *"), story.clock())
     story.clock.advance(61 * MINUTE_MS)
     (stale,) = await schedules.due()
+    assert isinstance(stale, Kept)
     fire = decide(stale, story.clock())
     assert isinstance(fire, Fire)
     assert await schedules.begin(stale, fire) == "FIRE"
@@ -217,23 +228,69 @@ async def test_a_tick_is_left_out_while_the_last_job_runs(story: "Story") -> Non
 
 
 async def test_a_schedule_that_cannot_be_read_holds_up_no_other(story: "Story") -> None:
-    """This version knows no such time zone: it is listed with the reason, and can be removed."""
+    """This version knows no such time zone: it is set aside with the reason, once, and listed so;
+    it cannot be resumed before it can be read, but paused and removed."""
     schedules = Schedules(story.queue.run)
-    odd = every("0 * * * *").model_copy(update={"name": "odd", "time_zone": "Mars/Olympus"})
     await schedules.put(every("0 * * * *"), story.clock())
-    await story.queue.run(
-        Command("schedule_put", ("odd", odd.model_dump_json().encode(), story.clock(), 0), bool)
-    )
+    for name in ("odd", "garbled"):
+        await put_by_another_version(story, name)
     story.clock.advance(61 * MINUTE_MS)
-    assert await submit_due(story, schedules) == ["FIRE s-20270115T0900Z"]
+    assert set(await submit_due(story, schedules)) == {
+        *("FIRE s-20270115T0900Z", "ASIDE True odd", "ASIDE True garbled")
+    }
+    story.clock.advance(61 * MINUTE_MS)
+    assert await submit_due(story, schedules) == ["FIRE s-20270115T1000Z"]
     by_name = {each.schedule.name: each for each in await schedules.all()}
-    assert by_name["odd"].note.startswith(
-        'cannot be read by this version: time_zone: "Mars/Olympus" is no time zone'
-    )
+    assert set(by_name) == {"s", "odd", "garbled"}
+    reason = 'cannot be read by this version: time_zone: "Mars/Olympus" is no time zone'
+    assert (by_name["odd"].aside or "").startswith(reason)
+    assert by_name["odd"].schedule.cron == "0 * * * *"
+    assert (by_name["garbled"].aside or "").startswith("cannot be read by this version: ")
+    assert await schedules.one("odd") == by_name["odd"]
     with pytest.raises(InvalidSchedule, match="odd cannot be read by this version"):
-        await schedules.one("odd")
-    await schedules.remove("odd")
+        await schedules.resume("odd", story.clock())
+    assert await schedules.pause("odd")
+    for name in ("odd", "garbled"):
+        await schedules.remove(name)
     assert [each.schedule.name for each in await schedules.all()] == ["s"]
+
+
+@pytest.mark.parametrize("back", ["replaced", "added again", "resumed", "resumed after a pause"])
+async def test_a_schedule_that_was_set_aside_comes_back(story: "Story", back: str) -> None:
+    """Once it can be read, by another document or another version; what came meanwhile is left
+    out, and who still knows the old state changes nothing."""
+    schedules, hourly = Schedules(story.queue.run), every("0 * * * *")
+    await schedules.put(hourly, story.clock())
+    story.clock.advance(60 * MINUTE_MS)
+    (due,) = await schedules.due()
+    assert isinstance(due, Kept)
+    written = hourly.model_dump_json(exclude_defaults=True).encode()
+    assert await schedules.set_aside(Unread(due, written, "cannot be read by that version"))
+    assert not await schedules.set_aside(Unread(due, b"another", "cannot be read by that version"))
+    fire = decide(due, story.clock())
+    assert isinstance(fire, Fire)
+    assert await schedules.begin(due, fire) == "GONE"
+    assert await submit_due(story, schedules) == []
+    found = await schedules.one("s")
+    assert found is not None
+    assert found.aside == "cannot be read by that version"
+    await schedules.end(due, fire.go_on_ms, None, "too late")
+    story.clock.advance(120 * MINUTE_MS)
+    assert await submit_due(story, schedules) == []
+    if back == "replaced":
+        again = every("0 * * * *", overlap="forbid")
+        assert await schedules.put(again, story.clock(), replace=True)
+    elif back == "added again":
+        assert await schedules.put(hourly, story.clock())
+    else:
+        assert back == "resumed" or await schedules.pause("s")
+        assert await schedules.resume("s", story.clock())
+    assert await submit_due(story, schedules) == []
+    story.clock.advance(60 * MINUTE_MS)
+    assert await submit_due(story, schedules) == ["FIRE s-20270115T1200Z"]
+    found = await schedules.one("s")
+    assert found is not None
+    assert (found.aside, found.paused) == (None, None)
 
 
 async def test_a_paused_schedule_goes_on_with_the_next_tick(story: "Story") -> None:
@@ -242,6 +299,7 @@ async def test_a_paused_schedule_goes_on_with_the_next_tick(story: "Story") -> N
     await schedules.put(every("0 * * * *"), story.clock())
     story.clock.advance(60 * MINUTE_MS)
     (due,) = await schedules.due()
+    assert isinstance(due, Kept)
     fire = decide(due, story.clock())
     assert isinstance(fire, Fire)
     assert await schedules.pause("s", "audit")
@@ -262,6 +320,7 @@ async def test_a_replaced_schedule_forgets_what_was_begun(story: "Story") -> Non
     await schedules.put(every("0 * * * *"), story.clock())
     story.clock.advance(60 * MINUTE_MS)
     (old,) = await schedules.due()
+    assert isinstance(old, Kept)
     fire = decide(old, story.clock())
     assert isinstance(fire, Fire)
     assert await schedules.begin(old, fire) == "FIRE"

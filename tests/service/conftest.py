@@ -78,6 +78,8 @@ class World:
     hosts: list[HostClock] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
     running: list[asyncio.Task[None]] = field(default_factory=list)
+    metrics: Metrics = field(default_factory=Metrics)
+    """Of the service that was started last."""
 
     @property
     def service(self) -> Service:
@@ -146,7 +148,8 @@ class World:
         self.hosts.append(clock)
         config = self.config.model_copy(update=settings)
         async with ecs.connect(config, clock, http_session_cls=self.transport) as client:
-            service = Service(config, self.queue, client, Metrics(), clock)
+            self.metrics = Metrics()
+            service = Service(config, self.queue, client, self.metrics, clock)
             self.services.append(service)
             running = asyncio.create_task(service.run())
             self.running.append(running)

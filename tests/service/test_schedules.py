@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+import structlog
 from pydantic_core import to_json
 
-from ecs_queue.schedule import Fire, decide, parse_schedule
+from ecs_queue.schedule import Fire, Kept, decide, parse_schedule
 from ecs_queue.schedules import Schedules
+from ecs_queue.script import Command
 
 Run = Callable[..., None]
 CALM = {"pass_interval_s": 1.3, "track_interval_s": 5.0, "sweep_interval_s": 60.0}
@@ -83,6 +85,7 @@ def test_a_tick_that_broke_off_is_finished_by_the_next_leader(world: Run) -> Non
         await w.kill()
         await asyncio.sleep(60)
         (due,) = await schedules.due()
+        assert isinstance(due, Kept)
         fire = decide(due, round(w.clock.now() * 1000))
         assert isinstance(fire, Fire)
         assert await schedules.begin(due, fire) == "FIRE"
@@ -169,5 +172,30 @@ def test_a_schedule_whose_job_cannot_be_submitted_says_so(world: Run) -> None:
         await asyncio.sleep(60)
         (kept,) = await schedules.all()
         assert (kept.last_job, kept.note) == ("s-20260101T0002Z", "")
+
+    world(story, **CALM)
+
+
+def test_a_schedule_that_cannot_be_read_is_told_once(world: Run) -> None:
+    """Set aside at its first tick, counted once; the others go on, and so does it once replaced."""
+
+    async def story(w: Any) -> None:
+        schedules = await added(w, "* * * * *")
+        strange = document("* * * * *", name="odd", moon="full")
+        now_ms = round(w.clock.now() * 1000)
+        await w.queue.run(Command("schedule_put", ("odd", strange, now_ms, 0), bool))
+        with structlog.testing.capture_logs() as logs:
+            await asyncio.sleep(190)
+        told = [each for each in logs if each["event"] == "schedule set aside"]
+        assert [each["schedule"] for each in told] == ["odd"]
+        assert "moon: unknown field" in told[0]["reason"]
+        counted = b'ecs_scheduler_schedule_ticks_total{outcome="unreadable"} 1.0'
+        assert counted in w.metrics.render()
+        assert len(await submitted(w)) == 3
+        mended = parse_schedule(document("* * * * *", name="odd"))
+        assert await schedules.put(mended, round(w.clock.now() * 1000), replace=True)
+        await asyncio.sleep(60)
+        names = [each.job.id for each in await submitted(w)]
+        assert [each for each in names if each.startswith("odd")] == ["odd-20260101T0004Z"]
 
     world(story, **CALM)

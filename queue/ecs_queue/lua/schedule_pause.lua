@@ -6,7 +6,7 @@ if call('EXISTS', key) == 0 then
 elseif why ~= '' then
   call('HSET', key, 'paused', why)
   call('ZREM', PREFIX .. 'ticks', name)
-elseif call('HDEL', key, 'paused') == 1 then
+elseif call('HDEL', key, 'paused', 'aside') > 0 then
   call('HSET', key, 'next', ARGV[7])
   call('HDEL', key, 'begun')
   call('ZADD', PREFIX .. 'ticks', ARGV[7], name)

@@ -10,6 +10,8 @@ local answer = {}
 for _, name in ipairs(names) do
   local fields = call('HGETALL', PREFIX .. 'schedule:' .. name)
   if #fields > 0 then
+    fields[#fields + 1] = 'name'
+    fields[#fields + 1] = name
     answer[#answer + 1] = fields
   end
 end

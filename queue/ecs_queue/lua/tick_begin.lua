@@ -5,10 +5,10 @@
 -- Answers FIRE | SKIP the last job has not ended | GONE it is not as this scheduler thinks.
 local name, tick = ARGV[5], ARGV[8]
 local key = PREFIX .. 'schedule:' .. name
-local kept = call('HMGET', key, 'doc', 'next', 'begun', 'last', 'paused', 'left')
+local kept = call('HMGET', key, 'doc', 'next', 'begun', 'last', 'paused', 'left', 'aside')
 if kept[6] == tick and kept[1] == ARGV[6] then
   return 'SKIP'
-elseif kept[1] ~= ARGV[6] or kept[2] ~= ARGV[7] or kept[5] then
+elseif kept[1] ~= ARGV[6] or kept[2] ~= ARGV[7] or kept[5] or kept[7] then
   return 'GONE'
 elseif kept[3] then
   return kept[3] == tick and 'FIRE' or 'GONE'

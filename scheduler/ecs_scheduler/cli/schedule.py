@@ -100,10 +100,10 @@ async def list_schedules(*, queue: QueueFlags = DEFAULT_QUEUE) -> int:
             each.schedule.name,
             each.schedule.cron,
             each.schedule.time_zone,
-            "-" if each.paused is not None else time_shown(each.next_ms),
+            "-" if each.paused or each.aside else time_shown(each.next_ms),
             each.last_job or "-",
             _state(each, states),
-            each.note if each.paused is None else f"paused: {each.paused}",
+            _note(each),
         )
         for each in found
     ]
@@ -186,6 +186,12 @@ async def _known(schedules: Schedules, name: str) -> Kept:
     if kept is None:
         raise Failed(f"no schedule {name!r} in this queue")
     return kept
+
+
+def _note(kept: Kept) -> str:
+    if kept.aside is not None:
+        return f"set aside: {kept.aside}"
+    return kept.note if kept.paused is None else f"paused: {kept.paused}"
 
 
 def _state(kept: Kept, states: Mapping[JobId, JobState]) -> str:

@@ -8,7 +8,7 @@ import structlog
 
 from ecs_queue.errors import InvalidJob
 from ecs_queue.schedule import Fire, Kept, Miss, decide
-from ecs_queue.schedules import Schedules
+from ecs_queue.schedules import Schedules, Unread
 from ecs_queue.submissions import Circular, Conflict, Unequal
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ class Recurring:
         """Submit what is due. What breaks off here is finished by the next look, or leader."""
         now_ms = self._around.clock.now_ms()
         for kept in await self._schedules.due():
+            if isinstance(kept, Unread):
+                await self._set_aside(kept)
+                continue
             match decide(kept, now_ms):
                 case Fire() as fire:
                     await self._fire(kept, fire)
@@ -38,6 +41,12 @@ class Recurring:
                     await self._schedules.end(kept, go_on_ms, None, note)
                 case None:
                     pass
+
+    async def _set_aside(self, unread: Unread) -> None:
+        if await self._schedules.set_aside(unread):
+            name = unread.shown.schedule.name
+            log.error("schedule set aside", schedule=name, reason=unread.problem)
+            self._around.metrics.ticked("unreadable")
 
     async def _fire(self, kept: Kept, fire: Fire) -> None:
         match await self._schedules.begin(kept, fire):
