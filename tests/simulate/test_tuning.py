@@ -1,5 +1,6 @@
 """`ecs-scheduler tune`: the space, the choice, and a search that goes on where it was stopped."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,34 @@ def test_a_part_is_the_same_choice_without_it() -> None:
     ]
     assert parts["score term consolidate (0.5)"].terms["consolidate"] == 0.0
     assert parts["objective = open"].objective == "fill"
+
+
+FEW = {"best_fit": 1.0}
+OTHER_WISHES = {"best_fit": 1.0, "spread": 0.5}
+DEAR = {"spread": 0.5, "open_cost": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        (replace(DEFAULT_CHOICE, terms=FEW), {"opens_for", "gear", "prices"}),
+        (replace(DEFAULT_CHOICE, terms=OTHER_WISHES), {"opens_for", "prices"}),
+        (replace(DEFAULT_CHOICE, terms=FEW, objective="fill"), {"gear", "prices"}),
+        (replace(DEFAULT_CHOICE, terms=FEW, objective="fill", gear="fast"), {"gear"}),
+        (replace(DEFAULT_CHOICE, terms=OTHER_WISHES, objective="fill"), set()),
+        (replace(DEFAULT_CHOICE, terms=DEAR, objective="fill"), {"prices"}),
+    ],
+)
+def test_a_file_holds_what_has_an_effect(choice: Choice, said: set[str]) -> None:
+    """Nothing of how instances are opened where the score alone decides, of a gear that may not
+    choose against the score's wishes, nor of prices that nobody looks at; nor are these parts."""
+    choice = replace(choice, opens_for=7, prices={"m5.xlarge": 0.192})
+    text = choice.text("x")
+    assert {each for each in ("opens_for", "gear", "prices") if each in text} == said
+    parts = {"opens_for = 7": "opens_for", "prices of the instance types": "prices"}
+    parts["the thorough gear"] = "gear"
+    told = {parts[name] for name, _ in choice.parts() if name in parts}
+    assert told == said - ({"gear"} if choice.gear == "fast" else set())
 
 
 def test_the_front_holds_what_nothing_beats_in_every_respect() -> None:

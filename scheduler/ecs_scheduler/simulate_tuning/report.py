@@ -108,8 +108,9 @@ def _point(name: str, figures: Figures) -> Point:
 def _described(choice: Choice) -> str:
     terms = [f"{name} {value:g}" for name, value in choice.terms.items() if value >= 0.05]
     objective = f"open for {choice.opens_for}" if choice.objective == "open" else "fill"
-    knows = ["prices"] if choice.prices else []
-    return f"{', '.join([objective, choice.gear, *knows])}: " + (", ".join(terms) or "best_fit")
+    gear = [choice.gear] if choice.gear_counts else []
+    knows = ["prices"] if choice.heeds_prices else []
+    return f"{', '.join([objective, *gear, *knows])}: " + (", ".join(terms) or "best_fit")
 
 
 def _table(rows: Sequence[tuple[str, Figures]]) -> Iterator[str]:

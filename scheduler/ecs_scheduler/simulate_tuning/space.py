@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, cast, get_args
 
-from ecs_placement.policy import DEFAULT_POLICY
+from ecs_placement.policy import DEFAULT_POLICY, Policy, Term
 from ecs_scheduler.policies.book import PolicyBook
 from ecs_scheduler.policies.reading import book_of
 
@@ -90,22 +90,38 @@ class Choice:
         if self.objective == "open" and self.opens_for != DEFAULT_POLICY.opens_for:
             usual = DEFAULT_POLICY.opens_for
             yield f"opens_for = {self.opens_for}", replace(self, opens_for=usual)
-        if self.gear == "auto":
+        if self.searches:
             yield "the thorough gear", replace(self, gear="fast")
         for name, value in self._used().items():
             others = {each: 0.0 if each == name else weight for each, weight in self.terms.items()}
             if any(weight >= NEGLIGIBLE for weight in others.values()):
                 yield f"score term {name} ({value:g})", replace(self, terms=others)
-        if self.prices:
+        if self.heeds_prices:
             yield "prices of the instance types", replace(self, prices={})
         if self.weights != USUAL_WEIGHTS:
             yield "weights of the dimensions", replace(self, weights=dict(USUAL_WEIGHTS))
+
+    @property
+    def gear_counts(self) -> bool:
+        """Whether the thorough gear may choose at all: not against other wishes of the score."""
+        return Policy(terms=tuple(_term(*each) for each in self._used().items())).packs
+
+    @property
+    def searches(self) -> bool:
+        """Whether the thorough gear takes part."""
+        return self.gear == "auto" and self.gear_counts
+
+    @property
+    def heeds_prices(self) -> bool:
+        """Whether it has prices and somebody looks at them."""
+        looks = self.objective == "open" or "open_cost" in self._used() or self.searches
+        return bool(self.prices) and looks
 
     def _used(self) -> dict[str, float]:
         return {name: value for name, value in self.terms.items() if value >= NEGLIGIBLE}
 
     def text(self, about: str) -> str:
-        """The policy file."""
+        """The policy file, with what has an effect."""
         weights = ", ".join(f"{name} = {value:g}" for name, value in self.weights.items())
         used = self._used() or {"best_fit": 1.0}
         lines = (
@@ -113,8 +129,8 @@ class Choice:
             f'about = """\n{about}\n"""',
             f"weights = {{ {weights} }}",
             f'objective = "{self.objective}"',
-            f"opens_for = {self.opens_for}",
-            f'gear = "{self.gear}"',
+            *([f"opens_for = {self.opens_for}"] if self.objective == "open" else []),
+            *([f'gear = "{self.gear}"'] if self.gear_counts else []),
             "",
             f"[policies.{NAME}.score]",
             *(f"{_written(name)} = {value:g}" for name, value in used.items()),
@@ -126,7 +142,7 @@ class Choice:
         return "\n".join(lines) + "\n"
 
     def _price_lines(self) -> Iterator[str]:
-        if self.prices:
+        if self.heeds_prices:
             yield from ("", f"[policies.{NAME}.prices.of]")
             yield from (f"{json.dumps(name)} = {price:g}" for name, price in self.prices.items())
 
@@ -157,5 +173,9 @@ def starts(prices: Mapping[str, float]) -> tuple[Choice, ...]:
     )
 
 
-def _written(term: str) -> str:
-    return '"spread(instanceId)"' if term == "spread" else term
+def _term(name: str, weight: float) -> Term:
+    return Term(name, weight, "instanceId" if name == "spread" else "")
+
+
+def _written(name: str) -> str:
+    return '"spread(instanceId)"' if name == "spread" else name
