@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import redis.asyncio
 from redis.exceptions import RedisClusterException, RedisError
 
-from ecs_queue import dead_letters, producing, replaying, scheduling, staging, submitting
+from ecs_queue import dead_letters, listing, producing, replaying, scheduling, staging, submitting
 from ecs_queue.connection import explained, require_bytes
 from ecs_queue.document import UnreadableJob
 from ecs_queue.errors import UnknownJob
@@ -134,15 +134,11 @@ class Queue:
         """
         from ecs_queue import graph_submitting  # imports networkx, which only this method needs
 
-        return await graph_submitting.submit_graph(self, jobs, boost)
+        return await graph_submitting.submit_graph(self.run, self.new_token, jobs, boost)
 
     async def states(self, job_ids: Sequence[JobId]) -> Mapping[JobId, JobState]:
         """The states of those jobs that are in the queue."""
-        found: dict[JobId, JobState] = {}
-        for i in range(0, len(job_ids), _BATCH):
-            page = await self.run(producing.states(job_ids[i : i + _BATCH]))
-            found.update(page)
-        return found
+        return await listing.states_of(self.run, job_ids)
 
     async def cancel(
         self, job_ids: Sequence[JobId], reason: str = "cancelled on request"

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ecs_queue import graph, producing, staging
+from ecs_queue import graph, listing, producing, staging
 from ecs_queue.errors import InvalidGraph, InvalidJob, UnknownJob
 from ecs_queue.states import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from ecs_queue.client import Queue
     from ecs_queue.job import Job, JobId
-    from ecs_queue.steering import Runs
+    from ecs_queue.script import Runs
     from ecs_queue.submissions import Accepted, Duplicate
 
 MOST_SEARCHED = 10_000
 
 
 async def submit_graph(
-    queue: Queue, jobs: Sequence[Job], boost: int
+    run: Runs, new_token: Callable[[], str], jobs: Sequence[Job], boost: int
 ) -> tuple[Accepted | Duplicate, ...]:
     """All of the jobs or none. Raises InvalidGraph as `Queue.submit_graph` does."""
     problems: list[str] = []
@@ -30,23 +29,23 @@ async def submit_graph(
         problems.append(str(error))
         ordered = list(jobs)
     outside = graph.outside(ordered)
-    states = await queue.states(outside)
+    states = await listing.states_of(run, outside)
     problems += graph.unknown(outside, states)
     followed = dict.fromkeys(job.follows for job in ordered if job.follows in states)
-    leaders = [await queue.job(job_id) for job_id in followed if job_id is not None]
+    leaders = [await run(producing.job(job_id)) for job_id in followed if job_id is not None]
     problems += graph.unequal(ordered, {leader.job.id: leader.job for leader in leaders})
-    token, answers = queue.new_token(), ""
+    token, answers = new_token(), ""
     for batch in producing.batches(ordered):
-        answers += await queue.run(staging.stage(token, len(answers), batch))
+        answers += await run(staging.stage(token, len(answers), batch))
     problems += graph.taken(ordered, answers)
     waiting = [job_id for job_id, state in states.items() if state is JobState.PENDING]
     if "W" in answers and waiting and not problems:
-        problems += await _circles(queue.run, ordered, waiting)
+        problems += await _circles(run, ordered, waiting)
     if problems:
-        await queue.run(staging.abandon(token))
+        await run(staging.abandon(token))
         raise InvalidGraph(f"{'; '.join(problems)}; nothing was submitted")
-    await queue.run(staging.commit(token))
-    while await queue.run(staging.take_in(queue.new_token())):
+    await run(staging.commit(token))
+    while await run(staging.take_in(new_token())):
         pass
     return graph.submissions(jobs, ordered, answers)
 

@@ -1,15 +1,14 @@
-"""Looking through the jobs of a queue for some of them."""
+"""Looking through the jobs of a queue for some of them, and for the states of given ones."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ecs_queue import producing
-from ecs_queue.script import Command
+from ecs_queue.job import JobId
+from ecs_queue.script import Runs
 from ecs_queue.states import JobRecord, JobState
 
 _AT_ONCE = 500
-
-Run = Callable[[Command[tuple[JobRecord, ...]]], Awaitable[tuple[JobRecord, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Found:
 
 
 async def look_through(
-    run: Run, wanted: Filter, *, limit: int, offset: int = 0, most: int | None = None
+    run: Runs, wanted: Filter, *, limit: int, offset: int = 0, most: int | None = None
 ) -> Found:
     """Up to `limit` of the wanted jobs, in the order of `Queue.jobs`, looking at `most` jobs only.
 
@@ -65,6 +64,15 @@ async def look_through(
         if len(page) < _AT_ONCE:
             return Found(tuple(found.values()), None)
     return Found(tuple(found.values()), at)
+
+
+async def states_of(run: Runs, job_ids: Sequence[JobId]) -> dict[JobId, JobState]:
+    """The states of those of the jobs that are in the queue."""
+    found: dict[JobId, JobState] = {}
+    for first in range(0, len(job_ids), _AT_ONCE):
+        page = await run(producing.states(job_ids[first : first + _AT_ONCE]))
+        found.update(page)
+    return found
 
 
 def family_of(task_definition: str) -> str:

@@ -8,7 +8,7 @@ from ecs_queue import dead_letters
 
 if TYPE_CHECKING:
     from ecs_queue.letters import Replay
-    from ecs_queue.steering import Runs
+    from ecs_queue.script import Runs
 
 
 async def replay(run: Runs, entry_id: str, document: bytes | str | None) -> Replay:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ecs_queue.job import JobId
-from ecs_queue.script import Command, text
+from ecs_queue.script import Command, Runs, text
 from ecs_queue.states import TaskArn
-from ecs_queue.steering import Runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,7 @@ from ecs_queue.document import problems_of
 from ecs_queue.errors import InvalidSchedule
 from ecs_queue.job import JobId
 from ecs_queue.schedule import Fire, Kept, Schedule
-from ecs_queue.script import Command, line, pairs, text
-from ecs_queue.steering import Runs
+from ecs_queue.script import Command, Runs, line, pairs, text
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ecs_queue.linking import Shared
 
@@ -83,6 +83,13 @@ class Command(Generic[T]):
     script: str
     args: tuple[str | bytes | int, ...]
     parse: Callable[[Any], T]
+
+
+class Runs(Protocol):
+    """What runs a command against Redis."""
+
+    async def __call__(self, command: Command[T], /) -> T:
+        """The parsed answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,13 @@ that a selector names, or of the whole queue.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from pydantic_core import from_json
 
 from ecs_queue.job import JobId
-from ecs_queue.script import Command, chunks, line, text
+from ecs_queue.script import Command, Runs, chunks, line, text
 from ecs_queue.states import AlreadyEnded, JobState, NoSuchJob
-
-T = TypeVar("T")
 
 _BATCH = 500
 _SCANNED_AT_ONCE = 1000
@@ -122,13 +120,6 @@ def scan(source: str, cursor: str) -> Command[tuple[str, list[tuple[JobId, bytes
         return text(reply[0]), found
 
     return Command("scan", (source, cursor, _SCANNED_AT_ONCE), parse)
-
-
-class Runs(Protocol):
-    """What runs a command against Redis."""
-
-    async def __call__(self, command: Command[T], /) -> T:
-        """The parsed answer."""
 
 
 class Steering:

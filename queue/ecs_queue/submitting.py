@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from ecs_queue import producing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from ecs_queue.job import Job
-    from ecs_queue.script import Command
+    from ecs_queue.script import Runs
     from ecs_queue.submissions import Submission
 
 JOBS_PER_TURN = 25
@@ -21,7 +21,7 @@ the writing of JOBS_PER_TURN jobs."""
 
 
 async def submit(
-    run: Callable[[Command[tuple[Submission, ...]]], Awaitable[tuple[Submission, ...]]],
+    run: Runs,
     new_token: Callable[[], str],
     jobs: Iterable[Job],
 ) -> tuple[Submission, ...]:
