@@ -37,7 +37,7 @@ def stopped_at(policy: str, seed: int) -> tuple[Study, list[Played]]:
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        play_all(study, tell, played, {})
+        play_all(study, tell, played)
     return study, played
 
 

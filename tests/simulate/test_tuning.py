@@ -18,6 +18,8 @@ from ecs_scheduler.simulate_tuning.choosing import chosen, front
 from ecs_scheduler.simulate_tuning.report import signed
 from ecs_scheduler.simulate_tuning.search import Search, Tried, open_study, search, tries
 from ecs_scheduler.simulate_tuning.space import DEFAULT_CHOICE, Choice, starts
+from ecs_simulator.workloads.arrivals import Arrival, write_trace
+from ecs_simulator.workloads.batch import Run, Size, job_document
 
 TINY = Study((), Wanted(jobs=12, instances=3), (1,), Prices(), 20.0, processes=1)
 
@@ -136,6 +138,21 @@ def test_a_search_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     assert first[0].choice == DEFAULT_CHOICE
     kept = tries(open_study(Search(TINY, "s", storage, 0, sampler_seed=1)), {})
     assert [choice for choice, _ in kept] == [each.choice for each in (*first, *more)]
+
+
+def test_the_workload_is_read_once_a_search(tmp_path: Path) -> None:
+    """Whoever takes the trace away after the first trial is too late to stop the second."""
+    trace = tmp_path / "trace.jsonl"
+    write_trace([Arrival(0.0, job_document("a", Size(1024, 512), Run(60.0)))], trace)
+    study = Study((), Wanted(trace=trace, instances=2), (1, 2), Prices(), 20.0, processes=1)
+    told: list[Tried] = []
+
+    def tell(tried: Tried) -> None:
+        told.append(tried)
+        trace.unlink(missing_ok=True)
+
+    search(Search(study, "s", f"sqlite:///{tmp_path / 'tune.db'}", 2, sampler_seed=1), tell)
+    assert [each.number for each in told] == [0, 1]
 
 
 def test_equal_seeds_try_equal_policies_with_equal_figures(tmp_path: Path) -> None:

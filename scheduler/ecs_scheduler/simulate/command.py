@@ -33,10 +33,18 @@ from ecs_scheduler.simulate.policies import parse_policy, short
 from ecs_scheduler.simulate.prices import Prices, load_prices
 from ecs_scheduler.simulate.report import Told as Reported
 from ecs_scheduler.simulate.report import as_json, drawn, html
-from ecs_scheduler.simulate.study import Played, Study, Told, cores, play_all, side_by_side
+from ecs_scheduler.simulate.study import (
+    PREPARED,
+    Played,
+    Study,
+    Told,
+    cores,
+    play_all,
+    side_by_side,
+)
 from ecs_scheduler.simulate.table import table
 from ecs_scheduler.simulate.verdict import verdict
-from ecs_scheduler.simulate.workload import DAY_S, Wanted, Workload, prepare
+from ecs_scheduler.simulate.workload import DAY_S, Wanted, Workload
 
 Count = Annotated[int, Parameter(validator=Number(gte=1, lte=10_000_000))]
 Hours = Annotated[float | None, Parameter(validator=Number(gt=0, lte=100_000))]
@@ -182,17 +190,17 @@ def simulate(
     writable(flags.json, "--json")
     writable(flags.picture, "--picture")
     study = workload.study(policies)
-    prepared = {1: _read(study.wanted)}  # the first check of its files
+    played = _read(study.wanted)  # the first check of its files
     reported = Reported(
-        described(study.wanted, prepared[1]),
+        described(study.wanted, played),
         command_line(),
         study.idle_s,
-        prepared[1].fleet,
+        played.fleet,
         study.prices,
         study.outline,
         flags.title,
     )
-    comparison, stopped = _played(study, prepared)
+    comparison, stopped = _played(study)
     reported = replace(reported, workload=reported.workload + stopped)
     if flags.report is not None:
         flags.report.write_text(html(comparison, reported), encoding="utf-8")
@@ -206,7 +214,7 @@ def simulate(
     return FAILED if any(each.metrics["unfinished"].mean for each in comparison.policies) else OK
 
 
-def _played(study: Study, prepared: dict[int, Workload]) -> tuple[Comparison, str]:
+def _played(study: Study) -> tuple[Comparison, str]:
     """Everything side by side, and nothing to add; or, since somebody pressed Ctrl-C, what there is
     until then, and what is to be said of it. Raises Stopped when no seed was played under every
     policy.
@@ -214,7 +222,7 @@ def _played(study: Study, prepared: dict[int, Workload]) -> tuple[Comparison, st
     played: list[Played] = []
     with _progress() as bars:
         try:
-            play_all(study, bars.tell, played, prepared)
+            play_all(study, bars.tell, played)
             stopped = False
         except KeyboardInterrupt:
             stopped = True
@@ -256,7 +264,7 @@ def _read(wanted: Wanted) -> Workload:
     shown = console.status("reading the workload", refresh_per_second=REDRAWN_PER_S)
     try:
         with shown if console.is_terminal else nullcontext():
-            return prepare(wanted, 1)
+            return PREPARED.of(wanted, 1, most=1)
     except KeyboardInterrupt:
         raise Stopped("stopped while the workload was read; nothing was played") from None
 

@@ -19,16 +19,23 @@ from ecs_scheduler.simulate.measures import Measures, measure
 from ecs_scheduler.simulate.outline import play_outline
 from ecs_scheduler.simulate.prices import Prices
 from ecs_scheduler.simulate.record import Jobs
-from ecs_scheduler.simulate.workload import Wanted, Workload, prepare
+from ecs_scheduler.simulate.workload import Wanted, Workloads
 from ecs_scheduler.simulate.world import LOOK_AT_QUEUE_S, Case, play
 
 QUIET = 40
 """Only errors of the simulated services are logged; a run of hours would drown everything."""
 
 
+PREPARED = Workloads()
+"""Those of this process; each one of a pool has its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What to compare, on what, and how many processes may work on it."""
+    """What to compare, on what, and how many processes may work on it; each keeps the last so many
+    workloads for runs to come: a comparison plays one seed after the other, a search all of them in
+    every trial.
+    """
 
     policies: tuple[tuple[str, PolicyBook], ...]
     wanted: Wanted
@@ -38,6 +45,7 @@ class Study:
     processes: int
     look_s: float = LOOK_AT_QUEUE_S
     outline: bool = False
+    kept: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +68,20 @@ Played = tuple[Measures, Jobs]
 def run(study: Study, tell: Tell) -> tuple[Comparison, Mapping[int, Jobs]]:
     """Play everything; the comparison, and the jobs of each seed."""
     played: list[Played] = []
-    play_all(study, tell, played, {})
+    play_all(study, tell, played)
     comparison = side_by_side(study, played)
     assert comparison is not None
     return comparison, {each.seed: columns for each, columns in played}
 
 
-def play_all(study: Study, tell: Tell, played: list[Played], prepared: dict[int, Workload]) -> None:
-    """Add each run to `played` as it ends; whoever stops this has what was played until then.
-
-    `prepared` are workloads by seed that the caller has made already; they are used up.
-    """
+def play_all(study: Study, tell: Tell, played: list[Played]) -> None:
+    """Add each run to `played` as it ends; whoever stops this has what was played until then."""
     cases = [(name, policy, seed) for seed in study.seeds for name, policy in study.policies]
     if study.processes == 1 or len(cases) == 1:
         # One by one: what has ended is there when the next is stopped.
-        played.extend(_played(study, case, tell, prepared) for case in cases)
+        played.extend(_played(study, case, tell) for case in cases)
     else:
-        prepared.clear()  # each process makes its own
+        PREPARED.clear()  # each process makes its own
         _in_parallel(study, cases, tell, played)
 
 
@@ -96,7 +101,7 @@ def _in_parallel(study: Study, cases: Sequence[_Case], tell: Tell, played: list[
     with SyncManager(ctx=multiprocessing.get_context("spawn")) as manager:
         news = manager.Queue()
         with workers(study.processes) as submit:
-            waiting = {submit(_worker, study, case, news.put) for case in cases}
+            waiting = {submit(_played, study, case, news.put) for case in cases}
             while waiting:
                 done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
                 while not news.empty():
@@ -139,18 +144,10 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _worker(study: Study, case: _Case, tell: Tell) -> tuple[Measures, Jobs]:
-    return _played(study, case, tell, {})
-
-
-def _played(
-    study: Study, case: _Case, tell: Tell, prepared: dict[int, Workload]
-) -> tuple[Measures, Jobs]:
+def _played(study: Study, case: _Case, tell: Tell) -> Played:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(QUIET))
     name, policy, seed = case
-    workload = prepared.get(seed) or prepare(study.wanted, seed)
-    prepared.clear()
-    prepared[seed] = workload  # the next policy's is the same
+    workload = PREPARED.of(study.wanted, seed, study.kept)
     total = len(workload.submissions)
     tell(Told(name, seed, 0, total))
     told = 0

@@ -82,6 +82,26 @@ def prepare(wanted: Wanted, seed: int) -> Workload:
     return Workload(submissions, fleet)
 
 
+class Workloads:
+    """Workloads as they are wanted, each prepared once and kept while it is among the last ones."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Wanted, int, Workload]] = []
+
+    def of(self, wanted: Wanted, seed: int, most: int) -> Workload:
+        """The workload of one seed; from now on the last `most` are kept. Raises as `prepare`."""
+        found = [each for each in self._kept if each[:2] == (wanted, seed)]
+        others = [each for each in self._kept if each[:2] != (wanted, seed)]
+        self._kept = others[-(most - 1) :] if most > 1 else []
+        workload = found[0][2] if found else prepare(wanted, seed)
+        self._kept.append((wanted, seed, workload))
+        return workload
+
+    def clear(self) -> None:
+        """Keep none."""
+        self._kept.clear()
+
+
 def _arrivals(wanted: Wanted, seed: int) -> Iterable[Arrival]:
     recorded: Iterable[Arrival]
     if wanted.history is not None:

@@ -20,8 +20,7 @@ from ecs_scheduler.simulate.command import (
 )
 from ecs_scheduler.simulate.history import span_s
 from ecs_scheduler.simulate.policies import parse_policy
-from ecs_scheduler.simulate.study import Study
-from ecs_scheduler.simulate.workload import prepare
+from ecs_scheduler.simulate.study import PREPARED, Study
 from ecs_scheduler.simulate_tuning.choosing import Least, chosen, contributions, front
 from ecs_scheduler.simulate_tuning.report import Found, html, verdict
 from ecs_scheduler.simulate_tuning.search import (
@@ -98,13 +97,13 @@ def tune(*, workload: WorkloadFlags = DEFAULT_WORKLOAD, flags: TuneFlags = TuneF
 def _found(workload: WorkloadFlags, flags: TuneFlags) -> Found:
     """Search, write the policy down, and judge it."""
     simulations = workload.study(())
-    played = prepare(simulations.wanted, 1)
+    played = PREPARED.of(simulations.wanted, 1, most=1)
     prices = simulations.prices.table(played.fleet)
     wanted = Search(
         simulations, flags.study, flags.storage, flags.trials, flags.sampler_seed, prices
     )
     searched, judge = described(simulations.wanted, played), flags.judge(simulations)
-    judged = described(judge.wanted, prepare(judge.wanted, 1))
+    judged = described(judge.wanted, PREPARED.of(judge.wanted, 1, most=2))
     study = open_study(wanted)
     search(wanted, _tell)
     tried = tries(study, prices)

@@ -170,6 +170,6 @@ def _at_once(*arguments: Any) -> Future[Compared]:
 
 def simulated(study: Study, book: PolicyBook, name: str = "tuned") -> Compared:
     """One policy on every seed, in this process."""
-    alone = replace(study, policies=((name, book),), processes=1)
+    alone = replace(study, policies=((name, book),), processes=1, kept=len(study.seeds))
     comparison, _ = run(alone, lambda told: None)
     return comparison.policies[0]
