@@ -51,7 +51,7 @@ def play_outline(case: Case) -> Record:
         now_s = max(now_s + look_s, np.ceil(due_s / look_s) * look_s)
         cluster.release(now_s)
         queue.admit(now_s)
-        plan = place(queue.requests, cluster.snapshot, policy)
+        plan = place(queue.requests, cluster.describe_changed(), policy)
         waiting = []
         for job, decision in zip(queue.waiting, plan.decisions, strict=True):
             if isinstance(decision, Start):
@@ -90,8 +90,8 @@ class _Cluster:
         self._numbers = count()
         self._warm: set[int] = set()
 
-    @property
-    def snapshot(self) -> Snapshot:
+    def describe_changed(self) -> Snapshot:
+        """The cluster as it is; what has changed since the last time is described anew."""
         changed = [self._instances[row] for row in sorted(self._changed)]
         self._changed.clear()
         self._snapshot = self._snapshot.updated(changed)
