@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState
+from ecs_scheduler.sharing.settings import ShareSettings
 from ecs_simulator import AutoScalingGroup, InstanceGroup
 
 Run = Callable[..., None]
@@ -51,6 +53,41 @@ def test_what_no_instance_could_hold_falls_back_at_once(world: Run) -> None:
         assert w.sim.statistics.calls["RunTask"] == 1
 
     world(story, fleet=ONE, pass_interval_s=1.0)
+
+
+def test_only_a_share_that_allows_it_falls_back(world: Run, tmp_path: Path) -> None:
+    """The same job in three shares, and no room: one's policy allows RunTask after 30 s; the next
+    one's does not, so it waits for room; the third's does, but its quota is used up.
+    """
+    file = tmp_path / "policies.toml"
+    file.write_text(
+        "[policies.out]\nfallback = { after_s = 30, launch_type = 'FARGATE' }\n"
+        "[use]\nshares = { burst = 'out', capped = 'out' }"
+    )
+
+    async def story(w: Any) -> None:
+        small = {**FARGATE, "cpu": "2048", "memory": "4096"}
+        w.sim.call("RegisterTaskDefinition", small)
+        half = {"name": "main", "cpu": 2048, "command": ["sleep", "120"]}
+        full = {"overrides": {"containerOverrides": [half]}}
+        await w.submit({"id": "full0", **full}, {"id": "full1", "share": "capped", **full})
+        await w.until("full1", JobState.RUNNING)
+        job = {"task_definition": "serverless", "network_configuration": NETWORK}
+        shares = ("burst", "steady", "capped")
+        await w.submit(*({"id": share, "share": share, **job} for share in shares))
+        burst = await w.until("burst", timeout_s=60)
+        assert (burst.state, burst.instance_arn) == (JobState.SUCCEEDED, None)
+        await asyncio.sleep(30)
+        waiting = [await w.queue.job(JobId(share)) for share in ("steady", "capped")]
+        assert [each.state for each in waiting] == [JobState.RUNNABLE, JobState.RUNNABLE]
+        assert waiting[0].reason.startswith("no room on 1 instance")
+        assert waiting[1].reason == "share capped runs 1 task, the most allowed"
+        assert w.sim.statistics.calls["RunTask"] == 1
+        steady = await w.until("steady")
+        assert (steady.state, steady.instance_arn is None) == (JobState.SUCCEEDED, False)
+
+    shares = {"capped": ShareSettings(max_running=1)}
+    world(story, fleet=ONE, pass_interval_s=1.0, policy_file=str(file), shares=shares)
 
 
 def test_provisioning_is_bounded_and_ends_where_room_appears(world: Run) -> None:
