@@ -35,6 +35,7 @@ from ecs_placement.request import Shape, TaskRequest
 from ecs_placement.reservations import Reservations
 from ecs_placement.room import Filled, Room, weights_of
 from ecs_placement.snapshot import Snapshot
+from ecs_placement.thorough import UNKNOWN
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -151,15 +152,18 @@ def _packed_better(packed: Sequence[tuple[Group, Filled]], work: Work, effort: _
     competing = contest(effort.field, [group.shape for group in groups], counts)
     better = False
     if competing is not None:
-        best = competing.best(bool(placed == counts.sum()), effort.budget_s, effort.seed)
+        before = competing.merit(every, counts, fast)
+        # What others opened for themselves is not the entrants' to save.
+        known = before if competing.entrants.size == counts.size else UNKNOWN
+        fits_all = placed == counts.sum()
+        best = competing.best(known if fits_all else None, effort.budget_s, effort.seed)
         fills = dict(zip(competing.entrants.tolist(), best, strict=True))
         for number, filled in fills.items():
             put(groups[number], filled, work)
         for number in every.tolist():
             fills[number] = _filled_up(groups[number], fills.get(number), work)
         thorough = [fills[number] for number in every.tolist()]
-        merit = competing.merit(every, counts, thorough)
-        better = merit < competing.merit(every, counts, fast)
+        better = competing.merit(every, counts, thorough) < before
     if not better:
         if competing is not None:
             take_all_back(groups, thorough, work)

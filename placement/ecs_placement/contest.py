@@ -16,7 +16,7 @@ from ecs_placement.problem import LARGEST, Bools, Floats, Ints, Placed, Problem,
 from ecs_placement.request import Shape
 from ecs_placement.room import Filled, Room
 from ecs_placement.snapshot import Snapshot
-from ecs_placement.thorough import solve
+from ecs_placement.thorough import Merit, solve
 
 _MOST_MASKS = 62  # bits of an int64 beside its sign
 _MIXING = np.uint64(0x9E3779B97F4A7C15)  # an odd number: 2**64 over the golden ratio
@@ -53,14 +53,15 @@ class Contest:
     worth: Floats
     idle_cost: Floats
 
-    def best(self, fits_all: bool, budget_s: float, seed: int) -> list[Filled]:
-        """Where the thorough gear puts each entrant; `fits_all` says that there is room for all.
+    def best(self, known: Merit | None, budget_s: float, seed: int) -> list[Filled]:
+        """Where the thorough gear puts each entrant; `known` is the merit of a packing of all, if
+        there is room for all.
 
         Else as much as possible is placed first, then the same once more on as few rows as can be.
         """
         opening = replace(self.problem, opening=True)
-        if fits_all:
-            return self._fills(solve(opening, budget_s, seed))
+        if known is not None:
+            return self._fills(solve(opening, budget_s, seed, known))
         filling = replace(self.problem, opening=False)
         if self.problem.active.all():
             return self._fills(solve(filling, budget_s, seed))
@@ -69,7 +70,7 @@ class Contest:
         least = self._fills(solve(replace(opening, counts=counts), 0.5 * budget_s, seed))
         return min(most, least, key=lambda fills: self.merit(self.entrants, counts, fills))
 
-    def merit(self, shapes: Ints, counts: Ints, fills: Sequence[Filled]) -> tuple[float, float]:
+    def merit(self, shapes: Ints, counts: Ints, fills: Sequence[Filled]) -> Merit:
         """Worth left waiting of `counts` [k] of `shapes` [k], and cost of the idle rows taken.
 
         Compared as a pair, the smaller is the better.

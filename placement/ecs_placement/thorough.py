@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from ecs_placement.bounds import least_cost, proven_cost
 from ecs_placement.greedy import best_fit
+from ecs_placement.one_shape import cheapest
 from ecs_placement.packing import Packing
 from ecs_placement.patterns import Rows, Task, repack
 from ecs_placement.pouring import pour
 from ecs_placement.problem import Floats, Ints, Placed, Problem
 from ecs_placement.steps import Steps
 from ecs_placement.swapping import improve
-from ecs_placement.volume import MOST_GROUPS, VolumePlan, classify, volume_plan
+from ecs_placement.volume import VolumePlan, classify, volume_plan
 
 _DETAIL = 16  # classes of rows in use
 _FEW_SHAPES = 64
@@ -24,6 +26,11 @@ _LEAN, _LEANT = 0.9, 0.8  # how far worth leans towards the guide at first, and 
 _STARTS, _START_S = 8, 0.005  # coolings at most, and what each takes at least for every row
 # Patterns are worth their time where rows hold few tasks of few shapes.
 _MOST_SHAPES, _MOST_PER_ROW, _MOST_KINDS = 300, 8, 8
+
+
+Merit = tuple[float, float]
+"""What is left over, and what the opened rows cost: compared as a pair, the smaller is better."""
+UNKNOWN: Merit = (np.inf, np.inf)
 
 
 def default_budget_s(problem: Problem) -> float:
@@ -48,29 +55,29 @@ def _patterns_pay(problem: Problem) -> bool:
     return bool(problem.counts.sum() <= _MOST_PER_ROW * float(asked.max()))
 
 
-def solve(problem: Problem, budget_s: float | None, seed: int) -> Placed:
-    """Pack within the budget: 0 is the fast gear alone, None a default by the size of the batch."""
+def solve(problem: Problem, budget_s: float | None, seed: int, known: Merit = UNKNOWN) -> Placed:
+    """Pack within the budget: 0 is the fast gear alone, None a default by the size of the batch.
+
+    `known` is the merit of a packing that is there already: no search begins, or goes on, where
+    nothing can be better. The answer is the fast gear's then, which may be worse.
+    """
     fast = best_fit(problem)
     if budget_s == 0 or not fast.row.size:
         return fast
     if budget_s is None:
         budget_s = default_budget_s(problem)
     steps = Steps(budget_s, seed)
-    merit = _merit(problem, fast)
-    if problem.opening:
-        if merit[0] == 0 and merit[1] <= least_cost(problem) * (1 + 1e-12):
-            return fast
+    merit = min(_merit(problem, fast), known)
+    if merit[0] == 0 and (not problem.opening or merit[1] <= least_cost(problem) * (1 + 1e-12)):
+        return fast
+    if not problem.opening:
+        better: Placed | None = _fill_rows(problem, steps)
+    elif problem.counts.size > 1 or (better := cheapest(problem)) is None:
         better = _open_rows(problem, steps, merit)
-        if better is None:
-            return fast
-    else:
-        if merit[0] == 0:
-            return fast
-        better = _fill_rows(problem, steps)
-    return better if _merit(problem, better) < merit else fast
+    return fast if better is None or _merit(problem, better) >= merit else better
 
 
-def _merit(problem: Problem, placed: Placed) -> tuple[float, float]:
+def _merit(problem: Problem, placed: Placed) -> Merit:
     """What is left over, and what the opened rows cost: smaller is better."""
     done = np.bincount(placed.shape, weights=placed.count, minlength=problem.counts.size)
     waiting = float((problem.counts - done) @ problem.worth)
@@ -78,26 +85,6 @@ def _merit(problem: Problem, placed: Placed) -> tuple[float, float]:
     opened[placed.row] = True
     cost = float(problem.cost[opened & ~problem.active].sum()) if problem.opening else 0.0
     return (waiting if waiting > 1e-12 else 0.0, cost)
-
-
-def least_cost(problem: Problem) -> float:
-    """What opened rows cost at the least when all is placed: in no dimension do fewer of the
-    roomiest do, nor do as many of any cost less than the cheapest. For one shape rows count the
-    tasks that they hold, so that equal rows make it exact.
-    """
-    room = np.maximum(problem.free, 0).astype(np.float64)
-    asked = problem.counts @ np.maximum(problem.shapes, 0).astype(np.float64)
-    if problem.counts.size == 1:
-        needed = problem.shapes[0] > 0
-        held = room[:, needed] // problem.shapes[0, needed]
-        room, asked = held.min(axis=1, initial=2.0**62)[:, None], problem.counts.astype(np.float64)
-        if (allowed := problem.allowed(0)) is not None:
-            room = room * allowed[:, None]
-    closed = ~problem.active & (problem.cost > 0)
-    short = asked * (1 - 1e-9) - room[~closed].sum(axis=0)
-    roomiest = np.cumsum(np.sort(room[closed], axis=0)[::-1], axis=0)
-    rows = int(np.max((roomiest < short).sum(axis=0) + (short > 0), initial=0))
-    return float(np.sort(problem.cost[closed])[:rows].sum())
 
 
 def _even(free: Ints) -> Floats:
@@ -207,7 +194,7 @@ def _priced(problem: Problem, plan: VolumePlan) -> Floats:
     return worth
 
 
-def _open_rows(problem: Problem, steps: Steps, known: tuple[float, float]) -> Placed | None:
+def _open_rows(problem: Problem, steps: Steps, known: Merit) -> Placed | None:
     """Place everything on rows in use and on as cheap a choice of others as possible; None where
     the plan proves that nothing is better than what is `known`.
     """
@@ -215,7 +202,8 @@ def _open_rows(problem: Problem, steps: Steps, known: tuple[float, float]) -> Pl
     free = np.maximum(problem.free, 0)
     classes = classify(problem, free, usable, _DETAIL)
     plan = volume_plan(problem, free, problem.counts, classes)
-    if known[0] == 0 and known[1] <= proven_cost(problem, plan) * (1 + 1e-9):
+    floor = proven_cost(problem, plan) * (1 + 1e-9)
+    if known[0] == 0 and known[1] <= floor:
         return None
     packing = Packing(problem, _priced(problem, plan))
     packing.usable = usable.copy()
@@ -225,22 +213,10 @@ def _open_rows(problem: Problem, steps: Steps, known: tuple[float, float]) -> Pl
     share = 0.05 if _patterns_pay(problem) else 0.35
     _anneal(packing, np.flatnonzero(packing.usable), share, steps)
     _settle(packing, 0.02, steps)
-    if not packing.pool.any():
+    if not packing.pool.any() and packing.cost() > floor:
         _repack_small(packing, steps)
-        _reopen(packing, steps)
+        _reopen(packing, floor, steps)
     return _topped_up(packing)
-
-
-def proven_cost(problem: Problem, plan: VolumePlan) -> float:
-    """What opened rows cost at the least when all is placed, by the plan; 0 where it says nothing:
-    it may not place all, or average over shapes, or over rows that cost differently.
-    """
-    asked = problem.counts > 0
-    if asked.sum() > MOST_GROUPS or (plan.share[asked].sum(axis=1) < 1 - 1e-9).any():
-        return 0.0
-    closed = plan.classes.closed[plan.classes.label]
-    average = plan.classes.cost[plan.classes.label[closed]]
-    return plan.value if np.allclose(average, problem.cost[closed], rtol=1e-12) else 0.0
 
 
 def _repack_small(packing: Packing, steps: Steps) -> None:
@@ -326,8 +302,9 @@ def _able(packing: Packing, rows: Ints) -> Ints:
     return rows[able]
 
 
-def _reopen(packing: Packing, steps: Steps) -> None:
-    """Close some opened rows, place their content again, and keep what is cheaper.
+def _reopen(packing: Packing, floor: float, steps: Steps) -> None:
+    """Close some opened rows, place their content again, and keep what is cheaper, down to the
+    `floor`.
 
     Mostly those that hold least for their cost; every third time a few at random, since the row
     that seems worst may be the only one that can hold what is on it.
@@ -335,7 +312,7 @@ def _reopen(packing: Packing, steps: Steps) -> None:
     problem = packing.problem
     best, saved = packing.cost(), packing.save()
     part, trial = 0.1, 0
-    while not steps.past(1.0):
+    while best > floor and not steps.past(1.0):
         opened = np.flatnonzero((packing.count > 0) & ~problem.active & (problem.cost > 0))
         if not opened.size:
             return

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from ecs_placement import pack
 from ecs_placement.arrays import intern
+from ecs_placement.bounds import least_cost, proven_cost
 from ecs_placement.linear import Program, maximise
+from ecs_placement.one_shape import cheapest
 from ecs_placement.packing import Packing
 from ecs_placement.patterns import Rows, Task, repack
 from ecs_placement.problem import Placed, Problem, shares_of
 from ecs_placement.steps import Steps
 from ecs_placement.swapping import improve
-from ecs_placement.thorough import default_budget_s, least_cost, proven_cost, solve
+from ecs_placement.thorough import default_budget_s, solve
 from ecs_placement.volume import VolumePlan, classify, volume_plan
 
 Ints = NDArray[np.int64]
@@ -319,3 +321,57 @@ def test_a_plan_that_averages_prices_proves_nothing() -> None:
     case = problem(free, np.full((20, 3), 10), closed=40)
     case = replace(case, cost=1.0 + np.arange(40) / 7)
     assert proven_cost(case, planned(case)) == 0.0
+
+
+def test_a_plan_proves_what_whole_rows_cost() -> None:
+    """By volume two rows and a half would do of the cheaper kind; whole ones cost 6 at least."""
+    free = np.full((20, 2), 10)
+    demand = np.array([[5, 1], [1, 5]]).repeat([5, 4], axis=0)
+    case = problem(free, demand, closed=20)
+    case = replace(case, cost=np.where(np.arange(20) % 2, 2.0, 3.0))
+    plan = planned(case)
+    assert 4.0 < plan.value < 6.0
+    assert proven_cost(case, plan) == pytest.approx(6.0)
+
+
+@given(
+    held=st.lists(st.integers(0, 5), min_size=1, max_size=8),
+    asked=st.integers(1, 12),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=150, deadline=None)
+def test_one_shape_never_costs_more_than_the_best_of_all_choices(
+    held: list[int], asked: int, seed: int
+) -> None:
+    """Against every subset of the rows that are not in use."""
+    chance = np.random.default_rng(seed)
+    free = np.column_stack([np.array(held) * 10 + chance.integers(0, 10, len(held)), held])
+    case = problem(free, np.array([[10, 1]]).repeat(asked, axis=0), closed=len(held))
+    cost = chance.choice([0.0, 1.0, 1.3, 2.0, 2.5], len(held))
+    case = replace(case, cost=cost, active=chance.random(len(held)) < 0.2)
+    closed = np.flatnonzero(~case.active & (cost > 0))
+    there = sum(held) - sum(held[row] for row in closed)
+    choices = [
+        sum(cost[row] for row in chosen)
+        for size in range(closed.size + 1)
+        for chosen in itertools.combinations(closed.tolist(), size)
+        if there + sum(held[row] for row in chosen) >= asked
+    ]
+    found = cheapest(case)
+    if not choices:
+        assert found is None
+        return
+    assert found is not None
+    assert found.count.sum() == asked
+    assert opened(case, found) == pytest.approx(min(choices))
+
+
+def test_no_search_begins_where_a_packing_is_known_that_none_can_beat() -> None:
+    """Twelve rows hold what was cut out of twelve, best fit needs more: told of them, it stays."""
+    chance = np.random.default_rng(8)
+    cuts = np.sort(chance.integers(20, 80, (12, 4, 2)), axis=2)
+    parts = np.stack([cuts[..., 0], cuts[..., 1] - cuts[..., 0], 100 - cuts[..., 1]], axis=1)
+    case = problem(np.full((30, 4), 100), parts.reshape(36, 4), closed=30)
+    fast = opened(case, solve(case, 0, 1))
+    assert opened(case, solve(case, 0.5, 1)) < fast
+    assert opened(case, solve(case, 0.5, 1, (0.0, 12.0))) == fast
