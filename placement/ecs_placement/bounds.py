@@ -50,14 +50,14 @@ def proven_cost(problem: Problem, plan: VolumePlan) -> float:
     average = plan.classes.cost[plan.classes.label[closed]]
     if not np.allclose(average, problem.cost[closed], rtol=1e-12):
         return 0.0
-    return _of_whole_rows(plan.value, problem.cost[closed])
+    return of_whole_rows(plan.value, problem.cost[closed])
 
 
-def _of_whole_rows(value: float, cost: Floats) -> float:
+def of_whole_rows(value: float, cost: Floats) -> float:
     """The least sum of costs, each any number of times, that is not below `value`."""
     kinds = np.unique(cost)[::-1]
     most: Ints = np.ceil(value / kinds).astype(np.int64)
-    if value <= 0 or np.prod(most[:-1] + 1.0) > _MOST_SUMS:
+    if not kinds.size or value <= 0 or np.prod(most[:-1] + 1.0) > _MOST_SUMS:
         return value
     sums = np.zeros(1)
     for kind, times in zip(kinds[:-1].tolist(), most[:-1].tolist(), strict=True):

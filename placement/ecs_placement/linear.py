@@ -33,6 +33,11 @@ class Program:
         self._inverse, self._at = np.eye(rows), self._shifted.copy()
         self.pivots = 0
 
+    @property
+    def work(self) -> int:
+        """Numbers looked at so far: each pivot goes over the inverse and over every column."""
+        return self.pivots * (self._limit.size**2 + 6 * self._gain.size)
+
     def add(self, gain: Floats, uses: Floats) -> None:
         """Further columns: `gain` [k], `uses` [k, rows]."""
         rows = self._limit.size

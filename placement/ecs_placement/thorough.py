@@ -17,11 +17,15 @@ from ecs_placement.problem import Floats, Ints, Placed, Problem
 from ecs_placement.steps import Steps
 from ecs_placement.swapping import improve
 from ecs_placement.volume import VolumePlan, classify, volume_plan
+from ecs_placement.whole_rows import every_way, mixed
 
 _DETAIL = 16  # classes of rows in use
 _FEW_SHAPES = 64
 # Of the mean worth of a shape: what a swap may lose at first.
 _HEAT_FILLING, _HEAT_OPENING, _HEAT_GUIDED = 1.5, 0.3, 0.4
+_LONG_S = (
+    0.1  # what a search needs to find anything in what is left by listing all ways to fill rows
+)
 _LEAN, _LEANT = 0.9, 0.8  # how far worth leans towards the guide at first, and until when
 _STARTS, _START_S = 8, 0.005  # coolings at most, and what each takes at least for every row
 # Patterns are worth their time where rows hold few tasks of few shapes.
@@ -70,11 +74,25 @@ def solve(problem: Problem, budget_s: float | None, seed: int, known: Merit = UN
     merit = min(_merit(problem, fast), known)
     if merit[0] == 0 and (not problem.opening or merit[1] <= least_cost(problem) * (1 + 1e-12)):
         return fast
-    if not problem.opening:
-        better: Placed | None = _fill_rows(problem, steps)
-    elif problem.counts.size > 1 or (better := cheapest(problem)) is None:
-        better = _open_rows(problem, steps, merit)
+    search = _fewer_opened if problem.opening else _fill_rows
+    better = search(problem, steps, merit)
     return fast if better is None or _merit(problem, better) >= merit else better
+
+
+def _fewer_opened(problem: Problem, steps: Steps, known: Merit) -> Placed | None:
+    """Open rows for everything as cheaply as possible: exactly for one shape, by all ways to fill
+    a row where they can be listed, and by a search where there is time for one or nothing else.
+    """
+    if problem.counts.size == 1 and (exact := cheapest(problem)) is not None:
+        return exact
+    mix, ways = None, every_way(problem) if known[0] == 0 else None
+    if ways is not None:
+        mix, floor = mixed(problem, ways, known[1], steps)
+        known = known if mix is None else min(known, _merit(problem, mix))
+        if known[1] <= floor * (1 + 1e-9) or steps.budget_s - steps.spent_s < _LONG_S:
+            return mix
+    found = _open_rows(problem, steps, known)
+    return mix if found is None or _merit(problem, found) >= known else found
 
 
 def _merit(problem: Problem, placed: Placed) -> Merit:
@@ -93,12 +111,20 @@ def _even(free: Ints) -> Floats:
     return weights
 
 
-def _fill_rows(problem: Problem, steps: Steps) -> Placed:
-    """Place as much worth as possible on all rows."""
+def _planned(packing: Packing, free: Ints, detail: int, steps: Steps) -> VolumePlan:
+    """The volume plan of what waits, in the room `free` of the rows."""
+    classes = classify(packing.problem, free, packing.usable, detail)
+    steps.spend(free.shape[0] * classes.closed.size, free.shape[1])
+    plan = volume_plan(packing.problem, free, packing.pool, classes)
+    steps.spend(plan.work, 1)
+    return plan
+
+
+def _fill_rows(problem: Problem, steps: Steps, known: Merit) -> Placed:
+    """Place as much worth as possible on all rows, whatever is `known`."""
     packing = Packing(problem, problem.worth)
     rows = np.flatnonzero(packing.usable)
-    classes = classify(problem, packing.free, packing.usable, _DETAIL)
-    plan = volume_plan(problem, packing.free, problem.counts, classes)
+    plan = _planned(packing, packing.free, _DETAIL, steps)
     guide = None
     if (plan.share.sum(axis=1) < 0.999).any():
         guide = _guide(problem, plan)
@@ -198,15 +224,13 @@ def _open_rows(problem: Problem, steps: Steps, known: Merit) -> Placed | None:
     """Place everything on rows in use and on as cheap a choice of others as possible; None where
     the plan proves that nothing is better than what is `known`.
     """
-    usable = problem.active | (problem.cost <= 0)
-    free = np.maximum(problem.free, 0)
-    classes = classify(problem, free, usable, _DETAIL)
-    plan = volume_plan(problem, free, problem.counts, classes)
+    packing = Packing(problem, problem.worth)
+    packing.usable = problem.active | (problem.cost <= 0)
+    plan = _planned(packing, packing.free, _DETAIL, steps)
     floor = proven_cost(problem, plan) * (1 + 1e-9)
     if known[0] == 0 and known[1] <= floor:
         return None
-    packing = Packing(problem, _priced(problem, plan))
-    packing.usable = usable.copy()
+    packing.worth[:-1] = _priced(problem, plan)
     _open(packing, plan, up=False)
     _pour_by_plan(packing, plan, steps)
     pour(packing, np.flatnonzero(packing.usable), _even(problem.capacity), packing.pool, steps)
@@ -277,9 +301,7 @@ def _settle(packing: Packing, share: float, steps: Steps) -> None:
     problem = packing.problem
     weights = _even(problem.capacity)
     while packing.pool.any() and not packing.usable.all():
-        free = np.where(packing.usable[:, None], 0, packing.free)
-        classes = classify(problem, free, packing.usable, 1)
-        plan = volume_plan(problem, free, packing.pool, classes)
+        plan = _planned(packing, np.where(packing.usable[:, None], 0, packing.free), 1, steps)
         if not _open(packing, plan, up=float(plan.opened.sum()) < 4.0):
             able = _able(packing, np.flatnonzero(~packing.usable))
             if not able.size:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ecs_placement.linear import maximise
+from ecs_placement.linear import Program
 from ecs_placement.problem import Bools, Floats, Ints, Problem
 
 MOST_GROUPS = (
@@ -38,7 +38,7 @@ class VolumePlan:
     per unit.
 
     `value` is the program's optimum: the cost of opening (a lower bound), or the worth placed (an
-    upper one).
+    upper one). `work` is how many numbers were looked at to solve it.
     """
 
     classes: Classes
@@ -46,6 +46,7 @@ class VolumePlan:
     opened: Floats
     price: Floats
     value: float
+    work: int
 
 
 def classify(problem: Problem, free: Ints, usable: Bools, detail: int) -> Classes:
@@ -94,8 +95,8 @@ def volume_plan(problem: Problem, free: Ints, counts: Ints, classes: Classes) ->
         np.bitwise_and.at(needed, group, problem.needs)
         admitted &= (needed[:, None] & ~offered[None]) == 0
     program = _Program(asked / total, room / total, admitted, classes)
-    share, opened, price, value = program.solve(problem.opening)
-    return VolumePlan(classes, share[group], opened, price / total, value)
+    share, opened, price, value, work = program.solve(problem.opening)
+    return VolumePlan(classes, share[group], opened, price / total, value, work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class _Program:
     admitted: Bools
     classes: Classes
 
-    def solve(self, opening: bool) -> tuple[Floats, Floats, Floats, float]:
+    def solve(self, opening: bool) -> tuple[Floats, Floats, Floats, float, int]:
         groups, classes = self.admitted.shape
         dims = self.asked.shape[1]
         group, into = np.nonzero(self.admitted)
@@ -130,14 +131,16 @@ class _Program:
             limit[groups + classes * dims + number] = 1.0
             gain[poured + number] = -spent[of]
         scale = max(float(gain.max(initial=0.0)), 1e-300)
-        x, prices = maximise(gain / scale, uses, limit)
+        program = Program(limit)
+        program.add(gain / scale, uses.T)
+        x, prices = program.solve()
         share = np.zeros((groups, classes))
         share[group, into] = x[:poured]
         opened = np.zeros(classes)
         opened[closed] = x[poured:] * rows[closed]
         price = prices[groups : groups + classes * dims].reshape(classes, dims) * scale
         value = float(spent[closed] @ x[poured:]) if opening else float(worth[group] @ x[:poured])
-        return share, opened, price, value
+        return share, opened, price, value, program.work
 
 
 def _worth(asked: Floats, opening: bool, spent: float) -> Floats:

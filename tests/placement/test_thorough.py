@@ -22,6 +22,7 @@ from ecs_placement.steps import Steps
 from ecs_placement.swapping import improve
 from ecs_placement.thorough import default_budget_s, solve
 from ecs_placement.volume import VolumePlan, classify, volume_plan
+from ecs_placement.whole_rows import every_way, mixed
 
 Ints = NDArray[np.int64]
 
@@ -375,3 +376,62 @@ def test_no_search_begins_where_a_packing_is_known_that_none_can_beat() -> None:
     fast = opened(case, solve(case, 0, 1))
     assert opened(case, solve(case, 0.5, 1)) < fast
     assert opened(case, solve(case, 0.5, 1, (0.0, 12.0))) == fast
+
+
+@given(
+    sizes=st.lists(st.sampled_from([(3, 1), (2, 4), (5, 2), (1, 6)]), min_size=1, max_size=5),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_mix_of_ways_to_fill_rows_never_costs_less_than_its_bound_or_more_than_it_was_told(
+    sizes: list[tuple[int, int]], seed: int
+) -> None:
+    """Rows of several prices, some in use, some closed to a shape; against every assignment."""
+    chance = np.random.default_rng(seed)
+    free = chance.choice([4, 6, 8], (5, 2))
+    case = problem(free, np.array(sizes), closed=5)
+    case = replace(
+        case,
+        cost=chance.choice([1.0, 1.7, 2.5], 5),
+        active=chance.random(5) < 0.3,
+        needs=chance.integers(0, 2, case.counts.size),
+        offers=(chance.random(5) < 0.7).astype(np.int64),
+    )
+    tasks = np.repeat(np.arange(case.counts.size), case.counts)
+    possible = [
+        opened(case, Placed(tasks, np.array(rows), np.ones(tasks.size, dtype=np.int64)))
+        for rows in itertools.product(range(5), repeat=tasks.size)
+        if fits(case, Placed(tasks, np.array(rows), np.ones(tasks.size, dtype=np.int64)))
+    ]
+    ways = every_way(case)
+    assert ways is not None
+    found, floor = mixed(case, ways, 1e9, Steps(1.0, seed))
+    if not possible:
+        assert found is None
+        return
+    assert floor <= min(possible) + 1e-9
+    if found is not None:
+        assert fits(case, found)
+        assert found.count.sum() == tasks.size
+        assert opened(case, found) >= min(possible) - 1e-9
+        assert mixed(case, ways, min(possible), Steps(1.0, seed))[0] is None
+
+
+def fits(of: Problem, placed: Placed) -> bool:
+    used = np.zeros_like(of.free)
+    np.add.at(used, placed.row, of.shapes[placed.shape] * placed.count[:, None])
+    allowed = [of.allowed(shape) for shape in range(of.counts.size)]
+    pairs = zip(placed.shape.tolist(), placed.row.tolist(), strict=True)
+    admitted = all(mask is None or mask[row] for shape, row in pairs for mask in [allowed[shape]])
+    return admitted and bool((used <= of.free).all())
+
+
+def test_listing_all_ways_to_fill_a_row_finds_what_best_fit_does_not() -> None:
+    """Twenty rows are cut into five shapes; best fit needs more to put them together again."""
+    parts = np.array([[5, 2, 4], [3, 5, 1], [2, 3, 5], [6, 4, 3], [4, 6, 7]])
+    case = problem(np.full((40, 3), 10), parts.repeat([10, 10, 10, 10, 10], axis=0), closed=40)
+    fast, ways = opened(case, solve(case, 0, 1)), every_way(case)
+    assert ways is not None
+    found, floor = mixed(case, ways, fast, Steps(0.01, 1))
+    assert found is not None
+    assert opened(case, found) == pytest.approx(floor) == 20 < fast
