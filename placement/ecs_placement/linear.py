@@ -107,10 +107,3 @@ class Program:
             return False
         self._at = self._inverse @ self._shifted
         return True
-
-
-def maximise(gain: Floats, uses: Floats, limit: Floats) -> tuple[Floats, Floats]:
-    """Solve once: x, and the price of each limit."""
-    program = Program(limit)
-    program.add(gain, uses.T)
-    return program.solve()

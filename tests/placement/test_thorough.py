@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ecs_placement import pack
 from ecs_placement.arrays import intern
 from ecs_placement.bounds import least_cost, proven_cost
-from ecs_placement.linear import Program, maximise
+from ecs_placement.linear import Program
 from ecs_placement.one_shape import cheapest
 from ecs_placement.packing import Packing
 from ecs_placement.patterns import Rows, Task, repack
@@ -25,6 +25,7 @@ from ecs_placement.volume import VolumePlan, classify, volume_plan
 from ecs_placement.whole_rows import every_way, mixed
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 def problem(free: Ints, demand: Ints, *, closed: int = 0) -> Problem:
@@ -33,6 +34,13 @@ def problem(free: Ints, demand: Ints, *, closed: int = 0) -> Problem:
     active = np.arange(len(free)) < len(free) - closed
     worth = shares_of(shapes, free)
     return Problem(free, free, active, np.ones(len(free)), shapes, counts, closed > 0, worth)
+
+
+def maximise(gain: Floats, uses: Floats, limit: Floats) -> tuple[Floats, Floats]:
+    """x, and the price of each limit."""
+    program = Program(limit)
+    program.add(gain, uses.T)
+    return program.solve()
 
 
 def drawn(seed: int, rows: int, tasks: int) -> tuple[Ints, Ints]:
