@@ -52,19 +52,24 @@ local function finish(task, verdict, reason, exit_code, delay_ms)
   local to, why, count, number = decide()
   local wait_ms, past = job[10] and 0 or tonumber(delay_ms), history()
   if from then
-    call('HSET', key, 'h', past)
+    local fields = {'h', past}
+    local function note(field, value)
+      fields[#fields + 1], fields[#fields + 2] = field, value
+    end
     if count then
-      call('HSET', key, count, int(number))
+      note(count, int(number))
     end
     if to == 'RUNNABLE' then
       if count then
-        call('HSET', key, 'r', NOW_TEXT)
+        note('r', NOW_TEXT)
       end
+      call('HSET', key, unpack(fields))
       run_again(id, from, why, wait_ms)
     else
       if exit_code ~= '' then
-        call('HSET', key, 'x', exit_code)
+        note('x', exit_code)
       end
+      call('HSET', key, unpack(fields))
       end_job(id, from, to, why)
     end
   end

@@ -346,11 +346,11 @@ local function forget_oldest(state)
   end
   for _, id in ipairs(call('ZRANGE', IN[state], 0, math.min(over, FORGOTTEN_AT_ONCE) - 1)) do
     if call('EXISTS', after_key(id)) == 0 then
-      call('UNLINK', doc_key(id), job_key(id), payload_key(id), result_key(id))
-      call('UNLINK', PREFIX .. 'why:' .. id, PREFIX .. 'past:' .. id, PREFIX .. 'results:' .. id)
-      for _, ended in ipairs({'SUCCEEDED', 'FAILED', 'CANCELLED', 'LAUNCHED'}) do
-        call('UNLINK', PREFIX .. 'bits:' .. ended .. ':' .. id)
-      end
+      local bits = PREFIX .. 'bits:'
+      call('UNLINK', doc_key(id), job_key(id), payload_key(id), result_key(id),
+        PREFIX .. 'why:' .. id, PREFIX .. 'past:' .. id, PREFIX .. 'results:' .. id,
+        bits .. 'SUCCEEDED:' .. id, bits .. 'FAILED:' .. id, bits .. 'CANCELLED:' .. id,
+        bits .. 'LAUNCHED:' .. id)
       call('ZREM', IN[state], id)
     end
   end

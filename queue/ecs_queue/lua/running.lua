@@ -3,10 +3,10 @@ for i = 5, #ARGV, 3 do
   local id, instance = call('HGET', LIVE, ARGV[i]), ARGV[i + 2]
   if id then
     local key = job_key(id)
-    local job = call('HMGET', key, 's', 'q')
+    local job = call('HMGET', key, 's', 'q', 'z')
     -- Before the first write: Redis takes nothing back when a script fails half-way.
     local due = job[2] and int(tonumber(ARGV[i + 1]) + tonumber(job[2]) * 1000)
-    if instance ~= '' then
+    if instance ~= '' and instance ~= job[3] then
       call('HSET', key, 'z', instance)
     end
     if job[1] == 'STARTING' then

@@ -10,9 +10,10 @@ local function started(id, task, instance)
   local key = job_key(id)
   local job = call('HMGET', key, 'n', 'G')
   local launches = tonumber(job[1] or '0') + 1
-  call('HSET', key, 'a', task, 'n', int(launches))
   if instance ~= '' then
-    call('HSET', key, 'z', instance)
+    call('HSET', key, 'a', task, 'n', int(launches), 'z', instance)
+  else
+    call('HSET', key, 'a', task, 'n', int(launches))
   end
   if not job[1] then
     was_launched(id)
