@@ -221,8 +221,8 @@ async def claim_rows(
     p50, p99 = statistics.median(times.wall), times.wall[int(count * 0.99)]
     here, server = statistics.median(times.here), statistics.median(times.server)
     note = (
-        f"at a backlog of {backlog}, jobs decoded; {p50 / (1000 / trips):.1f} x an empty script,"
-        f" {p50 / floor:.1f} x raw_read_100"
+        f"at a backlog of {backlog}, no two jobs alike, all decoded;"
+        f" {p50 / (1000 / trips):.1f} x an empty script, {p50 / floor:.1f} x raw_read_100"
     )
     used = f"CPU of one: {here:.2f} ms here, {server:.2f} ms in the server"
     return [

@@ -276,6 +276,7 @@ def _path(loc: Sequence[str | int]) -> str:
 
 
 def _shown(value: object) -> str:
+    value = value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
     text = to_json(value, fallback=repr).decode()
     if len(text) <= _SHOWN_CHARACTERS:
         return text

@@ -5,7 +5,7 @@ ECS's camelCase JSON inside, so that a piece of a RunTask request can be pasted 
 of the ECS API model. `ecs_queue.document` reads and writes the JSON.
 """
 
-from typing import Annotated, Literal, NewType, Self
+from typing import Annotated, Any, Literal, NewType, Self
 
 from pydantic import (
     AfterValidator,
@@ -78,6 +78,10 @@ class ContainerOverride(EcsModel):
     memory_reservation: int | None = Field(default=None, ge=6, le=MAX_INTEGER)
     resource_requirements: tuple[ResourceRequirement, ...] | None = None
 
+    def as_ecs(self) -> dict[str, Any]:
+        """What is set, in ECS's spelling."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
 
 class TaskOverride(EcsModel):
     """ECS's TaskOverride; at most 8192 characters as JSON."""
@@ -89,6 +93,10 @@ class TaskOverride(EcsModel):
     )
     execution_role_arn: str | None = None
     task_role_arn: str | None = None
+
+    def as_json(self) -> str:
+        """What is set, in ECS's spelling."""
+        return self.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
 
 
 class AwsVpcConfiguration(EcsModel):

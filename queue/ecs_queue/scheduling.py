@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ecs_queue.document import UnreadableJob, from_canonicals
+from ecs_queue.document import UnreadableJob
 from ecs_queue.errors import LeaseLost, QueueOfAnotherCluster
 from ecs_queue.job import JobId
 from ecs_queue.records import SCORE_STEP
@@ -36,6 +36,7 @@ from ecs_queue.states import (
     Verdict,
     state_of,
 )
+from ecs_queue.stored import read
 
 
 def open_lease(owner: OwnerId, lease_ms: int) -> Command[None]:
@@ -264,7 +265,7 @@ def _claims(reply: list[bytes]) -> tuple[Claim, ...]:
         return ()
     documents, (epoch_text, ids, scores, others) = reply[:-4], reply[-4:]
     parts = [document.partition(b"{") for document in documents]
-    jobs = from_canonicals(ids.split(), [members for _, _, members in parts])
+    jobs = read(ids.split(), [members for _, _, members in parts])
     epoch, told = int(epoch_text), map(int, others.split())
     claims = []
     for job, (before, _, _), score in zip(jobs, parts, map(int, scores.split()), strict=True):

@@ -8,6 +8,7 @@ from typing import NamedTuple, NewType
 from pydantic import JsonValue
 
 from ecs_queue.job import Job, JobId
+from ecs_queue.stored import AnyJob
 
 QueueName = NewType("QueueName", str)
 DEFAULT_QUEUE = QueueName("default")
@@ -55,7 +56,7 @@ class Claim(NamedTuple):
     by itself. `overdue` marks the rest of a gang of which others were started already.
     """
 
-    job: Job
+    job: AnyJob
     epoch: int
     priority: int
     order: int

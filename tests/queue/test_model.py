@@ -16,6 +16,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from tests.queue.claimed_jobs import as_said
 from tests.queue.machine import Machine, play
 
 from ecs_queue.embedded import EmbeddedValkey
@@ -169,7 +170,7 @@ class QueueMachine(Machine):
             if model.holder is None and model.due_ms <= self.now
         ]
         expected = sorted(free, key=lambda model: model.place)[:count]
-        assert [claim.job for claim in claims] == [model.job for model in expected]
+        assert [as_said(claim.job) for claim in claims] == [model.job for model in expected]
         for model, claim in zip(expected, claims, strict=True):
             model.holder, model.due_ms = owner, 0
             self.claims[owner][model.job.id] = claim

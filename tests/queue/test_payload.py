@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.queue.claimed_jobs import as_said
 
 from ecs_queue import producing, staging
 from ecs_queue.assignment import (
@@ -60,7 +61,7 @@ async def test_a_task_finds_its_payload(story: "Story") -> None:
     """What went in comes out at the task of the launch, and a claim never carries it."""
     await story.queue.submit([a_job(payload={"film": ["ä\n", 7, None]})])
     claim = (await story.claim())["a"]
-    assert claim.job.payload is None
+    assert as_said(claim.job).payload is None
     token = await story.intend(claim)
     task = TaskArn("task")
     assert await looked(story, task, token) == NotYet()

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ecs_placement.request import Shape
-    from ecs_queue.job import Job
+    from ecs_queue.stored import AnyJob
 
 MOST_CONSTRAINTS = 10
 """Of task definition and request together (RunTask, API reference)."""
 
 
-def constrained(shape: Shape, definition: Mapping[str, Any], job: Job) -> Shape:
+def constrained(shape: Shape, definition: Mapping[str, Any], job: AnyJob) -> Shape:
     """The shape with its placement constraints; the task group is part of it only where it counts,
     so that other jobs share lanes whatever their groups. Raises InvalidReservation.
     """

@@ -16,7 +16,7 @@ from ecs_scheduler.errors import InvalidReservation
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ecs_queue.job import TaskOverride
+    from ecs_queue.stored import AnyOverrides
 
 MOST = 2**31 - 1
 """ECS counts resources in 32 bits (API model: Integer)."""
@@ -31,7 +31,7 @@ SCALAR_TEXT = re.compile(r"^[0-9]{1,18}$")
 ARCHITECTURES = {"X86_64": "x86_64", "ARM64": "arm64"}
 
 
-def shape_of(definition: Mapping[str, Any], overrides: TaskOverride) -> Shape:
+def shape_of(definition: Mapping[str, Any], overrides: AnyOverrides) -> Shape:
     """The Shape of one task of this task definition (as DescribeTaskDefinition answers it) with
     these overrides.
 
@@ -47,7 +47,7 @@ def shape_of(definition: Mapping[str, Any], overrides: TaskOverride) -> Shape:
     return shape
 
 
-def _shape(definition: Mapping[str, Any], overrides: TaskOverride) -> Shape:
+def _shape(definition: Mapping[str, Any], overrides: AnyOverrides) -> Shape:
     containers = list(_overridden(definition, overrides))
     own_interface = definition.get("networkMode") == "awsvpc"
     ports = [] if own_interface else [port for each in containers for port in _host_ports(each)]
@@ -96,7 +96,7 @@ def essential_containers(definition: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _overridden(
-    definition: Mapping[str, Any], overrides: TaskOverride
+    definition: Mapping[str, Any], overrides: AnyOverrides
 ) -> Iterable[Mapping[str, Any]]:
     """The container definitions with the members that count for the reservation replaced by
     their overrides.
@@ -109,16 +109,16 @@ def _overridden(
                 f"overrides.containerOverrides names container {override.name!r}, but the task "
                 f"definition has {', '.join(map(repr, definitions)) or 'none'}"
             )
-        replaced[override.name] = override.model_dump(by_alias=True, exclude_none=True)
+        replaced[override.name] = override.as_ecs()
     for name, each in definitions.items():
         yield ChainMap(replaced.get(name, {}), each)
 
 
-def _task_cpu(definition: Mapping[str, Any], overrides: TaskOverride) -> int:
+def _task_cpu(definition: Mapping[str, Any], overrides: AnyOverrides) -> int:
     return _quantity("cpu", overrides.cpu or definition.get("cpu"), CPU_TEXT, UNITS_PER_VCPU)
 
 
-def _task_memory(definition: Mapping[str, Any], overrides: TaskOverride) -> int:
+def _task_memory(definition: Mapping[str, Any], overrides: AnyOverrides) -> int:
     text = overrides.memory or definition.get("memory")
     return _quantity("memory", text, MEMORY_TEXT, MIB_PER_GB)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ecs_placement.request import Shape
-    from ecs_queue.job import Job
+    from ecs_queue.stored import AnyJob
     from ecs_scheduler.ecs.client import Ecs
 
 Value = TypeVar("Value")
@@ -92,10 +92,10 @@ class TaskDefinitions:
             _keep(self._essential, arn, known)
         return known
 
-    def shape(self, definition: TaskDefinition, job: Job) -> Shape:
+    def shape(self, definition: TaskDefinition, job: AnyJob) -> Shape:
         """What a task of this job reserves and requires. Raises InvalidReservation."""
         constraints = str(job.placement_constraints) if job.placement_constraints else ""
-        overrides = job.overrides.model_dump_json(by_alias=True, exclude_none=True)
+        overrides = job.overrides.as_json()
         resources = tuple(sorted(job.resources.items()))
         key = (definition.arn, overrides, constraints, job.group, resources)
         shape = self._shapes.get(key)

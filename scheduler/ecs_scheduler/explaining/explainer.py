@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ecs_placement.snapshot import InstanceId
     from ecs_queue.job import Job, JobId
     from ecs_queue.states import JobRecord
+    from ecs_queue.stored import AnyJob
     from ecs_scheduler.ecs.task_definitions import TaskDefinition
     from ecs_scheduler.launching.launcher import Launcher
     from ecs_scheduler.passes.around import Around
@@ -72,7 +73,7 @@ class Sight:
     forecast: Forecast
     leading: Callable[[], bool]
 
-    def policy(self, job: Job) -> NamedPolicy:
+    def policy(self, job: AnyJob) -> NamedPolicy:
         """The policy that the job is placed under."""
         return self.around.policies.choose(job).policy
 
@@ -250,7 +251,7 @@ class Explainer:
         return TaskRequest(RequestId(held.job_id), shape, held.claim.priority, held.claim.order)
 
     def _as_placed(
-        self, shape: Shape, definition: TaskDefinition, job: Job, policy: NamedPolicy
+        self, shape: Shape, definition: TaskDefinition, job: AnyJob, policy: NamedPolicy
     ) -> Shape:
         refused = self._sight.around.model.refused()
         return under(policy, kept_away(shape, definition, refused), definition, job)

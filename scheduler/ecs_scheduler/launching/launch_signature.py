@@ -16,7 +16,7 @@ from ecs_queue.job import ContainerOverride, KeyValuePair, TaskOverride
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ecs_queue.job import Job
+    from ecs_queue.stored import AnyJob
 
 MAX_TASKS_PER_CALL = 10
 """StartTask takes at most ten container instances, RunTask a count of at most ten (ECS API
@@ -53,10 +53,7 @@ class LaunchSignature:
         self, environment: Mapping[str, str], containers: tuple[str, ...]
     ) -> LaunchSignature:
         """The same with these variables in every one of the containers."""
-        overrides = TaskOverride.model_validate_json(self.overrides)
-        return replace(
-            self, overrides=_written(_with_environment(overrides, environment, containers))
-        )
+        return replace(self, overrides=_with_environment(self.overrides, environment, containers))
 
     def parameters(self) -> dict[str, Any]:
         """The members that StartTask and RunTask share, in ECS's spelling; what is not set is
@@ -79,20 +76,20 @@ class LaunchSignature:
 
 
 def launch_signature(
-    job: Job, task_definition_arn: str, containers: tuple[str, ...] = ()
+    job: AnyJob, task_definition_arn: str, containers: tuple[str, ...] = ()
 ) -> LaunchSignature:
     """The signature of a job whose task definition resolved to this ARN, with these containers.
 
     The children of an array differ in their environment, so each is a call of its own.
     """
     network = job.network_configuration
-    overrides = job.overrides
+    overrides = job.overrides.as_json()
     if job.array_index is not None:
         told = dict.fromkeys(ARRAY_INDEX_VARIABLES, str(job.array_index))
         overrides = _with_environment(overrides, told, containers)
     return LaunchSignature(
         task_definition=task_definition_arn,
-        overrides=_written(overrides),
+        overrides=overrides,
         group=job.group,
         network_configuration=network.model_dump_json(by_alias=True) if network else None,
         placement_constraints=_constraints(job) if job.placement_constraints else "[]",
@@ -102,24 +99,21 @@ def launch_signature(
     )
 
 
-def _constraints(job: Job) -> str:
+def _constraints(job: AnyJob) -> str:
     return json.dumps(
         [each.model_dump(by_alias=True, exclude_none=True) for each in job.placement_constraints]
     )
 
 
-def _written(overrides: TaskOverride) -> str:
-    return overrides.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)
-
-
 def _with_environment(
-    overrides: TaskOverride, environment: Mapping[str, str], containers: tuple[str, ...]
-) -> TaskOverride:
+    written: str, environment: Mapping[str, str], containers: tuple[str, ...]
+) -> str:
     """Tell every container of the task, behind what its own overrides say."""
+    overrides = TaskOverride.model_validate_json(written)
     told = tuple(KeyValuePair(name=name, value=value) for name, value in environment.items())
     given = {each.name: each for each in overrides.container_overrides}
     names = dict.fromkeys((*given, *containers))
-    return overrides.model_copy(
+    whole = overrides.model_copy(
         update={
             "container_overrides": tuple(
                 container.model_copy(
@@ -129,6 +123,7 @@ def _with_environment(
             )
         }
     )
+    return whole.as_json()
 
 
 def batches(

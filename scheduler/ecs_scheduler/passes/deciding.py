@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from ecs_placement.plan import Plan, Reservation, Reserving
     from ecs_placement.request import RequestId, Shape, TaskRequest
     from ecs_placement.snapshot import Snapshot
-    from ecs_queue.job import Fallback, Job
+    from ecs_queue.job import Fallback
+    from ecs_queue.stored import AnyJob
     from ecs_scheduler.config import Config
     from ecs_scheduler.passes.around import Around
     from ecs_scheduler.passes.giving_way import GivingWay
@@ -155,7 +156,7 @@ class Deciding:
         found = await self._placed(other, snapshot)
         trying.compared(difference(plan, found, same[0].requests, snapshot))
 
-    def fallbacks(self) -> Callable[[Job], Fallback | None]:
+    def fallbacks(self) -> Callable[[AnyJob], Fallback | None]:
         """RunTask for jobs that have none of their own: their policy's, else the service's."""
         choose, usual = self._policies.choosing(), self._around.config.fallback
         return lambda job: choose(job).policy.fallback or usual

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ecs_placement.request import Shape, TaskRequest
-    from ecs_queue.job import Job
+    from ecs_queue.stored import AnyJob
     from ecs_scheduler.ecs.task_definitions import TaskDefinition
     from ecs_scheduler.passes.window import Window
     from ecs_scheduler.policies.book import NamedPolicy
@@ -38,12 +38,12 @@ def keeping_away(
     return narrowed
 
 
-def group_of(definition: TaskDefinition, job: Job) -> str:
+def group_of(definition: TaskDefinition, job: AnyJob) -> str:
     """The task group that ECS puts the task in (RunTask and StartTask, `group`)."""
     return job.group or f"family:{definition.family}"
 
 
-def under(policy: NamedPolicy, shape: Shape, definition: TaskDefinition, job: Job) -> Shape:
+def under(policy: NamedPolicy, shape: Shape, definition: TaskDefinition, job: AnyJob) -> Shape:
     """Within the policy's filters, which come last, with what it runs and whose group it is in
     where the policy asks.
     """

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ecs_placement.plan import Plan
     from ecs_placement.snapshot import Snapshot
-    from ecs_queue.job import Job
+    from ecs_queue.stored import AnyJob
     from ecs_scheduler.passes.window import Held, Lane, Window
 
 
@@ -160,7 +160,7 @@ def wait_for_budget(jobs: Iterable[Held], rate_per_s: float) -> None:
 
 def fallback_launches(
     waiting: Iterable[Held],
-    default_of: Callable[[Job], Fallback | None],
+    default_of: Callable[[AnyJob], Fallback | None],
     now_ms: int,
     unfit: Callable[[Held], bool] = lambda _: False,
 ) -> list[Launch]:
@@ -197,7 +197,7 @@ def within(launches: Iterable[Launch], tasks: int) -> list[Launch]:
     return kept
 
 
-def _fallback_of(job: Job, default: Fallback | None) -> Fallback | None:
+def _fallback_of(job: AnyJob, default: Fallback | None) -> Fallback | None:
     """A bounded wait that ends in the fallback sets its time; where to stays as it was said."""
     fallback = job.fallback or default
     if job.max_wait is None or job.max_wait.action != "fallback":

@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 from ecs_placement.policy import BEST_FIT, DEFAULT_POLICY, Policy
-from ecs_queue.job import Fallback, Job
+from ecs_queue.job import Fallback
+from ecs_queue.stored import AnyJob
 from ecs_scheduler.policies.trial import Trial
 from ecs_scheduler.policies.windows import ALWAYS, Windows
 
@@ -116,7 +117,7 @@ class PolicyBook:
         assert policy is not None
         return policy
 
-    def choose(self, job: Job, queue: str) -> Chosen:
+    def choose(self, job: AnyJob, queue: str) -> Chosen:
         """The policy for one job; a name that is not here falls back to the job's share's or
         queue's policy, with the reason.
         """

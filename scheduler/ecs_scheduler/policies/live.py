@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from ecs_queue.job import Job
+from ecs_queue.stored import AnyJob
 from ecs_scheduler.config import Config
 from ecs_scheduler.errors import InvalidPolicyFile
 from ecs_scheduler.passes.status import PolicyStatus
@@ -70,18 +70,18 @@ class LivePolicies:
             self._followed = self.book
         return self.book.trial
 
-    def choose(self, job: Job) -> Chosen:
+    def choose(self, job: AnyJob) -> Chosen:
         """The policy of a job: the candidate where the roll-out of a trial takes it."""
         trial, chosen = self.follow(), self._usual(job)
         if trial is None or not self.trying.takes(job.id, chosen.policy.name):
             return chosen
         return Chosen(self.book.named(trial.candidate), chosen.why_not)
 
-    def choosing(self) -> Callable[[Job], Chosen]:
+    def choosing(self) -> Callable[[AnyJob], Chosen]:
         """`choose` for many jobs at one moment, as fast as it goes."""
         return self._usual if self.follow() is None else self.choose
 
-    def _usual(self, job: Job) -> Chosen:
+    def _usual(self, job: AnyJob) -> Chosen:
         key = (job.policy, job.share)
         known = self._known.get(key)
         if known is None:
