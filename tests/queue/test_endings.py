@@ -54,6 +54,33 @@ async def test_an_ending_is_told_twice(story: "Story") -> None:
     assert len((await story.queue.job(A)).attempts) == 1
 
 
+HOUR_MS = 3_600_000
+
+
+async def test_an_ending_is_remembered_for_two_hours(story: "Story") -> None:
+    """By the time that the queue is given, also when that is set back; not for much longer, however
+    many have ended."""
+    tasks = []
+    for hour in range(8):
+        await story.submit(f"j{hour}")
+        tasks.append(await story.run(f"j{hour}"))
+        story.clock.advance(HOUR_MS)
+        await story.queue.finish(tasks[-1], Succeeded())
+    story.clock.advance(-HOUR_MS)
+    assert await story.queue.finish(tasks[-1], FAILED) == JobState.SUCCEEDED
+    story.clock.advance(3 * HOUR_MS - 1)
+    assert await story.queue.finish(tasks[-1], FAILED) == JobState.SUCCEEDED
+    with pytest.raises(UnknownJob):
+        await story.queue.finish(tasks[-4], FAILED)
+    story.clock.advance(10 * HOUR_MS)
+    for job_id in ("late", "later"):
+        await story.submit(job_id)
+        await story.queue.finish(await story.run(job_id), Succeeded())
+    kept = [key async for key in story.redis.scan_iter(match="*}:ended:*")]
+    assert len(kept) <= 3
+    assert sum([await story.redis.hlen(key) for key in kept]) <= 3 + 4
+
+
 async def test_endings_that_come_together(story: "Story") -> None:
     """Each is judged by itself, whoever is beside it, and told twice they answer the same."""
     await story.submit("a", "b")

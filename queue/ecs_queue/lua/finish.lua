@@ -1,15 +1,14 @@
 -- ARGV: 5 budget of infrastructure failures, then five a task: ARN, S | F | X (failed, not to be
 --   retried) | I, reason, exit code ('' = none), delay in ms of a retry.
 -- Answers for each the state that its job went to, or nil for a task that is not known.
-local REMEMBERED_S, ATTEMPTS_KEPT = 7200, 20
+local ATTEMPTS_KEPT = 20
 
 -- Redis takes nothing back when a script fails half-way, so of each task everything is read and decided
 -- before the first write, and it is forgotten last: whoever asks again starts from what is there.
 local function finish(task, verdict, reason, exit_code, delay_ms)
-  local ended_key = PREFIX .. 'ended:' .. task
   local id = call('HGET', LIVE, task)
   if not id then
-    return call('GET', ended_key)
+    return ended_as(task)
   end
   local key = job_key(id)
   local job = call('HMGET', key, 's', 'c', 'm', 'e', 'f', 'i', 'h', 'z', 'u', 'B', 'g')
@@ -73,7 +72,7 @@ local function finish(task, verdict, reason, exit_code, delay_ms)
       end_job(id, from, to, why)
     end
   end
-  call('SET', ended_key, to, 'EX', REMEMBERED_S)
+  remember_end(task, to)
   call('HDEL', LIVE, task)
   return to
 end

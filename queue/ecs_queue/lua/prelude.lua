@@ -189,9 +189,39 @@ local function claimed_by(owner)
   return ids
 end
 
+-- What the jobs of stopped tasks came to, for two to three hours by the time that scripts are given: a
+-- hash for an hour, `since` names it, and the fourth takes the place of the first.
+local ENDED_HOURS, HOUR_S = 3, 3600
+local function ended_key(hour)
+  return PREFIX .. 'ended:' .. hour % ENDED_HOURS
+end
+
+local function remember_end(task, to)
+  local hour = math.floor(NOW / 1000 / HOUR_S)
+  local key = ended_key(hour)
+  local since = tonumber(call('HGET', key, 'since') or nil)
+  if not since or since < hour then
+    call('UNLINK', key)
+    call('HSET', key, 'since', int(hour))
+    call('EXPIRE', key, ENDED_HOURS * HOUR_S)
+  end
+  call('HSET', key, task, to)
+end
+
+-- False for a task that has not ended, or did so long ago.
+local function ended_as(task)
+  for hour = 1, ENDED_HOURS do
+    local state = call('HGET', ended_key(hour), task)
+    if state then
+      return state
+    end
+  end
+  return false
+end
+
 -- Whether a task is, or was, some job's.
 local function is_known_task(task)
-  return call('HEXISTS', LIVE, task) == 1 or call('EXISTS', PREFIX .. 'ended:' .. task) == 1
+  return call('HEXISTS', LIVE, task) == 1 or ended_as(task) ~= false
 end
 
 -- One event; the first of a call trims the stream, and an empty reason is left out.

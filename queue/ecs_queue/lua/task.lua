@@ -6,7 +6,7 @@
 local task, token, act, told = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local id = call('HGET', LIVE, task)
 if not id then
-  local state = call('GET', PREFIX .. 'ended:' .. task)
+  local state = ended_as(task)
   if state then
     return {'ENDED', state}
   elseif token == '' or call('EXISTS', PREFIX .. 'launch:' .. token) == 1 then
