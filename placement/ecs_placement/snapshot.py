@@ -261,8 +261,8 @@ def _validate(instance: Instance) -> None:
                 f"{where}: {name} has {len(vector)} entries, expected {len(DIMENSIONS)} "
                 f"({', '.join(DIMENSIONS)})"
             )
-        for dimension, value in zip(DIMENSIONS, vector, strict=True):
-            _validate_amount(f"{where}: {name} {dimension}", value)
+        if not all(map(_is_plain, vector)):
+            _validate_each(f"{where}: {name}", vector)
     for dimension, value in zip(DIMENSIONS, instance.total, strict=True):
         if value < 0:
             raise InvalidSnapshot(f"{where}: total {dimension} = {value} is negative")
@@ -274,6 +274,16 @@ def _validate(instance: Instance) -> None:
     for port in sorted(instance.ports_tcp_used | instance.ports_udp_used):
         if not 0 <= port <= 65535:
             raise InvalidSnapshot(f"{where}: port {port} is not within 0..65535")
+
+
+def _is_plain(value: int) -> bool:
+    """What nearly all amounts are, told without a name for them."""
+    return type(value) is int and -_LARGEST < value < _LARGEST
+
+
+def _validate_each(what: str, vector: tuple[int, ...]) -> None:
+    for dimension, value in zip(DIMENSIONS, vector, strict=True):
+        _validate_amount(f"{what} {dimension}", value)
 
 
 def _validate_amount(what: str, value: int) -> None:
