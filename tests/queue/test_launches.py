@@ -210,3 +210,17 @@ async def test_cancelling_a_launch_that_is_refused(story: "Story") -> None:
     ) == (JobState.CANCELLED, JobState.CANCELLED)
     assert (await story.queue.job(A)).reason == "not needed"
     assert await story.queue.cancellations() == ()
+
+
+async def test_who_takes_the_lead_ends_the_claims_of_the_one_before(story: "Story") -> None:
+    """Frozen for longer than its lease, the one before launches nothing of what it had claimed."""
+    await story.submit("a")
+    frozen, heir = OwnerId("frozen"), OwnerId("heir")
+    assert await story.queue.lead(frozen, "c", lease_ms=30_000) == 1
+    (stale,) = await story.queue.claim(frozen, 10)
+    story.clock.advance(30_000 + 1)
+    assert await story.queue.lead(heir, "c", lease_ms=30_000) == 2
+    intent = Intent(stale.job.id, stale.epoch, None)
+    token = LaunchToken("token-of-the-frozen")
+    assert await story.queue.intend(frozen, token, "RunTask", [intent]) == set()
+    assert [each.job.id for each in await story.queue.claim(heir, 10)] == ["a"]

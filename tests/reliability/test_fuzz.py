@@ -149,6 +149,7 @@ BROKEN: dict[str, Callable[[Evidence], Evidence]] = {
     "work_is_done_once": lambda good: with_first_record(good, attempts=(), task_arn=None),
     "dependents_wait": with_a_hasty_dependent,
     "gangs_run_whole": with_half_a_gang,
+    "fail_overs_are_noticed": lambda good: replace(good, unnoticed=(12.0,)),
     "nothing_is_left_behind": lambda good: replace(good, left_behind={"open intents": 1}),
     "the_service_never_crashes": lambda good: replace(good, crashes=("r1: TypeError()",)),
     "ecs_was_never_overcommitted": lambda good: replace(good, complaints=("CPU over-committed",)),

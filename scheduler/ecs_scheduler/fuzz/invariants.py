@@ -47,6 +47,10 @@ class Evidence:
     """Calls that came later than any bound that the service relies on."""
     forgotten: tuple[tuple[float, float], ...]
     """From when to when, on ECS's clock, Redis lost what was written."""
+    unnoticed: tuple[float, ...]
+    """Seconds of the run at which Redis failed over and, although somebody had led, no leader ever
+    compared what it has with ECS.
+    """
     hidden_s: float
     """How long ECS hides a fresh task."""
     left_behind: Mapping[str, int]
@@ -250,6 +254,14 @@ def _accompanies(other: TaskRecord, task: TaskRecord, until: float) -> bool:
     return other.created_at <= until and (done or (other.stopped_at or 0) > task.created_at)
 
 
+def fail_overs_are_noticed(evidence: Evidence) -> Iterator[str]:
+    """2: what another server process has forgotten is looked for in ECS. Its tasks mostly end
+    before they could be seen beside others of their job, so the comparison itself is asked for.
+    """
+    for at_s in evidence.unnoticed:
+        yield f"the fail-over after {at_s:.0f} s was never noticed"
+
+
 def nothing_is_left_behind(evidence: Evidence) -> Iterator[str]:
     """Once all is over the ledger, the claims and the promises of room are empty."""
     for what, number in evidence.left_behind.items():
@@ -285,6 +297,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     work_is_done_once,
     dependents_wait,
     gangs_run_whole,
+    fail_overs_are_noticed,
     nothing_is_left_behind,
     the_service_never_crashes,
     ecs_was_never_overcommitted,

@@ -29,6 +29,9 @@ from ecs_simulator.faults import FaultOptions
 REST_WITHIN_S = 1200.0
 """After the faults: MISSING is believed after 300 s, and jobs queue for what room there is."""
 
+NOTICED_WITHIN_S = 60.0
+"""Replicas may be dead, frozen or without Redis for a while, and stopped before one leads again."""
+
 LOOK_S = 5.0
 VERIFIED_EVERY_S = 60.0
 CONFIG = Config(
@@ -218,11 +221,26 @@ async def _evidence(run: _Run, left_behind: Mapping[str, int]) -> Evidence:
             (run.clock.start + began, run.clock.start + ended)
             for began, ended in run.stage.redis_weather.forgotten
         ),
+        unnoticed=_unnoticed(run),
         hidden_s=run.stage.scenario.undocumented.missing_after_launch_s,
         left_behind=left_behind,
         crashes=tuple(run.stage.crashes),
         complaints=tuple(run.complaints),
         timed_out=run.timed_out,
+    )
+
+
+def _unnoticed(run: _Run) -> tuple[float, ...]:
+    """Of the fail-overs that left time enough."""
+    lines = [(at_s, what) for at_s, who, what in run.stage.history.lines if who != "fault"]
+    led = [at_s for at_s, what in lines if "info: leading" in what]
+    noticed = [at_s for at_s, what in lines if "redis restarted or failed over" in what]
+    return tuple(
+        failed_s
+        for began_s, failed_s in run.stage.redis_weather.forgotten
+        if any(at_s < began_s for at_s in led)
+        and not any(at_s > failed_s for at_s in noticed)
+        and lines[-1][0] - failed_s > NOTICED_WITHIN_S
     )
 
 
