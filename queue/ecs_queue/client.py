@@ -98,7 +98,8 @@ class Queue:
         """Run one command of this package."""
         script = self._scripts[command.script]
         try:
-            reply = await self._pipelining.run(script, self._keys, self._envelope.args(command))
+            send = self._pipelining.alone if command.alone else self._pipelining.run
+            reply = await send(script, self._keys, self._envelope.args(command))
         except (RedisError, RedisClusterException) as error:
             raise explained(self._redis, error) from error
         return command.parse(reply)
@@ -349,9 +350,7 @@ class Queue:
 
     async def known_tasks(self, task_arns: Sequence[TaskArn]) -> frozenset[TaskArn]:
         """Those of the tasks that are some job's, or were one's within two hours."""
-        if not task_arns:
-            return frozenset()
-        return await self.run(scheduling.known_tasks(task_arns))
+        return await self.run(scheduling.known_tasks(task_arns)) if task_arns else frozenset()
 
     async def live_tasks(self) -> tuple[LiveTask, ...]:
         """Tasks that ECS acknowledged and that were not seen STOPPED."""

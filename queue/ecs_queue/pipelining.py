@@ -70,6 +70,18 @@ class Pipelining:
             self._begin_batch()
         return await call.answer
 
+    async def alone(
+        self, script: AsyncScript, keys: Sequence[bytes], args: Sequence[str | bytes | int]
+    ) -> Any:
+        """The same at once, without waiting for others of this turn, nor they for its answer."""
+        if not self._together:
+            return await script(keys=keys, args=args)
+        unused = asyncio.get_running_loop().create_future()
+        [reply] = await self._replies([_Call(script, keys, args, unused)])
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
     def _begin_batch(self) -> None:
         """What is called until the task's own turn, the loop's next, is in the batch."""
         if self._waiting and self._next is None and len(self._sending) < BATCHES:

@@ -99,7 +99,7 @@ def claim(
         return _claims(reply)
 
     mark = hashlib.blake2s(claim_id.encode(), digest_size=6).hexdigest()
-    return Command("claim", (owner, mark, count, *sorted(enough)), parse)
+    return Command("claim", (owner, mark, count, *sorted(enough)), parse, alone=True)
 
 
 UNREADABLE_DELAY_MS = 60_000
@@ -269,14 +269,14 @@ def _claims(reply: list[bytes]) -> tuple[Claim, ...]:
     epoch, told = int(epoch_text), map(int, others.split())
     claims = []
     for job, (before, _, _), score in zip(jobs, parts, map(int, scores.split()), strict=True):
-        place, order = 1000 - score // SCORE_STEP, score % SCORE_STEP
+        rank, order = divmod(score, SCORE_STEP)
         if words := before.split():  # most; a call with defaults takes four times as long
-            known = (job, epoch, place, order, 0, int(words[0]), 0, False)
+            known = (job, epoch, 1000 - rank, order, 0, int(words[0]), 0, False)
             claim = tuple.__new__(Claim, known)
         else:
             launches, runnable_at_ms, together = next(told), next(told), next(told)
             gang = max(0, together), together < 0
-            claim = Claim(job, epoch, place, order, launches, runnable_at_ms, *gang)
+            claim = Claim(job, epoch, 1000 - rank, order, launches, runnable_at_ms, *gang)
         claims.append(claim)
     return tuple(claims)
 

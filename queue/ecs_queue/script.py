@@ -78,11 +78,15 @@ DEFAULT_SETTINGS = QueueSettings()
 
 @dataclass(frozen=True, slots=True)
 class Command(Generic[T]):
-    """One call of one script; `parse` turns its raw answer (bytes, ints, lists) into T."""
+    """One call of one script; `parse` turns its raw answer (bytes, ints, lists) into T.
+
+    `alone`: its answer is long, so that it is not sent with others, which would wait behind it.
+    """
 
     script: str
     args: tuple[str | bytes | int, ...]
     parse: Callable[[Any], T]
+    alone: bool = False
 
 
 class Runs(Protocol):

@@ -9,9 +9,9 @@ import redis.asyncio
 from ecs_queue.client import Queue
 from ecs_queue.connection import connect
 from ecs_queue.embedded import EmbeddedValkey
-from ecs_queue.errors import QueueError, QueueUnreachable, UnknownJob
+from ecs_queue.errors import LeaseLost, QueueError, QueueUnreachable, UnknownJob
 from ecs_queue.job import Job, JobId
-from ecs_queue.states import JobRecord, JobState
+from ecs_queue.states import JobRecord, JobState, OwnerId
 
 IDS = [JobId(f"job-{number}") for number in range(150)]
 
@@ -94,3 +94,21 @@ async def test_many_jobs_keep_their_order(queue: Queue) -> None:
     assert [each.job_id for each in answers] == ids
     page = await queue.jobs(JobState.RUNNABLE, limit=1_201)
     assert [each.job.id for each in page] == ids
+
+
+async def test_a_claim_travels_alone(queue: Queue, client: redis.asyncio.Redis) -> None:
+    """Its long answer holds up nobody's, whoever calls in the same turn and whatever fails."""
+    await submitted(queue)
+    owner = OwnerId("alice")
+    with pytest.raises(LeaseLost):
+        await queue.claim(owner, 10)
+    await queue.open_lease(owner, lease_ms=60_000)
+    await client.script_flush()
+    reading = [asyncio.create_task(queue.job(each)) for each in IDS[20:30]]
+    claims = await queue.claim(owner, 10)
+    records = await asyncio.gather(*reading)
+    assert [each.job.id for each in claims] == IDS[:10]
+    assert [each.job.id for each in records] == IDS[20:30]
+    await client.set("{q:default}:claims", "no hash")
+    with pytest.raises(QueueError, match="could not run a script"):
+        await queue.claim(owner, 10)

@@ -22,11 +22,12 @@ end
 
 -- In turn; false where the key is gone.
 local function documents_of(ids)
-  local keys, documents, prefix = {}, {}, doc_key('')
+  local keys, prefix = {}, doc_key('')
   for i = 1, #ids do
     keys[i] = prefix .. ids[i]
   end
-  for first = 1, #ids, 1000 do
+  local documents = #keys > 0 and call('MGET', unpack(keys, 1, math.min(1000, #keys))) or {}
+  for first = 1001, #keys, 1000 do
     local some = call('MGET', unpack(keys, first, math.min(first + 999, #ids)))
     for i = 1, #some do
       documents[first + i - 1] = some[i]
@@ -46,13 +47,12 @@ local function bury(id)
   keep_dead('{"id":"' .. id .. '"}', reason, '0-0')
 end
 
--- `scores` and `documents` are those of the ids, in turn.
+-- `scores` and `documents` are those of the ids, in turn; the documents become the answer.
 local function describe(ids, scores, epoch, documents)
-  local answer, others = {}, {}
+  local others = {}
   for i = 1, #ids do
-    local document = documents[i] or ''
-    answer[i] = document
-    if not is_as_submitted(document) then
+    documents[i] = documents[i] or ''
+    if not is_as_submitted(documents[i]) then
       local job = call('HMGET', job_key(ids[i]), 'n', 't', 'r', 'G')
       others[#others + 1] = job[1] or '0'
       others[#others + 1] = job[3] or job[2] or '0'
@@ -64,9 +64,9 @@ local function describe(ids, scores, epoch, documents)
     places = string.gsub(places, '%S+', function(score) return int(tonumber(score)) end)
   end
   for _, value in ipairs({epoch, table.concat(ids, ' '), places, table.concat(others, ' ')}) do
-    answer[#answer + 1] = value
+    documents[#documents + 1] = value
   end
-  return answer
+  return documents
 end
 
 -- Ids and scores in the order of the queue, in which a gang stands where its foremost member does.
@@ -161,7 +161,7 @@ end
 local function take(popped)
   for i = 1, #popped, 2 do
     if plain then
-      ids[#ids + 1], scores[#scores + 1] = popped[i], popped[i + 1]
+      ids[(i + 1) / 2], scores[(i + 1) / 2] = popped[i], popped[i + 1]
     elseif #ids >= most then
       call('ZADD', READY, popped[i + 1], popped[i])  -- children took its place
     elseif pass_by(popped[i], popped[i + 1]) then
