@@ -336,6 +336,11 @@ def test_the_rule_notices_a_planted_violation(rule: Rule, bad: Source, good: Sou
     assert list(rule(good)) == []
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("queue/*/lua/*.lua")), ids=lambda path: path.name)
+def test_a_script_is_as_short_as_a_module(path: Path) -> None:
+    assert path.read_text(encoding="utf-8").count("\n") <= MAX_FILE_LINES
+
+
 def test_every_rule_has_a_planted_violation() -> None:
     """A rule that was never seen to fail proves nothing."""
     assert {rule for rule, *_ in PLANTED} == set(RULES)
