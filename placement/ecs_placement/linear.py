@@ -56,9 +56,14 @@ class Program:
         self._index, self._value = index, value
         self._gain = np.concatenate([self._gain, gain])
 
-    def solve(self) -> tuple[Floats, Floats]:
-        """The optimal x of all columns added, and the price of each limit."""
+    def solve(self, most: float = np.inf) -> tuple[Floats, Floats]:
+        """The optimal x of all columns added, and the price of each limit; where that takes more
+        than `most` further `work`, how far it came: an x within the limits all the same.
+        """
+        enough = self.work + most
         for _ in range(50 * self._gain.size):
+            if self.work > enough:
+                break
             prices = np.append(self._prices(), 0.0)
             reduced = self._gain - (prices[self._index] * self._value).sum(axis=1)
             reduced[self._basis] = 0.0

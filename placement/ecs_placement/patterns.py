@@ -18,6 +18,7 @@ _DEEPEST = 60
 _ROUNDS, _ROUNDS_DIVING = 60, 6
 _FIXED_PER_DIVE = 0.12
 _PRICING = 0.6  # of the budget at most, before the first dive
+_DIVING = 0.1  # of it at most, for each step of a dive
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ def _dive(
         if task is before:
             return None
         if task.counts.any():
-            patterns, used, _ = _generate(task, patterns, _ROUNDS_DIVING, np.inf, steps)
+            until_s = steps.spent_s + _DIVING * steps.budget_s
+            patterns, used, _ = _generate(task, patterns, _ROUNDS_DIVING, until_s, steps)
     return fixed
 
 
@@ -123,7 +125,7 @@ def _generate(
     patterns = _distinct(patterns)
     seen = {_key(patterns, number) for number in range(patterns.kind.size)}
     _add(program, patterns, task, wanted, worth)
-    used, prices = _solve(program, patterns, steps)
+    used, prices = _solve(program, until_s, steps)
     for _ in range(rounds):
         if steps.spent_s > until_s:
             break
@@ -142,17 +144,15 @@ def _generate(
         seen.update(_key(fresh, number) for number in range(fresh.kind.size))
         _add(program, fresh, task, wanted, worth)
         patterns = patterns.joined(fresh)
-        used, prices = _solve(program, patterns, steps)
+        used, prices = _solve(program, until_s, steps)
     cost = float(task.rows.cost[patterns.kind] @ used)
     return patterns, used, cost
 
 
-def _solve(program: Program, patterns: Patterns, steps: Steps) -> tuple[Floats, Floats]:
-    pivots = program.pivots
-    used, prices = program.solve()
-    # A pivot updates the inverse and looks at every column; now and then the inverse is made anew.
-    size = prices.size
-    steps.spend((program.pivots - pivots) * (size * size + 6 * patterns.kind.size), 1)
+def _solve(program: Program, until_s: float, steps: Steps) -> tuple[Floats, Floats]:
+    before = program.work
+    used, prices = program.solve(steps.affordable(until_s))
+    steps.spend(program.work - before, 1)
     return used, prices
 
 

@@ -20,6 +20,10 @@ class Steps:
         """Account for one round over `pairs` of row and candidate."""
         self.spent_s += _SECONDS_PER_ROUND + pairs * dimensions * _SECONDS_PER_PAIR
 
+    def affordable(self, until_s: float) -> float:
+        """How many numbers may be looked at until so much is spent."""
+        return max(0.0, until_s - self.spent_s) / _SECONDS_PER_PAIR
+
     def past(self, share: float) -> bool:
         """Whether more than `share` of the budget is used up."""
         return self.spent_s >= share * self.budget_s

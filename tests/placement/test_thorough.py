@@ -179,6 +179,22 @@ def test_the_linear_program_is_optimal_by_duality(data: st.DataObject) -> None:
     assert gain @ x == pytest.approx(prices @ limit, abs=1e-5)
 
 
+@given(st.integers(0, 20), st.integers(0, 5_000))
+def test_a_linear_program_that_is_cut_short_stays_feasible(seed: int, most: int) -> None:
+    """It stops one pivot past what it may do, wherever that is, and goes on from there."""
+    rng = np.random.default_rng(seed)
+    uses, limit = rng.integers(1, 9, (12, 30)).astype(float), rng.integers(20, 90, 12).astype(float)
+    gain = rng.integers(1, 9, 30).astype(float)
+    program = Program(limit)
+    program.add(gain, uses.T)
+    x, _ = program.solve(most)
+    assert program.work <= most + program.work // max(program.pivots, 1)
+    assert (uses @ x <= limit + 1e-6).all()
+    in_full, _ = program.solve()
+    assert gain @ in_full == pytest.approx(gain @ maximise(gain, uses, limit)[0])
+    assert gain @ in_full >= gain @ x - 1e-9
+
+
 @given(st.integers(0, 50))
 @settings(max_examples=20)
 def test_the_volume_plan_bounds_the_cost_of_any_packing(seed: int) -> None:
