@@ -269,6 +269,20 @@ async def test_very_many_dependents_are_told_in_parts(story: "Story") -> None:
     assert (counts[PENDING], counts[RUNNABLE]) == (0, 5_200)
 
 
+async def test_no_number_of_dependents_is_too_large(valkey: "EmbeddedValkey") -> None:
+    """A scan of what is left of them, begun anew where most are gone, finds none for long."""
+    number = 30_000
+    async with connect(valkey.url) as redis:
+        await redis.flushall()
+        queue = Queue(redis)
+        await queue.submit([after("a"), *(after(f"b{i}", "a") for i in range(number))])
+        await queue.cancel([JobId("a")])
+        for _ in range(number // 5_000):
+            await queue.reclaim_expired()
+        counts = await queue.counts()
+        assert (counts[PENDING], counts[FAILED]) == (0, number)
+
+
 async def test_nothing_is_left_of_what_has_ended(story: "Story") -> None:
     """No key remembers who waited for whom once everybody has ended."""
     await story.queue.submit([after("a"), after("b", "a", "never"), after("c", "b")])

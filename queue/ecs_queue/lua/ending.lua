@@ -152,6 +152,20 @@ local function tell(id, kind, on, state, reason)
   end
 end
 
+-- Some of those that wait for a job, id and kind in turn; nothing only once nobody does. A scan that
+-- begins anew where thousands were taken away finds nothing for a page or more.
+local scanned = {}
+local function some_dependents(on)
+  while call('EXISTS', after_key(on)) == 1 do
+    local page = call('HSCAN', after_key(on), scanned[on] or '0', 'COUNT', 500)
+    scanned[on] = page[1]
+    if #page[2] > 0 then
+      return page[2]
+    end
+  end
+  return {}
+end
+
 -- Tells the dependents of every job in `untold` how it ended, so many in one script; the next claim
 -- goes on with the rest. Where a job came meanwhile under an id that was never to be, they wait for that.
 local TOLD_AT_ONCE = 5000
@@ -164,7 +178,7 @@ tell_dependents = function()
   local on = call('LINDEX', UNTOLD, 0)
   while on and told < TOLD_AT_ONCE do
     local state, reason = come_to(on)
-    local dependents = OVER[state] and call('HSCAN', after_key(on), 0, 'COUNT', 500)[2] or {}
+    local dependents = OVER[state] and some_dependents(on) or {}
     local ids = {}
     for i = 1, #dependents, 2 do
       ids[#ids + 1] = dependents[i]
