@@ -208,6 +208,17 @@ async def test_who_waited_for_such_a_child_hears_of_it_when_the_array_comes(stor
     assert await story.state("behind") == RUNNABLE
 
 
+async def test_an_array_may_wait_for_who_waited_for_such_a_child(story: "Story") -> None:
+    """That one ends as the array comes, and the array hears of it like of any other end."""
+    await story.queue.submit([after("a", "film:9"), after("b", "tape:9")])
+    await story.queue.submit([after("film", "a", array_size=3)])
+    await story.queue.submit([after("tape", "b", array_size=3, kind="afternotok")])
+    why = "dependency film:9: film has only 3 children, from :0 on"
+    records = [await story.queue.job(JobId(each)) for each in ("a", "film")]
+    assert [(each.state, each.reason) for each in records] == [(FAILED, why), (FAILED, why)]
+    assert await story.state("tape") == RUNNABLE
+
+
 async def test_very_many_that_waited_for_such_a_child_are_told_in_parts(story: "Story") -> None:
     """As with any other end; a job that takes the id meanwhile is waited for instead."""
     await story.queue.submit([after(f"b{i}", "film:9") for i in range(5_200)])

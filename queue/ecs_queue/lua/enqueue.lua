@@ -234,7 +234,7 @@ local function accept(entry, id, document, payload, score, fields)
     places[#places + 1] = score
     places[#places + 1] = id
     report(id, 'RUNNABLE', '')
-    return 'A'
+    return
   end
   local submitted = entry == '' and NOW or submitted_ms(entry)
   local dependencies = string.match(fields, '> (%S+)')
@@ -254,7 +254,6 @@ local function accept(entry, id, document, payload, score, fields)
   local gang = string.match(fields, '^G (%S+)')
   if is_array(fields) then
     call('SADD', ARRAYS, id)
-    tell_in_vain(id, string.match(fields, '^N (%d+)'))
   end
   if dependencies or leader or gang then
     call('SET', doc_key(id), document)  -- at once, since its end may come within this call
@@ -268,7 +267,7 @@ local function accept(entry, id, document, payload, score, fields)
   end
   if to then
     end_job(id, 'PENDING', to, why)
-    return 'A'
+    return
   elseif #open > 0 or leader then
     wait_for(id, open)
     if #open == 0 then
@@ -277,7 +276,7 @@ local function accept(entry, id, document, payload, score, fields)
     if leader then
       begin_to_follow(id, leader)
     end
-    return 'A'
+    return
   elseif gang then
     to_queue(id, score, math.max(0, due - NOW))
   elseif due > NOW then
@@ -290,7 +289,6 @@ local function accept(entry, id, document, payload, score, fields)
     watch(id)
   end
   report(id, 'RUNNABLE', '')
-  return 'A'
 end
 
 -- The array that a new one is to follow child by child, its size and the one wanted, if these differ
@@ -327,7 +325,14 @@ local function take(entry, id, written, score, fields)
   if entry ~= '' and call('XDEL', INBOX, entry) == 0 then
     return '-'
   end
-  return before and 'D' or accept(entry, id, document, payload, score, fields)
+  if before then
+    return 'D'
+  end
+  accept(entry, id, document, payload, score, fields)
+  if is_array(fields) then  -- only now: it may itself wait for one of them
+    tell_in_vain(id, string.match(fields, '^N (%d+)'))
+  end
+  return 'A'
 end
 
 -- What is stored under the ids of this call, read a thousand at a time.
