@@ -147,6 +147,23 @@ def test_what_is_no_event_is_deleted_and_counted(world: Run) -> None:
     world(story, **SELDOM)
 
 
+def test_a_notice_is_heard_whatever_time_it_bears(world: Run) -> None:
+    """Only until when it stays in the queue depends on that: not for years."""
+    notice = {"detail-type": "EC2 Spot Instance Interruption Warning"}
+
+    async def story(w: Any) -> None:
+        queue = w.sim.send_events_to("events")
+        await w.until_ready()
+        for number, time in enumerate(("some day", None, "2199-01-01T00:00:00Z")):
+            detail = {"instance-id": f"i-{number}"}
+            queue.send(json.dumps({**notice, "time": time, "detail": detail}), w.clock.now())
+        await asyncio.sleep(5)
+        assert heard(w)["spot", "applied"] == 3
+        assert queue.counts(w.clock.now() + 1000) == (0, 0)
+
+    world(story, **SELDOM)
+
+
 def test_events_wait_while_redis_is_away(world: Run) -> None:
     """The news cannot be written down, so the message stays, and comes again."""
 

@@ -97,8 +97,8 @@ class Listener:
                 return "instance", self._instance(instance, at_ms)
             case SpotNotice(ec2_instance_id, at_ms):
                 self._on_notice(ec2_instance_id)
-                over = self._around.clock.now_ms() - at_ms > NOTICE_KEPT_S * 1000
-                return "spot", "applied" if over else KEPT
+                age_s = (self._around.clock.now_ms() - at_ms) / 1000
+                return "spot", KEPT if abs(age_s) <= NOTICE_KEPT_S else "applied"
             case NotOurs(kind):
                 log.debug("event not for us", kind=kind)
                 return "other", "ignored"

@@ -75,10 +75,9 @@ def parse_event(body: str, cluster: ClusterArn) -> News:
     kind = event.get("detail-type")
     try:
         if kind == "EC2 Spot Instance Interruption Warning":
-            at_s = _with_plain_times({"noticedAt": event.get("time")})["noticedAt"]
-            return SpotNotice(str(detail["instance-id"]), round((at_s or 0) * 1000))
+            return SpotNotice(str(detail["instance-id"]), _said_at_ms(event.get("time")))
         return _news(str(kind), detail, cluster)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         return Unusable(f"{kind}: {error!r}")
 
 
@@ -96,6 +95,14 @@ def _news(kind: str, detail: dict[str, Any], cluster: ClusterArn) -> News:
     _required(plain, "containerInstanceArn", "status", "registeredResources", "remainingResources")
     at_s = plain.get("updatedAt")
     return InstanceChanged(parse_container_instance(plain), round((at_s or 0) * 1000))
+
+
+def _said_at_ms(time: object) -> int:
+    """The time of an event; 0 for none that can be read, since what it says counts all the same."""
+    try:
+        return round(datetime.fromisoformat(str(time)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _required(detail: Mapping[str, Any], *names: str) -> None:
