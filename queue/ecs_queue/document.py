@@ -238,12 +238,15 @@ def from_canonicals(job_ids: Sequence[bytes], members: Sequence[bytes]) -> list[
     """
     wholes = [b'{"id":"%b",%b' % both for both in zip(job_ids, members, strict=True)]
     try:
-        return _STORED_JOBS.validate_json(b"[%b]" % b",".join(wholes))
+        jobs = _STORED_JOBS.validate_json(b"[%b]" % b",".join(wholes))
     except ValidationError:
-        return [
-            from_canonical(JobId(job_id.decode()), b"{" + each)
-            for job_id, each in zip(job_ids, members, strict=True)
-        ]
+        jobs = []
+    if len(jobs) == len(wholes):
+        return jobs
+    return [
+        from_canonical(JobId(job_id.decode()), b"{" + each)
+        for job_id, each in zip(job_ids, members, strict=True)
+    ]
 
 
 def _problem(details: ErrorDetails, model: type[BaseModel]) -> str:

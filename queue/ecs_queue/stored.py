@@ -18,6 +18,7 @@ from ecs_queue.job import (
     MAX_ARRAY_SIZE,
     MAX_INTEGER,
     MAX_QUANTITY_CHARACTERS,
+    RESOURCES_OF_ECS,
     Dependency,
     Fallback,
     Job,
@@ -30,6 +31,12 @@ from ecs_queue.retrying import Retry
 from ecs_queue.timing import LATEST_S, MaxWait
 
 _Moment = Annotated[int, Meta(ge=0, lt=LATEST_S)]
+_ResourceName = Annotated[str, Meta(pattern=rf"^(?!(?i:{'|'.join(RESOURCES_OF_ECS)})\Z)")]
+_Resources = Annotated[
+    dict[_ResourceName, Annotated[int, Meta(ge=0, le=10**15)]], Meta(max_length=20)
+]
+_TagKey = Annotated[str, Meta(min_length=1, max_length=128)]
+_Tags = Annotated[dict[_TagKey, Annotated[str, Meta(max_length=256)]], Meta(max_length=50)]
 
 
 class _Stored(
@@ -109,8 +116,8 @@ class StoredJob(_Stored, frozen=True):
     fallback: Fallback | None = None
     network_configuration: NetworkConfiguration | None = None
     placement_constraints: Annotated[tuple[PlacementConstraint, ...], Meta(max_length=10)] = ()
-    resources: dict[str, Annotated[int, Meta(ge=0, le=10**15)]] = {}  # each gets one of its own
-    tags: dict[str, Annotated[str, Meta(max_length=256)]] = {}
+    resources: _Resources = {}  # each gets one of its own
+    tags: _Tags = {}
     propagate_tags: Literal["TASK_DEFINITION", "NONE"] | None = None
     enable_execute_command: bool = False
     payload_digest: str | None = None
@@ -134,6 +141,7 @@ def read(job_ids: Sequence[bytes], members: Sequence[bytes]) -> Sequence[AnyJob]
     """
     wholes = [b'{"id":"%b",%b' % both for both in zip(job_ids, members, strict=True)]
     try:
-        return _DECODER.decode(b"[%b]" % b",".join(wholes))
+        jobs: list[StoredJob] = _DECODER.decode(b"[%b]" % b",".join(wholes))
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return from_canonicals(job_ids, members)
+    return jobs if len(jobs) == len(wholes) else from_canonicals(job_ids, members)

@@ -101,7 +101,12 @@ BEYOND = [
     {"task_definition": "t" * 513},
     {"retry": {"attempts": 11}},
     {"resources": {"disk": 10**15 + 1}},
+    {"resources": {f"disk{number}": 1 for number in range(21)}},
+    {"resources": {"Gpu": 1}},
     {"tags": {"a": "b" * 257}},
+    {"tags": {"a" * 129: "b"}},
+    {"tags": {"": "b"}},
+    {"tags": {f"a{number}": "b" for number in range(51)}},
     {"placement_constraints": [{"type": "distinctInstance"}] * 11},
     {"propagate_tags": "SERVICE"},
     {"overrides": {"cpu": "1" * 21}},
@@ -135,4 +140,13 @@ def test_bytes_that_are_no_text_are_unreadable() -> None:
     odd, sound = claimed(b'{"task_definition":"\xff"}', b'{"task_definition":"t"}')
     assert isinstance(odd, UnreadableJob)
     assert "invalid unicode" in odd.problem
+    assert not isinstance(sound, UnreadableJob)
+
+
+def test_a_document_of_two_is_unreadable() -> None:
+    """It is no job more, and takes nobody else's place."""
+    two = b'{"task_definition":"t"},{"id":"other","task_definition":"t"}'
+    odd, sound = claimed(two, b'{"task_definition":"t"}')
+    assert isinstance(odd, UnreadableJob)
+    assert (odd.id, sound.id) == ("job-0", "job-1")
     assert not isinstance(sound, UnreadableJob)
