@@ -4,7 +4,7 @@ on.
 
 import numpy as np
 
-from ecs_placement.problem import Floats, Ints, Problem
+from ecs_placement.problem import Floats, Problem
 from ecs_placement.volume import MOST_GROUPS, VolumePlan
 
 _MOST_SUMS = 20_000  # sums of costs looked at; with more of them a bound is not raised
@@ -56,7 +56,7 @@ def proven_cost(problem: Problem, plan: VolumePlan) -> float:
 def of_whole_rows(value: float, cost: Floats) -> float:
     """The least sum of costs, each any number of times, that is not below `value`."""
     kinds = np.unique(cost)[::-1]
-    most: Ints = np.ceil(value / kinds).astype(np.int64)
+    most = np.ceil(value / kinds)  # more than an int64 holds, of rows that cost next to nothing
     if not kinds.size or value <= 0 or np.prod(most[:-1] + 1.0) > _MOST_SUMS:
         return value
     sums = np.zeros(1)

@@ -91,7 +91,7 @@ def _fewer_opened(problem: Problem, steps: Steps, known: Merit) -> Placed | None
         known = known if mix is None else min(known, _merit(problem, mix))
         if known[1] <= floor * (1 + 1e-9) or steps.budget_s - steps.spent_s < _LONG_S:
             return mix
-    found = _open_rows(problem, steps, known)
+    found = open_rows(problem, steps, known)
     return mix if found is None or _merit(problem, found) >= known else found
 
 
@@ -220,7 +220,7 @@ def _priced(problem: Problem, plan: VolumePlan) -> Floats:
     return worth
 
 
-def _open_rows(problem: Problem, steps: Steps, known: Merit) -> Placed | None:
+def open_rows(problem: Problem, steps: Steps, known: Merit) -> Placed | None:
     """Place everything on rows in use and on as cheap a choice of others as possible; None where
     the plan proves that nothing is better than what is `known`.
     """
@@ -238,7 +238,8 @@ def _open_rows(problem: Problem, steps: Steps, known: Merit) -> Placed | None:
     _anneal(packing, np.flatnonzero(packing.usable), share, steps)
     _settle(packing, 0.02, steps)
     if not packing.pool.any() and packing.cost() > floor:
-        _repack_small(packing, steps)
+        if steps.budget_s - steps.spent_s >= _LONG_S:  # else its first round alone takes longer
+            _repack_small(packing, steps)
         _reopen(packing, floor, steps)
     return _topped_up(packing)
 
@@ -297,10 +298,12 @@ def _open(packing: Packing, plan: VolumePlan, *, up: bool) -> int:
 
 
 def _settle(packing: Packing, share: float, steps: Steps) -> None:
-    """Open rows for what waits, by a volume plan of it alone, until nothing waits."""
+    """Open rows for what waits, by a volume plan of it alone, until nothing waits or the budget is
+    spent.
+    """
     problem = packing.problem
     weights = _even(problem.capacity)
-    while packing.pool.any() and not packing.usable.all():
+    while packing.pool.any() and not (packing.usable.all() or steps.past(1.0)):
         plan = _planned(packing, np.where(packing.usable[:, None], 0, packing.free), 1, steps)
         if not _open(packing, plan, up=float(plan.opened.sum()) < 4.0):
             able = _able(packing, np.flatnonzero(~packing.usable))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecs_placement.bounds import of_whole_rows
 from ecs_placement.linear import Program
@@ -51,13 +52,12 @@ def every_way(problem: Problem) -> Ways | None:
     )
     if first.size > _MOST_KINDS:
         return None
-    fillings = [
-        _fillings(room[row].tobytes(), shapes.tobytes(), admitted[row].tobytes())
-        for row in first.tolist()
-    ]
-    listed = [each for each in fillings if each is not None]
-    if len(listed) < len(fillings) or sum(map(len, listed)) > _MOST_WAYS:
-        return None
+    listed: list[Ints] = []
+    for row in first.tolist():
+        of_row = _fillings(room[row].tobytes(), shapes.tobytes(), admitted[row].tobytes())
+        if of_row is None or sum(map(len, listed)) + len(of_row) > _MOST_WAYS:
+            return None
+        listed.append(of_row.astype(np.int64))
     kind = np.repeat(np.arange(first.size), [len(each) for each in listed])
     return Ways(kind_of.reshape(-1), cost[first], number, kind, np.vstack(listed))
 
@@ -68,9 +68,9 @@ def _everywhere(problem: Problem, shape: int) -> Bools:
 
 
 @lru_cache(maxsize=4096)
-def _fillings(room: bytes, shapes: bytes, admitted: bytes) -> Ints | None:
-    """Of each shape so many, int64[w, s], that no more fits; the same instances and shapes come
-    pass after pass.
+def _fillings(room: bytes, shapes: bytes, admitted: bytes) -> NDArray[np.int16] | None:
+    """Of each shape so many, [w, s], that no more fits; the same instances and shapes come pass
+    after pass, so that thousands are kept: at most 40 MB of them.
     """
     left = np.frombuffer(room, dtype=np.int64)[None]
     demand = np.frombuffer(shapes, dtype=np.int64).reshape(-1, left.shape[1])
@@ -78,7 +78,8 @@ def _fillings(room: bytes, shapes: bytes, admitted: bytes) -> Ints | None:
     holds = np.zeros((1, demand.shape[0]), dtype=np.int64)
     for shape in np.flatnonzero(allowed).tolist():
         needed = demand[shape] > 0
-        most = (left[:, needed] // demand[shape, needed]).min(axis=1) + 1
+        most = (left[:, needed] // demand[shape, needed]).min(axis=1)
+        most = np.minimum(most, _MOST_FILLINGS) + 1  # their sum may pass int64
         if most.sum() > _MOST_FILLINGS:
             return None
         of = np.repeat(np.arange(most.size), most)
@@ -86,7 +87,8 @@ def _fillings(room: bytes, shapes: bytes, admitted: bytes) -> Ints | None:
         holds, left = holds[of], left[of] - number[:, None] * demand[shape]
         holds[:, shape] = number
     fits_more = (left[:, None] >= demand).all(axis=2) & allowed
-    return holds[~fits_more.any(axis=1)]
+    full = holds[~fits_more.any(axis=1)]
+    return full.astype(np.int16) if len(full) <= _MOST_WAYS else None
 
 
 def mixed(
@@ -128,7 +130,7 @@ def _dive(ways: Ways, counts: Ints, used: Floats, noise: float, steps: Steps) ->
                 return None
             times[favoured.argmax()] = 1
         for way in np.flatnonzero(times).tolist():
-            for _ in range(times[way]):
+            for _ in range(min(times[way], number[ways.kind[way]])):
                 holds = np.minimum(ways.holds[way], counts)
                 if holds.any():
                     rows.append((way, holds))
@@ -145,27 +147,30 @@ def _relaxed(ways: Ways, counts: Ints, number: Ints, steps: Steps) -> tuple[Floa
     """How often each way is used [w] where fractions of a row may be, and the cost; infinite where
     not all `counts` [s] find room on `number` [k] rows.
 
-    A task placed is worth more than any row costs; of a way part may be left empty.
+    Of a way part may be left empty.
     """
     wanted = np.flatnonzero(counts)
     size, kinds = wanted.size, number.size
     useful = np.flatnonzero(ways.holds[:, wanted].any(axis=1) & (number[ways.kind] > 0))
-    worth = 2.0 * float(ways.cost.max(initial=0.0)) + 1.0
     limit = np.concatenate([counts[wanted], np.zeros(size), number]).astype(np.float64)
     uses = np.zeros((size + useful.size, 2 * size + kinds))
     each = np.arange(size)
     uses[each, each] = uses[each, size + each] = 1.0
     uses[size:, size : 2 * size] = -np.minimum(ways.holds[useful][:, wanted], counts[wanted])
     uses[size + np.arange(useful.size), 2 * size + ways.kind[useful]] = 1.0
-    program = Program(limit)
     cost = ways.cost[ways.kind[useful]]
-    program.add(np.concatenate([np.full(size, worth), -cost]), uses)
-    solved, _ = program.solve()
-    steps.spend(program.work, 1)
+    more_than_a_row = 2.0 * float(ways.cost.max(initial=0.0)) + 1.0
     used = np.zeros(ways.kind.size)
-    used[useful] = solved[size:]
-    all_placed = bool(np.all(solved[:size] >= counts[wanted] - 1e-6))
-    return used, float(cost @ solved[size:]) if all_placed else np.inf
+    # A task may drive others onto rows of their own, and so cost as much as all of them.
+    for worth in (more_than_a_row, more_than_a_row * min(counts.sum(), number.sum())):
+        program = Program(limit)
+        program.add(np.concatenate([np.full(size, worth), -cost]), uses)
+        solved, _ = program.solve()
+        steps.spend(program.work, 1)
+        used[useful] = solved[size:]
+        if np.all(solved[:size] >= counts[wanted] - 1e-6):
+            return used, float(cost @ solved[size:])
+    return used, np.inf
 
 
 def _placed(ways: Ways, rows: _Rows) -> Placed:

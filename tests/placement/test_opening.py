@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from tests.placement.test_thorough import drawn, opened, problem, waiting
 
 from ecs_placement.arrays import intern
-from ecs_placement.bounds import least_cost, proven_cost
+from ecs_placement.bounds import least_cost, of_whole_rows, proven_cost
 from ecs_placement.one_shape import cheapest
-from ecs_placement.problem import Placed, Problem, shares_of
+from ecs_placement.problem import LARGEST, Placed, Problem, shares_of
 from ecs_placement.steps import Steps
-from ecs_placement.thorough import solve
+from ecs_placement.thorough import UNKNOWN, open_rows, solve
 from ecs_placement.volume import VolumePlan, classify, volume_plan
 from ecs_placement.whole_rows import every_way, mixed
 
@@ -199,3 +199,44 @@ def test_listing_all_ways_to_fill_a_row_finds_what_best_fit_does_not() -> None:
     found, floor = mixed(case, ways, fast, Steps(0.01, 1))
     assert found is not None
     assert opened(case, found) == pytest.approx(floor) == 20 < fast
+
+
+def test_a_task_that_costs_more_than_a_row_is_placed_all_the_same() -> None:
+    """Two large tasks keep all but one of ten small ones off the two large rows each, so that eight
+    rows more are opened for them: the bound and the mix know it."""
+    free = np.array([[100, 10]] * 2 + [[9, 1]] * 24)
+    case = problem(free, np.array([[95, 1], [5, 1]]).repeat([2, 10], axis=0), closed=26)
+    ways = every_way(case)
+    assert ways is not None
+    found, floor = mixed(case, ways, 1e9, Steps(1.0, 1))
+    assert found is not None
+    assert found.count.sum() == 12
+    assert floor == pytest.approx(10.0) == opened(case, found)
+
+
+def test_rows_that_hold_more_than_can_be_counted_are_not_listed() -> None:
+    """Eight fillings of one shape, each with room for 2**61 of the other: 2**64 in sum."""
+    free = np.full((3, 2), LARGEST)
+    free[:, 0] = 7
+    case = problem(free, np.array([[1, 0], [0, 1]]).repeat(9, axis=0), closed=3)
+    assert every_way(case) is None
+    assert solve(case, 0.01, 1).count.sum() == 18
+
+
+def test_rows_that_cost_next_to_nothing_leave_a_bound_as_it_is() -> None:
+    """More of them than can be counted make up for one of the dearest."""
+    assert of_whole_rows(30.0, np.array([1e-22, 2e-22, 30.0])) == 30.0
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_a_short_search_spends_little_more_than_it_may(seed: int) -> None:
+    """Patterns, whose first round alone takes longer, are left to long ones."""
+    chance = np.random.default_rng(seed)
+    kinds = np.array([[4096, 15360, 7, 3], [16384, 62000, 7, 7], [8192, 63000, 7, 3]])
+    of = chance.integers(0, 3, 600)
+    sizes = np.column_stack([256 * chance.integers(1, 9, 40), 512 * chance.integers(1, 13, 40)])
+    demand = np.hstack([sizes, np.zeros_like(sizes)])[chance.integers(0, 40, 400)]
+    case = replace(problem(kinds[of], demand, closed=600), cost=np.array([0.19, 0.77, 0.5])[of])
+    steps = Steps(0.034, seed)
+    open_rows(case, steps, UNKNOWN)
+    assert steps.spent_s < 1.3 * steps.budget_s
