@@ -69,7 +69,10 @@ if not alive or restarted then
     give_back(leader[1])
   end
   give_back(owner)
-  fence = call('HINCRBY', leader_key, 'fence', 1)
+  -- What the lost time gave out is not known here: a leader that was given the next number then would
+  -- take this one for its own lead, go on, and compare nothing.
+  local step = restarted and math.max(1, NOW - tonumber(fence or 0)) or 1
+  fence = call('HINCRBY', leader_key, 'fence', int(step))
 end
 if arn ~= '' and bound ~= arn then
   call('SET', PREFIX .. 'cluster', arn)
