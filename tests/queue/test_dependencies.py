@@ -219,6 +219,42 @@ async def test_an_array_may_wait_for_who_waited_for_such_a_child(story: "Story")
     assert await story.state("tape") == RUNNABLE
 
 
+@pytest.mark.parametrize("first", ["who waits", "the array"])
+@pytest.mark.parametrize(
+    ("on", "state"),
+    [([], CANCELLED), (["lost"], FAILED), (["SEQUENTIAL"], FAILED), (["N_TO_N"], FAILED)],
+)
+async def test_a_child_that_never_begins_is_not_waited_for(
+    story: "Story", on: list[str], state: JobState, first: str
+) -> None:
+    """It ends with the rest of its array, and who waits for it hears of that as of any other end;
+    who waits for one that may still run goes on waiting."""
+    kinds: dict[str, Any] = {
+        "lost": Dependency(job=JobId("lost")),
+        "SEQUENTIAL": Dependency(type="SEQUENTIAL"),
+        "N_TO_N": Dependency(job=JobId("leader"), type="N_TO_N"),
+    }
+    film = after("film", array_size=3).model_copy(
+        update={"depends_on": tuple(kinds[each] for each in on)}
+    )
+    waiting = [after("a", "film:2"), after("b", "film:2", "film:1", kind="afternotok")]
+    await story.queue.submit([after("lost"), after("leader", array_size=3)])
+    await story.queue.submit([*waiting, film] if first == "who waits" else [film, *waiting])
+    assert [await story.state("a"), await story.state("b")] == [PENDING, PENDING]
+    if on == ["SEQUENTIAL"]:
+        await story.queue.cancel([JobId("lost"), JobId("leader")])
+        await end(story, "film:0", TaskFailed("exit code 1", 1))
+    elif on == ["N_TO_N"]:
+        await story.queue.cancel([JobId("leader:2")])
+        assert [await story.state("a"), await story.state("b")] == [FAILED, PENDING]
+        await story.queue.cancel([JobId("leader")])
+    else:
+        await story.queue.cancel([JobId("lost" if on else "film")])
+    assert await story.state("film:2") == state
+    assert [await story.state("a"), await story.state("b")] == [FAILED, RUNNABLE]
+    assert [key async for key in story.redis.scan_iter(match="*awaited:*")] == []
+
+
 async def test_very_many_that_waited_for_such_a_child_are_told_in_parts(story: "Story") -> None:
     """As with any other end; a job that takes the id meanwhile is waited for instead."""
     await story.queue.submit([after(f"b{i}", "film:9") for i in range(5_200)])

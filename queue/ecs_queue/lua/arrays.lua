@@ -115,33 +115,54 @@ local function because(id, to, reason)
   return 'dependency ' .. id .. ' ' .. to .. ': ' .. reason
 end
 
+-- Notes that jobs wait for some of the children in a bitmap, which ended without having begun: at one
+-- index, or anywhere ('rest'). Answers whether there are any, who are to be told then.
+local function are_awaited(parent, ended, index)
+  local first, last, ids = index, index, {}
+  if index == 'rest' then
+    first, last = 0, '(' .. call('HGET', job_key(parent), 'N')
+  end
+  for _, id in ipairs(call('ZRANGEBYSCORE', awaited_key(parent), first, last)) do
+    if call('GETBIT', ended, string.match(id, '%d+$')) == 1 then
+      ids[#ids + 1] = id
+    end
+  end
+  in_bulk('RPUSH', UNTOLD, ids)
+  return #ids > 0
+end
+
 local function lose(parent, lost, index, reason)
   local key = unborn(parent)
   call('BITOP', 'AND', key, key, lost)
-  local number = call('BITCOUNT', key)
+  local number, awaited = call('BITCOUNT', key), false
   if number > 0 then
     call('BITOP', 'OR', bits_key(parent, 'FAILED'), bits_key(parent, 'FAILED'), key)
     call('HINCRBY', job_key(parent), 'F', number)
     note_why(parent, index, '', reason, reason)
+    awaited = are_awaited(parent, key, index)
     for _, follower in ipairs(call('SMEMBERS', followers_key(parent))) do
       lose(follower, key, index, reason)
     end
     close_if_ended(parent)
   end
   call('DEL', key)
+  if awaited then
+    tell_dependents()
+  end
 end
 
 -- Ends the children that were not handed out yet. The parent itself waits in no set any more.
 end_rest = function(parent, from, to, reason)
   local key = job_key(parent)
   local size, _, _, _, ended = tonumber(call('HGET', key, 'N')), ended_children(parent)
-  local alive = call('SCARD', alive_key(parent))
+  local alive, awaited = call('SCARD', alive_key(parent)), false
   local rest = size - ended - alive
   if rest > 0 then
     local lost = unborn(parent)
     call('BITOP', 'OR', bits_key(parent, to), bits_key(parent, to), lost)
     call('HINCRBY', key, COUNTER[to], int(rest))
     note_why(parent, 'rest', '', reason, reason)
+    awaited = are_awaited(parent, lost, 'rest')
     for _, follower in ipairs(call('SMEMBERS', followers_key(parent))) do
       lose(follower, lost, 'rest', because(parent, to, reason))
     end
@@ -152,6 +173,9 @@ end_rest = function(parent, from, to, reason)
     close(parent, from, rest == size and reason or nil)
   elseif from ~= 'RUNNING' then
     park(parent, from)
+  end
+  if awaited then
+    tell_dependents()
   end
 end
 

@@ -1,6 +1,6 @@
 -- How jobs end, and what that means to those that wait for them. Shared by every script, behind the line.
 
--- awaited:<id>, for an array that has not come: those ids of its children that jobs wait for, by index.
+-- awaited:<id>, for an array, also one to come: those ids of its children that jobs wait for, by index.
 local function awaited_key(parent)
   return PREFIX .. 'awaited:' .. parent
 end

@@ -164,10 +164,10 @@ local function judge_dependencies(dependencies)
   return open
 end
 
--- Notes an id that may be that of a child of an array to come.
+-- Notes an id that may be that of a child of an array, also of one to come.
 local function await(on)
   local parent, digits = string.match(on, '^(.+):(%d+)$')
-  if parent and not child_of(on) then
+  if parent then
     local index = int(tonumber(digits))
     call('ZADD', awaited_key(parent), index == digits and index or '+inf', on)
   end
@@ -179,7 +179,7 @@ local function tell_in_vain(parent, size)
   for _, on in ipairs(call('ZRANGEBYSCORE', awaited_key(parent), size, '+inf')) do
     beyond[#beyond + 1] = not stored[on] and on or nil
   end
-  call('UNLINK', awaited_key(parent))
+  call('ZREMRANGEBYSCORE', awaited_key(parent), size, '+inf')
   in_bulk('RPUSH', UNTOLD, beyond)
   if #beyond > 0 then
     tell_dependents()
