@@ -8,8 +8,9 @@ import pytest
 
 from ecs_queue.children import Children, look_at_children
 from ecs_queue.document import parse_job
-from ecs_queue.errors import InvalidJob, UnknownJob
+from ecs_queue.errors import InvalidGraph, InvalidJob, UnknownJob
 from ecs_queue.job import Dependency, Job, JobId
+from ecs_queue.producing import inbox_key
 from ecs_queue.retrying import Retry
 from ecs_queue.states import (
     ArraySummary,
@@ -297,3 +298,24 @@ async def test_children_are_listed_one_by_one(story: "Story") -> None:
     assert await look(limit=1, offset=10**6) == Children((), None)
     with pytest.raises(UnknownJob, match="no array 'ghost'"):
         await look_at_children(story.queue.run, JobId("ghost"), limit=1)
+
+
+async def test_an_array_leaves_other_jobs_their_ids(story: "Story") -> None:
+    """One whose child would have the id of a job is refused, also when both come together; it would
+    take that job's place while its task runs."""
+    await story.submit("p:2")
+    task = await story.run("p:2")
+    assert await story.queue.submit([array(3)]) == (Conflict(P),)
+    answers = await story.queue.submit([Job(id=JobId("q:0"), task_definition="t"), array(2, "q")])
+    assert answers == (Accepted(JobId("q:0")), Conflict(JobId("q")))
+    with pytest.raises(InvalidGraph, match="under these ids before: p; nothing was submitted"):
+        await story.queue.submit_graph([array(3)])
+    await story.redis.xadd(inbox_key(), {"job": '{"id":"p","task_definition":"t","array_size":3}'})
+    assert (await story.queue.admit(ALICE)).dead == 1
+    (letter,) = await story.queue.dead_letters()
+    assert letter.reason == (
+        'id: "p:2", which would be a child of "p", is a job; choose another id'
+    )
+    assert await story.queue.submit([array(2)]) == (Accepted(P),)
+    assert await story.queue.finish(task, Succeeded()) == SUCCEEDED
+    assert await story.state("p:2") == SUCCEEDED

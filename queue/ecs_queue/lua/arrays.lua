@@ -232,6 +232,30 @@ local function child_of(id)
   return nil
 end
 
+-- Keys of the first children of an array.
+local function keys_of_children(id, size, key_of)
+  local keys = {}
+  for index = 0, size - 1 do
+    keys[#keys + 1] = key_of(id .. ':' .. index)
+  end
+  return keys
+end
+
+-- The first child of a new array, of a large one among the first, whose id a job has already, also one
+-- that is about to be `stored`.
+local LOOKED_UP = 1000
+local function taken_child(id, fields, stored)
+  local size = tonumber(string.match(fields, '^N (%d+)') or '0')
+  local keys = keys_of_children(id, math.min(size, LOOKED_UP), doc_key)
+  local any = #keys > 0 and call('EXISTS', unpack(keys)) > 0
+  for i, key in ipairs(keys) do
+    local child = id .. ':' .. int(i - 1)
+    if stored[child] or any and call('EXISTS', key) == 1 then
+      return child
+    end
+  end
+end
+
 -- State and reason of any job or child; nil for none.
 look_at = function(id)
   local job = call('HMGET', job_key(id), 's', 'w')

@@ -5,6 +5,15 @@ local function awaited_key(parent)
   return PREFIX .. 'awaited:' .. parent
 end
 
+-- Notes an id that may be that of a child of an array, also of one to come.
+local function await(on)
+  local parent, digits = string.match(on, '^(.+):(%d+)$')
+  if parent then
+    local index = int(tonumber(digits))
+    call('ZADD', awaited_key(parent), index == digits and index or '+inf', on)
+  end
+end
+
 -- Nobody may wait any more for this id, which may be that of a child to come.
 local function await_no_more(on)
   local parent = string.find(on, ':', 1, true) and string.match(on, '^(.+):%d+$')

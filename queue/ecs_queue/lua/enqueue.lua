@@ -119,15 +119,11 @@ local function cycle_through(id, on, size)
 end
 
 -- Whether a job may wait for this new one already, or for a child of it, of which there are so many.
-local LOOKED_UP = 1000
 local function is_waited_for(id, size)
   if somebody_waits and call('EXISTS', after_key(id)) == 1 or size > LOOKED_UP then
     return true
   end
-  local keys = {}
-  for index = 0, size - 1 do
-    keys[#keys + 1] = after_key(id .. ':' .. index)
-  end
+  local keys = keys_of_children(id, size, after_key)
   return #keys > 0 and call('EXISTS', unpack(keys)) > 0
 end
 
@@ -162,15 +158,6 @@ local function judge_dependencies(dependencies)
     end
   end
   return open
-end
-
--- Notes an id that may be that of a child of an array, also of one to come.
-local function await(on)
-  local parent, digits = string.match(on, '^(.+):(%d+)$')
-  if parent then
-    local index = int(tonumber(digits))
-    call('ZADD', awaited_key(parent), index == digits and index or '+inf', on)
-  end
 end
 
 -- An array of this size has come: those who wait for children that it will never have hear of it.
@@ -313,6 +300,11 @@ local function take(entry, id, written, score, fields)
     return refuse('C', entry, id, written, reason)
   end
   local new = not before and fields ~= ''
+  local child = new and is_array(fields) and taken_child(id, fields, stored)
+  if child then
+    local reason = 'id: "' .. child .. '", which would be a child of "' .. id .. '", is a job; choose another id'
+    return refuse('C', entry, id, written, reason)
+  end
   local way = new and closed_by(id, fields)
   if way then
     return refuse('Y', entry, id, written, 'depends_on: the job would wait for itself: ' .. way, way)
