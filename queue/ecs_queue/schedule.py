@@ -132,7 +132,8 @@ class Kept:
 
     `begun_ms` is a tick whose submission was begun and not finished; `note` says why a tick was
     left out, or could not be submitted; `aside`, that a scheduler could not read the document, and
-    submits nothing until it is replaced or resumed.
+    submits nothing until it is replaced or resumed. `document` is the schedule as it is stored,
+    which another version may have written otherwise.
     """
 
     schedule: Schedule
@@ -144,6 +145,7 @@ class Kept:
     skipped: int
     note: str
     aside: str | None = None
+    document: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

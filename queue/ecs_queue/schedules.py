@@ -112,7 +112,7 @@ def _shown(found: Kept | Unread) -> Kept:
 
 
 def _known(kept: Kept) -> tuple[str | bytes | int, ...]:
-    return (kept.schedule.name, _written(kept.schedule), kept.next_ms)
+    return (kept.schedule.name, kept.document, kept.next_ms)
 
 
 def _read(which: str, name: str = "") -> Command[tuple[Kept | Unread, ...]]:
@@ -157,4 +157,5 @@ def _kept(fields: dict[bytes, bytes], schedule: Schedule) -> Kept:
         skipped=int(fields.get(b"skipped", 0)),
         note=text(fields.get(b"note", b"")),
         aside=text(fields[b"aside"]) if b"aside" in fields else None,
+        document=fields[b"doc"],
     )

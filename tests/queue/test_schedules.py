@@ -255,6 +255,16 @@ async def test_a_schedule_that_cannot_be_read_holds_up_no_other(story: "Story") 
     assert [each.schedule.name for each in await schedules.all()] == ["s"]
 
 
+async def test_a_schedule_that_another_version_wrote_otherwise(story: "Story") -> None:
+    """It says the same as this version would, in other words: its ticks come all the same."""
+    schedules, hourly = Schedules(story.queue.run), every("0 * * * *")
+    document = hourly.model_dump_json().encode()  # with the defaults
+    await story.queue.run(Command("schedule_put", ("s", document, story.clock(), 0), bool))
+    assert await submit_due(story, schedules) == ["FIRE s-20270115T0800Z"]
+    story.clock.advance(60 * MINUTE_MS)
+    assert await submit_due(story, schedules) == ["FIRE s-20270115T0900Z"]
+
+
 @pytest.mark.parametrize("back", ["replaced", "added again", "resumed", "resumed after a pause"])
 async def test_a_schedule_that_was_set_aside_comes_back(story: "Story", back: str) -> None:
     """Once it can be read, by another document or another version; what came meanwhile is left

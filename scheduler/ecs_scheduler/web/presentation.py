@@ -62,7 +62,7 @@ def dead_letter_as_json(letter: DeadLetter) -> dict[str, Any]:
 
 def schedule_as_json(kept: Kept) -> dict[str, Any]:
     """A recurring submission: what was asked for, and how far it is."""
-    values: dict[str, Any] = _adapter(Kept).dump_python(kept, mode="json")
+    values: dict[str, Any] = _adapter(Kept).dump_python(kept, mode="json", exclude={"document"})
     return {**values.pop("schedule"), **values}
 
 
