@@ -9,7 +9,7 @@ import pytest
 from ecs_placement.policy import DEFAULT_POLICY
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_scheduler.cli import main
-from ecs_scheduler.policies.reading import read_book
+from ecs_scheduler.policies.reading import book_of, read_book
 from ecs_scheduler.simulate.compare import Compared, Interval
 from ecs_scheduler.simulate.prices import Prices
 from ecs_scheduler.simulate.study import Study
@@ -89,6 +89,17 @@ def test_a_file_holds_what_has_an_effect(choice: Choice, said: set[str]) -> None
     parts["the thorough gear"] = "gear"
     told = {parts[name] for name, _ in choice.parts() if name in parts}
     assert told == said - ({"gear"} if choice.gear == "fast" else set())
+
+
+def test_a_file_can_be_read_whatever_the_trace_is_called() -> None:
+    """What the policy is for names it, and a name may hold what TOML escapes."""
+    about = r'on trace a\q""".jsonl'
+    written = book_of(DEFAULT_CHOICE.text(about), "a file").get("tuned")
+    tried = DEFAULT_CHOICE.book().get("tuned")
+    assert written is not None
+    assert tried is not None
+    assert written.about == about
+    assert written == replace(tried, about=about)
 
 
 def test_the_front_holds_what_nothing_beats_in_every_respect() -> None:

@@ -126,7 +126,7 @@ class Choice:
         used = self._used() or {"best_fit": 1.0}
         lines = (
             f"[policies.{NAME}]",
-            f'about = """\n{about}\n"""',
+            f'about = """\n{_quoted(about)[1:-1]}\n"""',
             f"weights = {{ {weights} }}",
             f'objective = "{self.objective}"',
             *([f"opens_for = {self.opens_for}"] if self.objective == "open" else []),
@@ -144,7 +144,7 @@ class Choice:
     def _price_lines(self) -> Iterator[str]:
         if self.heeds_prices:
             yield from ("", f"[policies.{NAME}.prices.of]")
-            yield from (f"{json.dumps(name)} = {price:g}" for name, price in self.prices.items())
+            yield from (f"{_quoted(name)} = {price:g}" for name, price in self.prices.items())
 
     def book(self) -> PolicyBook:
         """The policies of that file."""
@@ -179,3 +179,8 @@ def _term(name: str, weight: float) -> Term:
 
 def _written(name: str) -> str:
     return '"spread(instanceId)"' if name == "spread" else name
+
+
+def _quoted(text: str) -> str:
+    """A basic string of TOML, which escapes as JSON does."""
+    return json.dumps(text, ensure_ascii=False)
