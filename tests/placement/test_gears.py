@@ -15,7 +15,7 @@ from ecs_placement.contest import Field, contest
 from ecs_placement.errors import InvalidPolicy
 from ecs_placement.feasible import Constraints
 from ecs_placement.plan import Plan, Reservation, Reserving, Start
-from ecs_placement.policy import Policy, Prices, Strategy
+from ecs_placement.policy import BEST_FIT, DEFAULT_POLICY, Policy, Prices, Strategy
 from ecs_placement.request import Gang, GangId, RequestId, Shape, TaskRequest
 from ecs_placement.room import Room
 from ecs_placement.snapshot import Availability, Facts, Instance, InstanceId, Snapshot
@@ -110,27 +110,36 @@ def worth_waiting(
     return float(worth[left].sum())
 
 
-@given(batches(), clusters(), st.booleans())
+POLICIES = st.sampled_from(
+    [
+        BEST_FIT,
+        DEFAULT_POLICY,
+        replace(DEFAULT_POLICY, prices=Prices("zone", (("a", 0.0), ("b", 0.2)))),
+    ]
+)
+
+
+@given(batches(), clusters(), st.booleans(), POLICIES)
 @settings(max_examples=80)
 def test_no_plan_of_the_thorough_gear_ever_breaks_an_invariant(
-    requests: list[TaskRequest], snapshot: Snapshot, reserves: bool
+    requests: list[TaskRequest], snapshot: Snapshot, reserves: bool, policy: Policy
 ) -> None:
     """With room that is kept for one of them too, which tasks that end in time may use."""
     kept = tuple(Reservation(each.id) for each in requests[-1:] if reserves and not each.gang)
     reserving = Reserving(kept, now_s=0.0)
     requests = [replace(each, lasts_s=1) if each.order % 2 else each for each in requests]
-    plan = place(requests, snapshot, budget_s=EFFORT_S, reserving=reserving)
-    assert check(plan, requests, snapshot, reserving=reserving) == ()
+    plan = place(requests, snapshot, policy, budget_s=EFFORT_S, reserving=reserving)
+    assert check(plan, requests, snapshot, policy, reserving=reserving) == ()
 
 
-@given(batches(), clusters())
+@given(batches(), clusters(), POLICIES)
 @settings(max_examples=60)
 def test_it_never_leaves_more_waiting_at_the_highest_priority(
-    requests: list[TaskRequest], snapshot: Snapshot
+    requests: list[TaskRequest], snapshot: Snapshot, policy: Policy
 ) -> None:
     highest = max(request.priority for request in requests)
-    fast = worth_waiting(place(requests, snapshot), requests, snapshot, highest)
-    plan = place(requests, snapshot, budget_s=EFFORT_S)
+    fast = worth_waiting(place(requests, snapshot, policy), requests, snapshot, highest)
+    plan = place(requests, snapshot, policy, budget_s=EFFORT_S)
     assert worth_waiting(plan, requests, snapshot, highest) <= fast + 1e-9
 
 
