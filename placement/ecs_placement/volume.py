@@ -130,7 +130,7 @@ class _Program:
             uses[groups + classes * dims + number, poured + number] = 1.0
             limit[groups + classes * dims + number] = 1.0
             gain[poured + number] = -spent[of]
-        scale = max(float(gain.max(initial=0.0)), 1e-300)
+        scale = float(gain.max(initial=0.0)) or 1.0  # nothing to gain where no row admits anything
         program = Program(limit)
         program.add(gain / scale, uses.T)
         x, prices = program.solve()

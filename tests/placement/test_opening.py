@@ -240,3 +240,10 @@ def test_a_short_search_spends_little_more_than_it_may(seed: int) -> None:
     steps = Steps(0.034, seed)
     open_rows(case, steps, UNKNOWN)
     assert steps.spent_s < 1.3 * steps.budget_s
+
+
+def test_dear_rows_that_take_nothing_stay_closed() -> None:
+    """The second task fits nowhere: there is nothing to gain, and no measure of it."""
+    free = np.array([[10, 10], [5, 5]])
+    case = replace(problem(free, np.array([[6, 6], [6, 6]]), closed=1), cost=np.full(2, 1e9))
+    assert solve(case, 0.01, 1).row.tolist() == [0]
