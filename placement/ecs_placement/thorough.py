@@ -30,6 +30,7 @@ _LEAN, _LEANT = 0.9, 0.8  # how far worth leans towards the guide at first, and 
 _STARTS, _START_S = 8, 0.005  # coolings at most, and what each takes at least for every row
 # Patterns are worth their time where rows hold few tasks of few shapes.
 _MOST_SHAPES, _MOST_PER_ROW, _MOST_KINDS = 300, 8, 8
+_PRICING_S = 1e-3  # of the budget, for each shape on each kind of row, or a round is out of scale
 
 
 Merit = tuple[float, float]
@@ -265,7 +266,8 @@ def _repack_small(packing: Packing, steps: Steps) -> None:
         return_inverse=True,
         return_counts=True,
     )
-    if kinds.shape[0] > _MOST_KINDS:
+    least_s = _PRICING_S * kinds.shape[0] * shapes.size
+    if kinds.shape[0] > _MOST_KINDS or steps.budget_s - steps.spent_s < least_s:
         return
     room = np.maximum(problem.free[closed[first]], 0)
     rows = Rows(room, problem.cost[closed[first]], number)

@@ -228,16 +228,23 @@ def test_rows_that_cost_next_to_nothing_leave_a_bound_as_it_is() -> None:
     assert of_whole_rows(30.0, np.array([1e-22, 2e-22, 30.0])) == 30.0
 
 
-@pytest.mark.parametrize("seed", [0, 1, 3])
-def test_a_short_search_spends_little_more_than_it_may(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "sizes_of", "tasks", "budget_s"),
+    [(0, 40, 400, 0.034), (1, 40, 400, 0.034), (3, 40, 400, 0.034), (1, 290, 1500, 0.3)],
+)
+def test_a_short_search_spends_little_more_than_it_may(
+    seed: int, sizes_of: int, tasks: int, budget_s: float
+) -> None:
     """Patterns, whose first round alone takes longer, are left to long ones."""
     chance = np.random.default_rng(seed)
     kinds = np.array([[4096, 15360, 7, 3], [16384, 62000, 7, 7], [8192, 63000, 7, 3]])
     of = chance.integers(0, 3, 600)
-    sizes = np.column_stack([256 * chance.integers(1, 9, 40), 512 * chance.integers(1, 13, 40)])
-    demand = np.hstack([sizes, np.zeros_like(sizes)])[chance.integers(0, 40, 400)]
+    cpu, memory = chance.integers(1, 9, sizes_of), chance.integers(1, 13, sizes_of)
+    sizes = np.column_stack([256 * cpu, 512 * memory])
+    sizes[40:] += chance.integers(0, 99, sizes[40:].shape)
+    demand = np.hstack([sizes, np.zeros_like(sizes)])[chance.integers(0, sizes_of, tasks)]
     case = replace(problem(kinds[of], demand, closed=600), cost=np.array([0.19, 0.77, 0.5])[of])
-    steps = Steps(0.034, seed)
+    steps = Steps(budget_s, seed)
     open_rows(case, steps, UNKNOWN)
     assert steps.spent_s < 1.3 * steps.budget_s
 
