@@ -50,7 +50,7 @@ MUTATIONS = (
     Mutation(
         "a launch counts as absent as soon as it is looked for",
         f"{LAUNCHING}/reconciler.py",
-        "decisive = age_s >= around.config.certain_after_s",
+        "decisive = age_s >= self._around.config.certain_after_s",
         "decisive = True",
     ),
     Mutation(

@@ -11,7 +11,7 @@ from botocore.exceptions import ReadTimeoutError
 from tests.service.transports import Body, faulty
 
 from ecs_queue.states import JobState
-from ecs_simulator import FEW_CAPABILITIES, Options
+from ecs_simulator import FEW_CAPABILITIES, InstanceGroup, Options
 from ecs_simulator.options import Bucket, Undocumented
 
 Run = Callable[..., None]
@@ -89,6 +89,38 @@ def test_a_job_that_the_answer_leaves_out_is_looked_for(world: Run) -> None:
         assert w.sim.statistics.calls["StartTask"] == 1
 
     world(story, faults=Forgetful)
+
+
+def test_a_task_that_stops_while_launches_are_looked_for_is_seen(world: Run) -> None:
+    """Nobody knows what became of two launches on one instance. While they are looked for, the task
+    of the second stops: after the instance was asked, for the first, what has stopped there, and
+    before ECS says what still runs of the second.
+    """
+
+    class SlowToTell:
+        sent: ClassVar[list[str]] = []
+
+        async def send(self, request: Any) -> Any:
+            operation, body = request.headers["X-Amz-Target"], json.loads(request.body)
+            sent = SlowToTell.sent
+            if operation.endswith(b"StartTask") and len(sent) < 2:
+                sent.append(body["startedBy"])
+                if len(sent) == 2:
+                    await super().send(request)  # type: ignore[misc]
+                raise ReadTimeoutError(endpoint_url=request.url)
+            if operation.endswith(b"ListTasks") and body.get("startedBy") == sent[-1]:
+                await asyncio.sleep(12)
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: Any) -> None:
+        await w.until_ready()
+        await w.submit({"id": "first", "overrides": command("sleep", "1")})
+        await asyncio.sleep(0.3)
+        await w.submit({"id": "second", "overrides": command("sleep", "62")})
+        await all_ended_once(w, "first", "second")
+
+    one = (InstanceGroup(count=1, instance_type="m5.xlarge"),)
+    world(story, faults=SlowToTell, fleet=one, settle_after_s=60.0)
 
 
 def test_of_two_tasks_of_one_launch_one_is_stopped(world: Run) -> None:

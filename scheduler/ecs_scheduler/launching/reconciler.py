@@ -8,6 +8,7 @@ happen, and the job is placed again under a new token. `strays` keeps an eye on 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -30,6 +31,19 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 DESCRIBED_AT_ONCE = 100
 LOOK_AGAIN_AFTER_S = 10.0
 OTHERS_REMEMBERED = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """A launch, how old it was when it was asked for by startedBy, and what that named. The first
+    and the decisive look search `everywhere`; those in between cost this one call.
+    """
+
+    launch: PendingLaunch
+    age_s: float
+    decisive: bool
+    everywhere: bool
+    named: list[TaskArn]
 
 
 class Reconciler:
@@ -56,13 +70,15 @@ class Reconciler:
         self.unsettled = len(pending)
         self._looked_at = {t: at for t, at in self._looked_at.items() if t in self._begun_at}
         self._launcher.forget_intended(old_at - settle_after_s)
+        # What should run is asked of all before what has stopped is of any: a task that stops
+        # meanwhile is in both lists then, the other way round in none.
+        sought = [each for launch in pending if (each := await self._sought(launch))]
         self._stopped_on.clear()
-        for launch in pending:
-            if launch.token not in self._launcher.in_flight:
-                try:
-                    await self._reconcile(launch)
-                except SchedulerError as error:
-                    log.warning("launch not reconciled yet", token=launch.token, error=str(error))
+        for each in sought:
+            try:
+                await self._reconcile(each)
+            except SchedulerError as error:
+                self._not_yet(each.launch, error)
 
     def _begun(self, launch: PendingLaunch) -> float:
         """When it was intended, by our own clock, since Redis's may be set meanwhile: exactly for
@@ -73,24 +89,34 @@ class Reconciler:
                 return known[launch.token]
         return self._around.clock.monotonic_s() - max(0, launch.age_ms) / 1000
 
-    async def _reconcile(self, launch: PendingLaunch) -> None:
-        """One look. The first and the decisive one search everywhere; those in between only ask by
-        startedBy, which costs one call.
-        """
-        around, now = self._around, self._around.clock.monotonic_s()
-        last = self._looked_at.get(launch.token)
+    async def _sought(self, launch: PendingLaunch) -> _Sought | None:
+        """Ask for it by its token, if it is time to."""
+        now, last = self._around.clock.monotonic_s(), self._looked_at.get(launch.token)
         age_s = now - self._begun_at[launch.token]
-        decisive = age_s >= around.config.certain_after_s
-        if last is not None and now - last < LOOK_AGAIN_AFTER_S and not decisive:
-            return
-        tasks, complete = await self._tasks_of(launch, everywhere=decisive or last is None)
-        self._looked_at[launch.token] = now
+        decisive = age_s >= self._around.config.certain_after_s
+        lately = last is not None and now - last < LOOK_AGAIN_AFTER_S and not decisive
+        if lately or launch.token in self._launcher.in_flight:
+            return None
+        try:
+            named = await self._around.ecs.list_tasks_started_by(launch.token)
+        except SchedulerError as error:
+            self._not_yet(launch, error)
+            return None
+        return _Sought(launch, age_s, decisive, decisive or last is None, named)
+
+    def _not_yet(self, launch: PendingLaunch, error: SchedulerError) -> None:
+        log.warning("launch not reconciled yet", token=launch.token, error=str(error))
+
+    async def _reconcile(self, sought: _Sought) -> None:
+        around, launch, age_s = self._around, sought.launch, sought.age_s
+        tasks, complete = await self._tasks_of(sought)
+        self._looked_at[launch.token] = self._begun_at[launch.token] + age_s
         known = await around.queue.known_tasks([task.arn for task in tasks])
         adopted, extra = _assign(launch, [task for task in tasks if task.arn not in known])
         outcomes: list[LaunchOutcome] = [
             Started(job_id, task.arn, task.instance_arn) for job_id, task in adopted.items()
         ]
-        if decisive and complete:
+        if sought.decisive and complete:
             text = f"ECS shows no task of this {launch.api} {age_s:.0f} s after the call"
             outcomes += [Absent(each, text) for each in launch.jobs if each not in adopted]
         if outcomes:
@@ -117,19 +143,17 @@ class Reconciler:
                 definition_arn = task.task_definition_arn
                 self._tracker.follow(task.arn, job_id, definition_arn, task.instance_arn)
 
-    async def _tasks_of(
-        self, launch: PendingLaunch, *, everywhere: bool
-    ) -> tuple[list[Task], bool]:
+    async def _tasks_of(self, sought: _Sought) -> tuple[list[Task], bool]:
         """Tasks of this launch, and whether they are certainly all that ECS shows.
 
         ListTasks by startedBy shows what should run. Whether it shows what has stopped is not
         documented, so stopped tasks are looked for where they must be: on the intended instances,
         or in the family.
         """
-        named = await self._around.ecs.list_tasks_started_by(launch.token)
-        arns = set(named)
+        launch, arns = sought.launch, set(sought.named)
         # Those of jobs that were settled before stand for none that is still looked for.
-        settled = await self._around.queue.known_tasks(named) if everywhere else frozenset()
+        everywhere = sought.everywhere
+        settled = await self._around.queue.known_tasks(sought.named) if everywhere else frozenset()
         if everywhere and len(arns - settled) < len(launch.jobs):
             for instance in sorted({each for each in launch.jobs.values() if each is not None}):
                 stopped = await self._stopped(instance)
@@ -142,7 +166,7 @@ class Reconciler:
         ours = [a for a in arns if self._others.get(a, launch.token) == launch.token]
         tasks = await self._describe(sorted(ours))
         described = {task.arn for task in tasks}
-        complete = everywhere and all(arn in described for arn in named)
+        complete = everywhere and all(arn in described for arn in sought.named)
         return [task for task in tasks if task.started_by == launch.token], complete
 
     async def _stopped(self, instance: InstanceArn) -> list[TaskArn] | None:
