@@ -232,16 +232,21 @@ def from_canonical(job_id: JobId, document: bytes) -> Job:
         )
 
 
+def array_of(job_ids: Sequence[bytes], members: Sequence[bytes]) -> bytes:
+    """Many stored documents as one; `members` is what follows the first brace of each."""
+    wholes = [b'{"id":"%b",%b' % both for both in zip(job_ids, members, strict=True)]
+    return b"[%b]" % b",".join(wholes)
+
+
 def from_canonicals(job_ids: Sequence[bytes], members: Sequence[bytes]) -> list[Job]:
     """Many of them at once, which takes a fifth less time than one by one; `members` is of each
     document what follows its first brace.
     """
-    wholes = [b'{"id":"%b",%b' % both for both in zip(job_ids, members, strict=True)]
     try:
-        jobs = _STORED_JOBS.validate_json(b"[%b]" % b",".join(wholes))
+        jobs = _STORED_JOBS.validate_json(array_of(job_ids, members))
     except ValidationError:
         jobs = []
-    if len(jobs) == len(wholes):
+    if len(jobs) == len(members):
         return jobs
     return [
         from_canonical(JobId(job_id.decode()), b"{" + each)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 from pydantic import BaseModel
 
-from ecs_queue.document import from_canonicals
+from ecs_queue.document import array_of, from_canonicals
 from ecs_queue.gang import Gang
 from ecs_queue.job import (
     MAX_ARRAY_SIZE,
@@ -139,9 +139,8 @@ def read(job_ids: Sequence[bytes], members: Sequence[bytes]) -> Sequence[AnyJob]
     """The jobs that `document.canonical` wrote; `members` is what follows a document's first brace.
     Where one of them is not as it should be, pydantic judges all, and says what is wrong.
     """
-    wholes = [b'{"id":"%b",%b' % both for both in zip(job_ids, members, strict=True)]
     try:
-        jobs: list[StoredJob] = _DECODER.decode(b"[%b]" % b",".join(wholes))
+        jobs: list[StoredJob] = _DECODER.decode(array_of(job_ids, members))
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return from_canonicals(job_ids, members)
-    return jobs if len(jobs) == len(wholes) else from_canonicals(job_ids, members)
+    return jobs if len(jobs) == len(members) else from_canonicals(job_ids, members)
