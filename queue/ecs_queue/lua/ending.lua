@@ -134,41 +134,63 @@ local function consequence(kind, on, state, reason)
   return nil
 end
 
-local function tell(id, kind, on, state, reason)
-  local key = job_key(id)
-  local job = call('HMGET', key, 's', 'k', 'o', 'r', 'd', 'b', 'M')
-  if job[1] ~= 'PENDING' then
-    return
-  end
-  local to, why = consequence(kind, on, state, reason)
-  if to then
-    end_job(id, 'PENDING', to, why)
-  elseif job[2] ~= '1' then
-    call('HINCRBY', key, 'k', -1)
-  elseif job[7] then
-    call('HDEL', key, 'k')
-    wake(id)
+-- Nothing keeps a PENDING job any more: its place in line goes to `places`, if it has to wait for no more.
+local function let_go(id, job, places)
+  local runnable = math.max(NOW, tonumber(job.r or '0'))
+  call('HSET', job_key(id), 's', 'RUNNABLE', 'r', int(runnable))
+  if job.v or job.G or runnable > NOW then
+    to_queue(id, job.o, runnable - NOW)
   else
-    local runnable = math.max(NOW, tonumber(job[4] or '0'))
-    call('HDEL', key, 'k')
-    call('HSET', key, 's', 'RUNNABLE', 'r', int(runnable))
-    call('ZREM', IN.PENDING, id)
-    to_queue(id, job[3], runnable - NOW)
-    if job[5] or job[6] then
-      watch(id)
-    end
-    report(id, 'RUNNABLE', '')
+    places[#places + 1] = job.o
+    places[#places + 1] = id
   end
+  if job.d or job.b then
+    watch(id)
+  end
+  report(id, 'RUNNABLE', '')
 end
 
--- Some of those that wait for a job, id and kind in turn; nothing only once nobody does. A scan that
--- begins anew where thousands were taken away finds nothing for a page or more.
+-- Those who heard that something ended as it should, and how many times each: written down at the end of
+-- all that a script tells, since a job mostly hears of several. It may have ended itself meanwhile.
+local function act_on_heard(ids, times)
+  local gone, places = {}, {}
+  for _, id in ipairs(ids) do
+    local key = job_key(id)
+    local job = call('HMGET', key, 's', 'k', 'M', 'o', 'r', 'd', 'b', 'v', 'G')
+    if job[1] == 'PENDING' and tonumber(job[2] or '0') > times[id] then
+      call('HINCRBY', key, 'k', -times[id])
+    elseif job[1] == 'PENDING' then
+      call('HDEL', key, 'k')
+      if job[3] then
+        wake(id)
+      else
+        gone[#gone + 1] = id
+        let_go(id, {o = job[4], r = job[5], d = job[6], b = job[7], v = job[8], G = job[9]}, places)
+      end
+    end
+  end
+  in_bulk('ZADD', READY, places)
+  in_bulk('ZREM', IN.PENDING, gone)
+end
+
+-- Takes some of those that wait for a job out of its dependents, id and kind in turn; nothing only once
+-- nobody is left. A scan that begins anew where thousands were taken away finds nothing for a page or more.
 local scanned = {}
-local function some_dependents(on)
-  while call('EXISTS', after_key(on)) == 1 do
-    local page = call('HSCAN', after_key(on), scanned[on] or '0', 'COUNT', 500)
+local function take_dependents(on)
+  local key = after_key(on)
+  while call('EXISTS', key) == 1 do
+    local from = scanned[on] or '0'
+    local page = call('HSCAN', key, from, 'COUNT', 500)
     scanned[on] = page[1]
-    if #page[2] > 0 then
+    if from == '0' and page[1] == '0' then
+      call('UNLINK', key)  -- all of them: one by one takes a search each
+      return page[2]
+    elseif #page[2] > 0 then
+      local ids = {}
+      for i = 1, #page[2], 2 do
+        ids[#ids + 1] = page[2][i]
+      end
+      in_bulk('HDEL', key, ids)
       return page[2]
     end
   end
@@ -184,18 +206,22 @@ tell_dependents = function()
     return
   end
   telling = true
+  local ids, times = {}, {}
+  local function tell(id, to, why)
+    told = told + 1
+    if not to then
+      ids[#ids + 1] = not times[id] and id or nil
+      times[id] = (times[id] or 0) + 1
+    elseif call('HGET', job_key(id), 's') == 'PENDING' then
+      end_job(id, 'PENDING', to, why)
+    end
+  end
   local on = call('LINDEX', UNTOLD, 0)
   while on and told < TOLD_AT_ONCE do
     local state, reason = come_to(on)
-    local dependents = OVER[state] and some_dependents(on) or {}
-    local ids = {}
+    local dependents = OVER[state] and take_dependents(on) or {}
     for i = 1, #dependents, 2 do
-      ids[#ids + 1] = dependents[i]
-    end
-    in_bulk('HDEL', after_key(on), ids)
-    for i = 1, #dependents, 2 do
-      tell(dependents[i], dependents[i + 1], on, state, reason)
-      told = told + 1
+      tell(dependents[i], consequence(dependents[i + 1], on, state, reason))
     end
     if #dependents == 0 then
       await_no_more(on)
@@ -203,5 +229,6 @@ tell_dependents = function()
       on = call('LINDEX', UNTOLD, 0)
     end
   end
+  act_on_heard(ids, times)
   telling = false
 end
