@@ -36,7 +36,7 @@ def test_promises_hold_under_faults(seed: int, servers: Servers) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [3, 4, 7, 16, 18, 19, 21, 1003060, 1003099])
+@pytest.mark.parametrize("seed", [3, 4, 7, 16, 18, 19, 21, 1003060, 1003099, 1004775])
 def test_seeds_that_found_bugs(seed: int, servers: Servers) -> None:
     """Ten minutes of faults each; what they found is told in docs/reliability.md."""
     played = play(draw(seed, 10.0), servers)

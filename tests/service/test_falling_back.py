@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState
@@ -153,6 +153,43 @@ def test_what_waits_in_provisioning_comes_back_to_room_that_appears(world: Run) 
         assert w.sim.statistics.calls["RunTask"] == 1
 
     world(story, fleet=ONE, pass_interval_s=1.0)
+
+
+def test_one_that_ends_while_room_is_looked_for_is_left_out(world: Run) -> None:
+    """Three wait in PROVISIONING. ECS takes ten seconds to describe their task definition anew, and
+    meanwhile two are cancelled and stop; the third comes back to the instance that appears.
+    """
+
+    class Slow:
+        asked: ClassVar[asyncio.Event] = asyncio.Event()
+
+        async def send(self, request: Any) -> Any:
+            if request.headers["X-Amz-Target"].endswith(b"DescribeTaskDefinition"):
+                self.asked.set()
+                await asyncio.sleep(10)
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: Any) -> None:
+        provide_nothing(w)
+        full = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "900"]}]}
+        short = {"containerOverrides": [{"name": "main", "command": ["sleep", "5"]}]}
+        await w.submit({"id": "full", "overrides": full})
+        await w.until("full", JobState.RUNNING)
+        out = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
+        await w.submit(*({"id": f"j{n}", "overrides": short, "fallback": out} for n in range(3)))
+        for n in range(3):
+            await w.until(f"j{n}", JobState.STARTING)
+        Slow.asked.clear()
+        await Slow.asked.wait()  # a family is looked up anew each minute
+        await w.queue.cancel([JobId("j1"), JobId("j2")])
+        records = [await w.until(f"j{n}", timeout_s=9) for n in (1, 2)]
+        assert {record.state for record in records} == {JobState.CANCELLED}
+        w.sim.add_instances("default", ONE)
+        record = await w.until("j0", timeout_s=120)
+        assert (record.state, record.launches) == (JobState.SUCCEEDED, 2)
+        assert not w.running[-1].done()
+
+    world(story, fleet=ONE, faults=Slow, pass_interval_s=1.0)
 
 
 def test_what_ecs_finds_a_place_for_stays_there(world: Run) -> None:

@@ -109,7 +109,10 @@ class Provisioning:
         policies: dict[str, Policy] = {}
         arns: dict[RequestId, TaskArn] = {}
         for arn in waiting:
-            record = await around.queue.job(self._tracker.job_of(arn))
+            job_id = self._tracker.job_of(arn)
+            if job_id is None:
+                continue  # it ended while others were looked up
+            record = await around.queue.job(job_id)
             shape = await self._shape(record)
             policy = around.policies.choose(record.job).policy
             if shape is None or record.job.gang is not None or not policy.windows.open_at(now_ms):

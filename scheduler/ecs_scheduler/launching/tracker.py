@@ -180,9 +180,10 @@ class Tracker:
         seen = [(self._followed[arn].phase_since, arn) for arn in self._placeless]
         return [a for at, a in sorted(seen) if 0 < at <= since and self._followed[a].unplaced]
 
-    def job_of(self, arn: TaskArn) -> JobId:
-        """The job of a task that is followed."""
-        return self._followed[arn].job_id
+    def job_of(self, arn: TaskArn) -> JobId | None:
+        """The job of a task that is followed; None for any other, as of one that has ended."""
+        followed = self._followed.get(arn)
+        return followed.job_id if followed is not None else None
 
     async def stop(self, arn: TaskArn, reason: str) -> None:
         """StopTask for one task that is followed; again when nothing came of it."""
