@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ecs_queue.client import Queue
 from ecs_queue.document import parse_job
 from ecs_queue.errors import InvalidJob
 from ecs_queue.job import Dependency, Job, JobId
+from ecs_queue.script import QueueSettings
 from ecs_queue.states import (
     Cancelled,
     CancelRequested,
@@ -340,3 +342,14 @@ def test_what_is_no_gang_is_refused(members: dict[str, Any], complaint: str) -> 
     document = {"id": "a", "task_definition": "t", **members}
     with pytest.raises(InvalidJob, match=complaint):
         parse_job(json.dumps(document))
+
+
+async def test_a_leader_that_is_forgotten_as_it_ends(story: "Story") -> None:
+    """Only one ended job is kept, and both end in the same moment: the gang ends all the same."""
+    story.queue = Queue(story.redis, now_ms=story.clock, settings=QueueSettings(ended_kept=1))
+    await story.submit("x")
+    await submit(story, "a", "b", size=2)
+    await story.queue.cancel([JobId("x"), A])
+    counts = {state: number for state, number in (await story.queue.counts()).items() if number}
+    assert counts == {JobState.CANCELLED: 1}
+    assert await story.claim() == {}

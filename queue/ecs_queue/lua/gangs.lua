@@ -30,11 +30,11 @@ bound = function(gang)
   return state == 'G' or state == 'R' or state == 'C'
 end
 
--- Places and ids of jobs, in turn, as ZADD takes them.
+-- Places and ids of jobs, in turn, as ZADD takes them; of one that just ended, nothing may be left.
 local function places_of(ids)
   local places = {}
   for _, id in ipairs(ids) do
-    places[#places + 1] = call('HGET', job_key(id), 'o')
+    places[#places + 1] = score_of(id)
     places[#places + 1] = id
   end
   return places
