@@ -125,3 +125,17 @@ async def test_an_array_that_cannot_be_cancelled(story: "Story") -> None:
     assert (await story.claim()).keys() == {"a:0", "a:1", "a:2"}
     await story.queue.cancel([A])
     assert await story.state("a") == JobState.CANCELLED
+
+
+async def test_a_dependent_whose_document_is_gone(story: "Story") -> None:
+    """It ends as the others do, and keeps none of them from hearing of it."""
+    on = (Dependency(job=A),)
+    waiting = [Job(id=JobId(each), task_definition="t", depends_on=on) for each in "wxy"]
+    any_end = (Dependency(job=A, type="afterany"),)
+    waiting.append(Job(id=JobId("z"), task_definition="t", depends_on=any_end))
+    await story.queue.submit([Job(id=A, task_definition="t"), *waiting])
+    await story.redis.delete("{q:default}:doc:x")
+    await story.queue.cancel([A])
+    counts = await story.queue.counts()
+    assert (counts[JobState.PENDING], counts[JobState.FAILED]) == (0, 3)
+    assert (await story.claim()).keys() == {"z"}

@@ -54,7 +54,8 @@ end
 
 local function finish_job(id, from, to, reason, parent)
   local key = job_key(id)
-  local waited_for = from == 'PENDING' and depends_on(call('GET', doc_key(id))) or {}
+  local document = from == 'PENDING' and call('GET', doc_key(id))
+  local waited_for = document and depends_on(document) or {}  -- it may be gone: evicted, or deleted by hand
   call('HSET', key, 's', to, 'w', reason, 'y', NOW_TEXT)
   call('SREM', CANCELS, id)
   call('ZREM', DUE, id)
