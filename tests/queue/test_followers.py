@@ -7,10 +7,12 @@ import pytest
 
 from ecs_queue.document import parse_job
 from ecs_queue.errors import InvalidJob
+from ecs_queue.gang import Gang, GangId
 from ecs_queue.job import Dependency, Job, JobId
 from ecs_queue.producing import inbox_key
 from ecs_queue.states import (
     ArraySummary,
+    Cancelled,
     JobState,
     OwnerId,
     Started,
@@ -202,3 +204,23 @@ def test_what_can_be_seen_in_the_document() -> None:
         document = {"id": "q", "task_definition": "t", "depends_on": on}
         with pytest.raises(InvalidJob, match="N_TO_N"):
             parse_job(json.dumps(document | ({"array_size": size} if size else {})))
+
+
+@pytest.mark.parametrize(("cancelled", "y_waits_for"), [("film:1", "film:1"), ("film", "copy")])
+async def test_an_end_that_comes_back_to_the_array_by_way_of_a_gang(
+    story: "Story", cancelled: str, y_waits_for: str
+) -> None:
+    """Its follower or child ends y, y's gang ends x, for whom the array waited: it ends once."""
+    gang = Gang(id=GangId("g"), size=2)
+    y_on = (Dependency(job=JobId(y_waits_for)),)
+    await story.queue.submit(
+        [
+            Job(id=JobId("x"), task_definition="t", gang=gang),
+            Job(id=JobId("y"), task_definition="t", gang=gang, depends_on=y_on),
+            array("film", 3, "", "x"),
+            array("copy", 3, "film"),
+        ]
+    )
+    assert await story.queue.cancel([JobId(cancelled)]) == (Cancelled(JobId(cancelled)),)
+    ends = [each.job_id for each in await story.queue.events() if each.state.terminal]
+    assert sorted(ends) == sorted({"x", "y", "film", "copy", cancelled})

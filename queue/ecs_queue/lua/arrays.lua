@@ -72,9 +72,13 @@ local function close(parent, from, why)
   tell_of(parent)
 end
 
--- Closes a parent whose children have all ended; answers whether it was that.
+-- Closes a parent whose children have all ended; answers whether it is closed. It may be already, and
+-- forgotten: what is told of a child's end can come back to its array, by way of a gang.
 local function close_if_ended(parent)
   local job = call('HMGET', job_key(parent), 's', 'N')
+  if not job[1] or OVER[job[1]] then
+    return true
+  end
   local _, _, _, ended = ended_children(parent)
   if ended < tonumber(job[2]) then
     return false
@@ -167,6 +171,10 @@ end_rest = function(parent, from, to, reason)
       lose(follower, lost, 'rest', because(parent, to, reason))
     end
     call('DEL', lost)
+  end
+  local state = call('HGET', key, 's')
+  if not state or OVER[state] then
+    return  -- it came back, as in close_if_ended: by way of a follower
   end
   call('HSET', key, 'I', int(size))
   if alive == 0 then
