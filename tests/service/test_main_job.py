@@ -1,5 +1,6 @@
 """The main job, end to end in virtual time: jobs come in and their tasks run on instances."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -98,6 +99,27 @@ def test_a_job_that_no_instance_could_ever_hold_fails_in_the_end(world: Run) -> 
         assert w.sim.tasks() == ()
 
     world(story, unplaceable_after_s=100)
+
+
+def test_jobs_that_wait_for_calls_do_not_fail_for_an_instance_that_came_in_time(world: Run) -> None:
+    """An instance that holds them all comes ten seconds before they would fail. They all differ, so
+    that launching them takes longer, and a pass looks at the first of them only.
+    """
+
+    async def story(w: Any) -> None:
+        await w.until_ready()
+        main = {"name": "main", "memory": 20_000}
+        commands = [["sleep", "1", str(n)] for n in range(40)]
+        overrides = [{"containerOverrides": [{**main, "command": each}]} for each in commands]
+        await w.submit(*({"id": f"j{n}", "overrides": each} for n, each in enumerate(overrides)))
+        await asyncio.sleep(50)
+        w.sim.add_instances("default", (InstanceGroup(count=10, instance_type="m5.24xlarge"),))
+        records = [await w.until(f"j{n}") for n in range(40)]
+        assert {each.state for each in records} == {JobState.SUCCEEDED}
+        assert max(each.ended_at_ms - each.submitted_at_ms for each in records) > 65_000
+
+    slowly = {"modify_rate_per_s": 2.0, "modify_burst": 4}
+    world(story, unplaceable_after_s=60.0, sweep_interval_s=5.0, **slowly)
 
 
 def test_an_unknown_task_definition_fails_its_job_with_what_to_do(world: Run) -> None:

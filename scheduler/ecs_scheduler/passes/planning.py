@@ -66,6 +66,8 @@ def decide(plan: Plan, window: Window, snapshot: Snapshot, now: float) -> Decide
         why = sentence(decision, lane.shape, snapshot) + _note_of(window.first(lane))
         rejected_at = now if isinstance(decision, Reject) else None
         window.waits(lane, _kind(decision), why, rejected_at=rejected_at)
+    for lane in {slot.held.lane for slot in placed} - unplaced.keys():
+        window.fits(lane)
     waits = len(plan.decisions) - len(placed) - rejects
     return Decided(_start_task_launches(placed), len(placed), waits, rejects)
 
@@ -154,7 +156,7 @@ def postpone(launches: Iterable[Launch], rate_per_s: float) -> None:
 def wait_for_budget(jobs: Iterable[Held], rate_per_s: float) -> None:
     """Write on these jobs that they have room and wait for a call."""
     for held in jobs:
-        held.kind = API_BUDGET
+        held.kind, held.rejected_since = API_BUDGET, None
         held.reason = f"has room; waits for the API budget of {rate_per_s:g} launch calls a second"
 
 

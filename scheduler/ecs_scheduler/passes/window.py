@@ -284,6 +284,13 @@ class Window:
             if rejected_at is None or held.rejected_since is None:
                 held.rejected_since = rejected_at
 
+    def fits(self, lane: Lane) -> None:
+        """There is room for jobs of this lane: those that were not shown are not rejected either,
+        whatever was said of them before.
+        """
+        for held in self._lanes.get(lane, ()):
+            held.rejected_since = None
+
     def first(self, lane: Lane) -> Held:
         """The job of this lane that is placed first."""
         return self._lanes[lane][0]
