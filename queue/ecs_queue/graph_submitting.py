@@ -30,10 +30,9 @@ async def submit_graph(
         ordered = list(jobs)
     outside = graph.outside(ordered)
     states = await listing.states_of(run, outside)
+    leaders = await _leaders(run, ordered, states)
     problems += graph.unknown(outside, states)
-    followed = dict.fromkeys(job.follows for job in ordered if job.follows in states)
-    leaders = [await run(producing.job(job_id)) for job_id in followed if job_id is not None]
-    problems += graph.unequal(ordered, {leader.job.id: leader.job for leader in leaders})
+    problems += graph.unequal(ordered, leaders)
     token, answers = new_token(), ""
     for batch in producing.batches(ordered):
         answers += await run(staging.stage(token, len(answers), batch))
@@ -48,6 +47,22 @@ async def submit_graph(
     while await run(staging.take_in(new_token())):
         pass
     return graph.submissions(jobs, ordered, answers)
+
+
+async def _leaders(
+    run: Runs, jobs: Sequence[Job], states: dict[JobId, JobState]
+) -> dict[JobId, Job]:
+    """The jobs of the queue that some of these follow. One that went meanwhile, because it ended
+    too long ago, goes from the `states` too.
+    """
+    leaders: dict[JobId, Job] = {}
+    for job_id in dict.fromkeys(job.follows for job in jobs):
+        if job_id is not None and job_id in states:
+            try:
+                leaders[job_id] = (await run(producing.job(job_id))).job
+            except UnknownJob:
+                del states[job_id]
+    return leaders
 
 
 async def refuse_circle(run: Runs, job: Job) -> None:

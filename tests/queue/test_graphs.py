@@ -1,14 +1,16 @@
 """Stories of whole graphs: submitted as one, or not at all."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ecs_queue import graph, producing, staging
 from ecs_queue.client import Queue
 from ecs_queue.errors import InvalidGraph
+from ecs_queue.graph_submitting import submit_graph
 from ecs_queue.job import Dependency, Job, JobId
+from ecs_queue.script import Command, QueueSettings
 from ecs_queue.states import JobState, OwnerId
 from ecs_queue.submissions import Accepted, Duplicate
 
@@ -105,6 +107,23 @@ async def test_arrays_of_the_queue_are_followed_if_they_are_as_large(story: "Sto
     assert await story.total() == 2
     await story.queue.submit_graph([job("x"), job("a", "N_TO_N:film", "x", size=3)])
     assert await story.state("a") == JobState.PENDING
+
+
+async def test_an_array_that_is_forgotten_while_the_graph_is_looked_at(story: "Story") -> None:
+    """It counts as one that is not in the queue."""
+    story.queue = Queue(story.redis, now_ms=story.clock, settings=QueueSettings(ended_kept=1))
+    await story.queue.submit([job("film", size=3), job("other")])
+    await story.queue.cancel([JobId("film")])
+
+    async def run(command: Command[Any]) -> Any:
+        answer = await story.queue.run(command)
+        if command.script == "states":
+            await story.queue.cancel([JobId("other")])
+        return answer
+
+    with pytest.raises(InvalidGraph, match="nor in the queue: film; nothing was submitted"):
+        await submit_graph(run, lambda: "token", [job("copy", "N_TO_N:film", size=3)], 0)
+    assert await story.total() == 1
 
 
 async def test_a_circle_through_the_queue_is_refused(story: "Story") -> None:
