@@ -38,13 +38,14 @@ def ordered(jobs: Sequence[Job], boost: int = 0) -> list[Job]:
 
     Raises:
         InvalidGraph: with everything that can be seen in the jobs alone: the cycles, each printed,
-            two jobs of one id, arrays of different sizes that go child by child.
+            two jobs of one id, also where one is the child of an array, arrays of different sizes
+            that go child by child.
         ValueError: a boost that is no priority.
     """
     if not 0 <= boost <= MOST_PRIORITY:
         raise ValueError(f"boost {boost}: a priority from 0 to {MOST_PRIORITY}")
     by_id, problems = _by_id(jobs)
-    problems += unequal(by_id.values(), by_id)
+    problems += children(by_id) + unequal(by_id.values(), by_id)
     graph = _edges(by_id)
     number = {job_id: i for i, job_id in enumerate(by_id)}
     order: list[JobId] = []
@@ -101,6 +102,12 @@ def unequal(jobs: Iterable[Job], leaders: Mapping[JobId, Job]) -> list[str]:
     return problems
 
 
+def children(by_id: Mapping[JobId, Job]) -> list[str]:
+    """A complaint where some of the jobs have ids that the children of others will have."""
+    ids = [job_id for job_id in by_id if _array_of(job_id, by_id) is not None]
+    return [f"these are ids of children of arrays among these jobs: {_listed(ids)}"] if ids else []
+
+
 def taken(jobs: Sequence[Job], answers: str) -> list[str]:
     """A complaint where other jobs hold some of the ids; `answers` are those of `stage`."""
     ids = [job.id for job, answer in zip(jobs, answers, strict=True) if answer == "C"]
@@ -143,8 +150,11 @@ def _edges(by_id: Mapping[JobId, Job]) -> Graph:
 
 def _among(job_id: JobId, by_id: Mapping[JobId, Job]) -> JobId | None:
     """The job of this id; of an array's child, which is submitted with it, the array."""
-    if job_id in by_id:
-        return job_id
+    return job_id if job_id in by_id else _array_of(job_id, by_id)
+
+
+def _array_of(job_id: JobId, by_id: Mapping[JobId, Job]) -> JobId | None:
+    """The one among these that will have a child of this id."""
     array = by_id.get(JobId(job_id.rpartition(":")[0]))
     return array.id if array is not None and array.has_child(job_id) else None
 

@@ -164,6 +164,22 @@ async def test_one_taken_id_refuses_them_all(story: "Story") -> None:
     assert [key async for key in story.redis.scan_iter(match="*graph*")] == []
 
 
+async def test_an_id_of_a_child_of_an_array(story: "Story") -> None:
+    """Whether the array is one of the graph or the queue; what is beyond its children is free."""
+    await story.queue.submit([job("film", size=3)])
+    right = [job("ar", size=5000), job("ar:5000")]
+    wrong = [*right, job("ar:4999"), job("ar:3", "ar:4"), job("film:1")]
+    refusal = (
+        "these are ids of children of arrays among these jobs: ar:4999, ar:3; "
+        "other jobs were submitted under these ids before: film:1; nothing was submitted"
+    )
+    with pytest.raises(InvalidGraph, match=refusal):
+        await story.queue.submit_graph(wrong)
+    assert await story.total() == 1
+    await story.queue.submit_graph([*right, job("film:3")])
+    assert await story.queue.dead_letters() == ()
+
+
 async def test_two_different_jobs_of_one_id(story: "Story") -> None:
     """A graph can't hold both."""
     with pytest.raises(InvalidGraph, match="two different jobs have the id a"):

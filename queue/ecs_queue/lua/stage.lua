@@ -2,7 +2,7 @@
 --
 -- ARGV: 5 token of the graph, 6 how many documents lie there already, then documents as in `enqueue`.
 -- Answers one letter each: A new, W new and the queue may wait for it (or a child, of an array), D the
--- queue has this very job, C it has another under this id, or that of a child.
+-- queue has this very job, C it has another under this id or that of a child, or an array with such a child.
 local STAGED_S = 3600
 local key = graph_key(ARGV[5])
 local values, answers = {}, {}
@@ -11,7 +11,7 @@ for i = 7, #ARGV do
 end
 
 local function new(id, fields)
-  if taken_child(id, fields, {}) then
+  if string.find(id, ':', 1, true) and child_of(id) or taken_child(id, fields, {}) then
     return 'C'
   end
   local waited_for = string.find(fields, '^N %d') or call('EXISTS', after_key(id)) == 1
