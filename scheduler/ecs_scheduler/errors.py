@@ -7,7 +7,7 @@ SchedulerError
 ├── AwsUnreachable          no answer from AWS (network, endpoint, time-out)
 ├── AwsRefused              AWS answers, but not to us (credentials, permissions, region)
 ├── ClusterNotFound         the configured cluster does not exist
-├── LeadLost                another scheduler took over in the middle of a pass
+├── LeadLost                another scheduler took over in the middle of a step
 ├── NotReady                this scheduler does not lead, or has not looked at the cluster yet
 ├── UnknownInstance         no container instance of this id in the cluster
 ├── NoLogs                  a task's containers don't log where we can look
@@ -52,7 +52,7 @@ class ClusterNotFound(SchedulerError):
 
 
 class LeadLost(SchedulerError):
-    """Another scheduler took over in the middle of a pass."""
+    """Another scheduler took over, or another Redis, in the middle of a step."""
 
 
 class NotReady(SchedulerError):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState
@@ -114,3 +114,81 @@ def test_a_pass_that_was_gathering_meanwhile_launches_nothing(world: Run) -> Non
         assert record.starting_at_ms - went_back_ms >= 20_000
 
     world(story, faults=Slow, **SOON)
+
+
+class SlowOnce:
+    """A transport whose next request with these words in it takes eight seconds."""
+
+    words: ClassVar[tuple[bytes, bytes] | None] = None
+    asked: ClassVar[asyncio.Event] = asyncio.Event()
+
+    async def send(self, request: Any) -> Any:
+        words = SlowOnce.words
+        if (
+            words
+            and request.headers["X-Amz-Target"].endswith(words[0])
+            and words[1] in request.body
+        ):
+            SlowOnce.words = None
+            SlowOnce.asked.set()
+            await asyncio.sleep(8)
+        return await super().send(request)  # type: ignore[misc]
+
+
+async def asked(operation: bytes, about: bytes = b"") -> None:
+    """Wait for such a request, the first that is slow."""
+    SlowOnce.words = operation, about
+    SlowOnce.asked = asyncio.Event()
+    async with asyncio.timeout(60):
+        await SlowOnce.asked.wait()
+
+
+def test_a_queue_that_goes_back_again_is_compared_again(world: Run) -> None:
+    """The second time while ECS is asked about a task of somebody else, when the comparison has
+    asked the queue all that it asks. What the queue forgets then is not launched again.
+    """
+
+    async def story(w: Any) -> None:
+        await w.until_ready()
+        instance = w.sim.call("ListContainerInstances", {})["containerInstanceArns"][0]
+        foreign = {"taskDefinition": "batch", "containerInstances": [instance], "startedBy": "x"}
+        overrides = {"containerOverrides": [{"name": "main", "command": ["sleep", "900"]}]}
+        answer = w.sim.call("StartTask", {**foreign, "overrides": overrides})
+        theirs = str(answer["tasks"][0]["taskArn"])
+        await w.submit(sleep("a", 200))
+        before = await past(w)
+        await w.until("a", JobState.RUNNING)
+        then = await past(w)
+        await asyncio.sleep(6)
+        await go_back(w, then)
+        await asyncio.sleep(5)
+        await asked(b"DescribeTasks", theirs.encode())
+        await go_back(w, before)
+        record = await w.until("a")
+        assert (record.state, record.launches) == (JobState.SUCCEEDED, 1)
+        assert len(w.sim.tasks()) == 2
+
+    world(story, faults=SlowOnce, **SOON)
+
+
+def test_a_task_is_not_stopped_for_what_a_second_server_forgot(world: Run) -> None:
+    """The queue goes back again while ECS is asked what runs. What we remember of it is entered
+    before anything is stopped.
+    """
+
+    async def story(w: Any) -> None:
+        await w.until_ready()
+        await w.submit(sleep("a", 200))
+        before = await past(w)
+        await w.until("a", JobState.RUNNING)
+        then = await past(w)
+        await asyncio.sleep(6)
+        await go_back(w, then)
+        await asyncio.sleep(5)
+        await asked(b"ListTasks")
+        await go_back(w, before)
+        record = await w.until("a")
+        assert (record.state, record.launches) == (JobState.SUCCEEDED, 1)
+        assert len(w.sim.tasks()) == 1
+
+    world(story, faults=SlowOnce, **SOON)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ecs_queue.rewinding import Remembered
+from ecs_scheduler.errors import LeadLost
 
 if TYPE_CHECKING:
     from ecs_queue.states import TaskArn
@@ -29,6 +30,9 @@ BLIND = (
 IDENTITY_CHARACTERS = 12
 """Of a launch token's 32: enough to tell queues apart, and the rest is random enough."""
 
+Seen = tuple[int, str | None]
+"""The how-manieth lead of ours a look belongs to, and which server answered it."""
+
 
 class Rewind:
     """Whether launching is `allowed`: it is once no mark stands, or it was dealt with."""
@@ -38,20 +42,29 @@ class Rewind:
         self._launcher = launcher
         self._tracker = tracker
         self._orphans: set[TaskArn] = set()
+        self._leads = 0
         self._told_of = 0
         self._marked_at = 0.0
         self.allowed = False
 
+    def forget(self) -> None:
+        """The lead changed: whatever a look under way has learned may be old by now."""
+        self.allowed = False
+        self._leads += 1
+
     async def look(self) -> None:
-        """Due as soon as we lead, and every few seconds while a mark stands."""
+        """Due as soon as we lead, and every few seconds while a mark stands. Raises LeadLost where
+        the lead, or the server that answers, changed meanwhile.
+        """
         if self.allowed:
             return
         around = self._around
+        seen = self._leads, await around.queue.rewinding.server()
         fresh = around.queue.new_token()[:IDENTITY_CHARACTERS]
         self._launcher.identity = await around.queue.rewinding.identity(fresh)
         mark = await around.queue.rewinding.mark()
         if mark is None:
-            await self._allow()
+            await self._allow(seen)
             return
         now = around.clock.monotonic_s()
         if mark.at_ms != self._told_of:
@@ -65,17 +78,23 @@ class Rewind:
         certain = now - self._marked_at >= around.config.certain_after_s
         if self._launcher.in_flight or not certain:
             return  # ECS must show every launch from before, and ours must have ended
-        if not await self._stop_orphans():
+        if not await self._stop_orphans(seen):
             await around.queue.rewinding.compared(mark)
-            await self._allow()
+            await self._allow(seen)
             log.info("queue and ECS agree")
 
-    async def _allow(self) -> None:
-        if await self._around.queue.rewinding.server() is None:
+    async def _allow(self, seen: Seen) -> None:
+        await self._still(seen)
+        if seen[1] is None:
             log.warning(BLIND)
         self.allowed = True
 
-    async def _stop_orphans(self) -> int:
+    async def _still(self, seen: Seen) -> None:
+        server = await self._around.queue.rewinding.server()
+        if (self._leads, server) != seen:
+            raise LeadLost("the lead changed while queue and ECS were compared; once more")
+
+    async def _stop_orphans(self, seen: Seen) -> int:
         """Stop what runs of this queue without its knowledge; how many have not stopped yet."""
         ecs, queue = self._around.ecs, self._around.queue
         pending = {each.token for each in await queue.pending_launches(limit=10_000)}
@@ -98,6 +117,7 @@ class Rewind:
         self._orphans = {task.arn for task in ours}
         for task in ours:
             if task.desired_status != "STOPPED":
+                await self._still(seen)
                 log.warning("the queue lost this launch; stopping its task", task=task.arn)
                 await ecs.stop_task(task.arn, "its launch was lost with Redis's last writes")
         return len(ours)

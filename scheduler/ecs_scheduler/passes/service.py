@@ -244,7 +244,7 @@ class Service:
         self._window.clear()
         self._around.model.complete_at = None
         self._launcher.introduction.forget()
-        self._rewind.allowed = False
+        self._rewind.forget()
         if not leading:
             self._tracker.forget_all()
             self._provisioning.forget()
