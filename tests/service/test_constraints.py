@@ -1,5 +1,6 @@
 """Placement constraints, end to end: ECS checks none of them for StartTask, so we must."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +65,25 @@ def test_distinct_instance_holds_across_passes(world: Run) -> None:
         first_three = [task.instance_arn for task in w.sim.tasks()]
         assert len(set(first_three)) == 3
         assert (await w.until("j3")).state is JobState.SUCCEEDED
+
+    world(story, fleet=MIXED)
+
+
+def test_distinct_instance_holds_across_schedulers(world: Run) -> None:
+    """The second scheduler, which takes over from one that was killed, asks what runs where of
+    which group before it starts anything.
+    """
+
+    async def story(w: Any) -> None:
+        distinct = {"group": "g", "placement_constraints": [{"type": "distinctInstance"}]}
+        await w.submit(*({"id": f"j{i}", "overrides": sleeping(60), **distinct} for i in range(6)))
+        for i in range(3):
+            await w.until(f"j{i}", JobState.RUNNING)
+        await w.kill()
+        async with w.another_service():
+            await asyncio.sleep(30)
+            assert len(w.sim.tasks()) == 3
+            assert (await w.until("j5")).state is JobState.SUCCEEDED
 
     world(story, fleet=MIXED)
 

@@ -68,6 +68,8 @@ class Tracker:
         self._placeless: set[TaskArn] = set()
         """Those on no instance that we know of: few, beside those that StartTask put on one."""
         self._loaded = False
+        self._unseen: set[TaskArn] = set()
+        """Those that ran before we led, as long as ECS has not been asked for them."""
 
     def __len__(self) -> int:
         return len(self._followed)
@@ -76,6 +78,11 @@ class Tracker:
     def jobs(self) -> list[JobId]:
         """The jobs whose tasks are followed."""
         return [each.job_id for each in self._followed.values()]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that ran before we led is known: which jobs, and where of which group."""
+        return self._loaded and not self._unseen
 
     def follows(self, arn: TaskArn) -> bool:
         """Whether this task is one of a job we know."""
@@ -95,6 +102,8 @@ class Tracker:
 
     def _heard_of(self, arn: TaskArn) -> None:
         self._followed[arn] = self._followed.pop(arn)
+        if self._around.model.complete_at is not None:  # before, its instance may not be known
+            self._unseen.discard(arn)
 
     def _know_place(self, arn: TaskArn, followed: Followed) -> None:
         (self._placeless.add if followed.instance_arn is None else self._placeless.discard)(arn)
@@ -109,6 +118,7 @@ class Tracker:
     def _forget(self, arn: TaskArn) -> None:
         followed = self._followed.pop(arn, None)
         self._placeless.discard(arn)
+        self._unseen.discard(arn)
         if followed is not None:
             self._past.add(arn, followed.job_id, self._around.clock.monotonic_s())
 
@@ -122,11 +132,15 @@ class Tracker:
         scheduler.
         """
         for live in await self._around.queue.live_tasks():
+            if not self._loaded and live.task_arn not in self._followed:
+                self._unseen.add(live.task_arn)
             self.follow(live.task_arn, live.job_id)
         self._loaded = True
 
     async def look(self) -> None:
         """Ask after every followed task once, oldest news first, and report what changed."""
+        if not self._loaded:
+            await self.load()
         followed = tuple(self._followed)
         for start in range(0, len(followed), DESCRIBED_AT_ONCE):
             chunk = followed[start : start + DESCRIBED_AT_ONCE]

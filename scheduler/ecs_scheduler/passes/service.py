@@ -130,7 +130,7 @@ class Service:
             for name, interval_s, step in (
                 ("pass", config.pass_interval_s, self._pass),
                 ("lead", config.lease_s / 4, self._leadership.campaign),
-                ("sweep", config.sweep_interval_s, self._sweep.all),
+                ("sweep", config.sweep_interval_s, self._look_around),
                 ("refresh", pace.refresh_s, self._refresh),
                 ("track", config.track_interval_s, self._track),
                 ("interruptions", pace.interruptions_s, self._interruptions.look),
@@ -253,7 +253,14 @@ class Service:
         await self._passing.once(self._may_launch)
 
     def _may_launch(self) -> bool:
-        return self._around.model.complete_at is not None and self._rewind.allowed
+        seen = self._around.model.complete_at is not None and self._tracker.complete
+        return seen and self._rewind.allowed
+
+    async def _look_around(self) -> None:
+        first = self._around.model.complete_at is None
+        await self._sweep.all()
+        if first:  # what runs on these instances could not be noted before they were known
+            await self._tracker.look()
 
     async def _refresh(self) -> None:
         if len(self._window):
