@@ -45,7 +45,7 @@ _STATIC_KEYS = (
     "paused",
 )
 
-_SHARED = ("prelude", "holding", "waiting", "ending", "past", "arrays", "gangs")
+_SHARED = ("prelude", "holding", "waiting", "ending", "past", "arrays", "steering", "gangs")
 _REASON_CHARACTERS = 1000
 
 

@@ -319,3 +319,75 @@ async def test_an_array_leaves_other_jobs_their_ids(story: "Story") -> None:
     assert await story.queue.submit([array(2)]) == (Accepted(P),)
     assert await story.queue.finish(task, Succeeded()) == SUCCEEDED
     assert await story.state("p:2") == SUCCEEDED
+
+
+async def all_but(story: "Story", first: int) -> None:
+    """Cancel the children before this one."""
+    await story.queue.cancel([JobId(f"p:{index}") for index in range(first)])
+
+
+async def failed(story: "Story", array_id: str = "p") -> dict[str, str]:
+    look = look_at_children(story.queue.run, JobId(array_id), FAILED, limit=10)
+    return {each.id: each.reason for each in (await look).found}
+
+
+async def test_a_late_child_leaves_a_job_its_id(story: "Story") -> None:
+    """The first 1,000 are looked up as the array comes; a later one ends when its turn comes, and
+    the job of that id, its task and who waits for it go on."""
+    await story.submit("p:1001")
+    task = await story.run("p:1001")
+    on = (Dependency(job=JobId("p:1001")),)
+    followers = array(1003, "q", depends_on=(Dependency(job=P, type="N_TO_N"),))
+    waits = Job(id=JobId("w"), task_definition="t", depends_on=on)
+    await story.queue.submit([waits, array(1003), followers])
+    await all_but(story, 999)
+    others = {"p:999", "p:1000", "p:1002"}
+    assert set(await story.claim()) == others
+    await story.queue.hand_back(ALICE)
+    assert await failed(story) == {"p:1001": "its id is that of another job"}
+    assert [await story.state(each) for each in ("p:1001", "w")] == ["RUNNING", "PENDING"]
+    assert await story.queue.finish(task, Succeeded()) == SUCCEEDED
+    await run(story, sorted(others), Succeeded())
+    assert (await story.queue.job(P)).reason.startswith("1 of 1003 children FAILED")
+    assert set(await story.claim()) == {"w", "q:999", "q:1000", "q:1002"}
+
+
+async def test_a_late_child_whose_id_is_taken_stops_those_in_turn(story: "Story") -> None:
+    """As any that fails; the array ends where there is nothing else of it."""
+    await story.submit("p:1000")
+    await story.run("p:1000")
+    await story.queue.submit([in_turn(1002)])
+    await all_but(story, 998)
+    for index in (998, 999):
+        await run(story, [f"p:{index}"], Succeeded())
+    assert await story.claim() == {}
+    assert await failed(story) == {
+        "p:1000": "its id is that of another job",
+        "p:1001": "dependency p:1000 FAILED: its id is that of another job",
+    }
+    assert [await story.state(each) for each in ("p:1000", "p")] == ["RUNNING", "FAILED"]
+    assert not {key for key in await keys(story) if key.startswith(("alive", "ready"))}
+
+
+async def test_as_many_late_children_are_looked_at_as_are_asked_for(story: "Story") -> None:
+    """A claim among very many ids that are taken takes no longer than any other."""
+    await story.submit(*(f"p:{index}" for index in range(1000, 1005)))
+    await start(story, *(f"p:{index}" for index in range(1000, 1005)))
+    await story.queue.submit([array(1006)])
+    await all_but(story, 1000)
+    assert await story.claim(count=3) == {}
+    assert len(await failed(story)) == 3
+    assert set(await story.claim(count=3)) == {"p:1005"}
+    assert len(await failed(story)) == 5
+
+
+async def test_children_that_are_handed_out_once_more(story: "Story") -> None:
+    """After a script that failed half-way the array may not know of them; their ids are theirs."""
+    await story.queue.submit([array(3)])
+    assert len(await story.claim()) == 3
+    await story.queue.hand_back(ALICE)
+    await story.redis.delete("{q:default}:ready")
+    await story.redis.hset("{q:default}:job:p", mapping={"s": "RUNNABLE", "I": "0"})
+    await story.redis.zadd("{q:default}:ready", {"p": 1})
+    assert set(await story.claim()) == {"p:0", "p:1", "p:2"}
+    assert await failed(story) == {}

@@ -202,30 +202,37 @@ local function follow(parent, index, to, reason)
   end
 end
 
-child_ended = function(parent, index, to, reason, fields)
-  local key = job_key(parent)
-  local id = parent .. ':' .. int(index)
-  local child = keep_past(parent, index, to, fields)
+-- A child has ended, with keys of its own or before it had any; answers whether that closed its array.
+local function count_child(parent, index, to, exit_code, reason)
   call('SETBIT', bits_key(parent, to), index, 1)
-  call('HINCRBY', key, COUNTER[to], 1)
-  call('SREM', alive_key(parent), int(index))
+  call('HINCRBY', job_key(parent), COUNTER[to], 1)
   if to ~= 'SUCCEEDED' then
-    note_why(parent, int(index), child.x or '', reason, id .. ': ' .. reason)
+    note_why(parent, int(index), exit_code, reason, parent .. ':' .. int(index) .. ': ' .. reason)
   end
   follow(parent, index, to, reason)
-  if close_if_ended(parent) then
-    return
-  end
-  local job = call('HMGET', key, 's', 'Q', 'c', 'o')
+  return close_if_ended(parent)
+end
+
+-- Where one child runs after the other: the next one's turn comes, or never.
+local function next_in_turn(parent, index, to, reason)
+  local job = call('HMGET', job_key(parent), 's', 'Q', 'c', 'o')
   if not job[2] or job[1] ~= 'RUNNING' then
     return
   elseif to ~= 'SUCCEEDED' then
-    local why = job[3] or 'dependency ' .. id .. ' ' .. to .. ': ' .. reason
+    local why = job[3] or 'dependency ' .. parent .. ':' .. int(index) .. ' ' .. to .. ': ' .. reason
     end_rest(parent, 'RUNNING', job[3] and 'CANCELLED' or 'FAILED', why)
   else
-    call('HSET', key, 's', 'RUNNABLE')
+    call('HSET', job_key(parent), 's', 'RUNNABLE')
     call('ZREM', IN.RUNNING, parent)
     to_queue(parent, job[4], 0)
+  end
+end
+
+child_ended = function(parent, index, to, reason, fields)
+  local child = keep_past(parent, index, to, fields)
+  call('SREM', alive_key(parent), int(index))
+  if not count_child(parent, index, to, child.x or '', reason) then
+    next_in_turn(parent, index, to, reason)
   end
 end
 
@@ -285,17 +292,18 @@ local function child_document(parent, index)
 end
 
 -- Makes up to `most` children of a parent that was at the head of the queue; answers their ids. What
--- is left of the parent goes back there, behind its children.
+-- is left of the parent goes back there, behind its children. A child whose id another job has, which
+-- stays untouched, ends here: at submission only the first were looked up, see taken_child.
 hand_out = function(parent, most)
   local key = job_key(parent)
   local job = call('HMGET', key, 'N', 'I', 'o', 't', 'r', 'm', 'q', 'd', 'Q', 'C', 'M')
   local size, index = tonumber(job[1]), tonumber(job[2] or '0')
   local document = call('GET', doc_key(parent))
   local score = int(tonumber(job[3]) - 1)
-  local ids, indexes = {}, {}
+  local ids, indexes, taken = {}, {}, {}
   most = job[9] and math.min(1, most) or most
   local function next_index()
-    if #ids >= most then
+    if #ids + #taken >= most then
       return nil
     elseif job[11] then
       return tonumber(call('LPOP', free_key(parent)) or nil)
@@ -306,7 +314,13 @@ hand_out = function(parent, most)
   local at = next_index()
   while at do
     local id = parent .. ':' .. int(at)
-    if not (job[10] and call('GETBIT', bits_key(parent, 'CANCELLED'), at) == 1) then
+    local cancelled = job[10] and call('GETBIT', bits_key(parent, 'CANCELLED'), at) == 1
+    local its = '{"array_index":' .. int(at) .. ',' .. string.sub(document, 2)
+    if cancelled then
+      -- it never begins
+    elseif not call('SET', doc_key(id), its, 'NX') and call('HGET', job_key(id), 'P') ~= parent then
+      taken[#taken + 1] = at
+    else
       local values = {'s', 'RUNNABLE', 'o', score, 't', job[4], 'P', parent, 'J', int(at)}
       for i, name in ipairs({'r', 'm', 'q', 'd'}) do
         if job[4 + i] then
@@ -314,7 +328,6 @@ hand_out = function(parent, most)
           values[#values + 1] = job[4 + i]
         end
       end
-      call('SET', doc_key(id), '{"array_index":' .. int(at) .. ',' .. string.sub(document, 2))
       call('HSET', job_key(id), unpack(values))
       if job[8] then
         watch(id)
@@ -330,10 +343,16 @@ hand_out = function(parent, most)
   if job[11] then
     more = call('LLEN', free_key(parent)) > 0
   end
-  if more and not (job[9] and #ids > 0) then
+  if more and not (job[9] and #ids + #taken > 0) then
     call('ZADD', READY, job[3], parent)
   else
     park(parent, 'RUNNABLE')
+  end
+  local reason = 'its id is that of another job'
+  for _, index_taken in ipairs(taken) do
+    if not count_child(parent, index_taken, 'FAILED', '', reason) then
+      next_in_turn(parent, index_taken, 'FAILED', reason)
+    end
   end
   return ids
 end
@@ -359,32 +378,4 @@ local function begin_to_follow(parent, leader)
   lose(parent, lost, 'rest', 'dependency ' .. leader .. ': its child of this index did not succeed')
   call('DEL', lost)
   wake(parent)
-end
-
-local function is_open(state)
-  return state and state ~= 'SUCCEEDED' and state ~= 'FAILED' and state ~= 'CANCELLED'
-end
-
--- What steering comes to for a child without keys of its own: its terminal state, or UNBORN.
-local function steered_alone(id)
-  local parent, index = child_of(id)
-  if not parent then
-    return 'NONE'
-  end
-  local state = child_state(parent, index)
-  return is_open(state) and 'UNBORN' or state
-end
-
--- Does the same to each id from this argument on, and to the children of arrays; answers the words
--- that it comes to for the ids.
-local function steer(first, act)
-  local answer = {}
-  for i = first, #ARGV do
-    local word = act(ARGV[i])
-    answer[#answer + 1] = word == 'NONE' and steered_alone(ARGV[i]) or word
-    for _, index in ipairs(call('SMEMBERS', alive_key(ARGV[i]))) do
-      act(ARGV[i] .. ':' .. index)
-    end
-  end
-  return answer
 end

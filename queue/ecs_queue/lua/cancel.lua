@@ -9,13 +9,9 @@ local function cancel_waiting_child(parent, index)
     return state
   end
   local id = parent .. ':' .. int(index)
-  call('SETBIT', bits_key(parent, 'CANCELLED'), index, 1)
-  call('HINCRBY', job_key(parent), 'C', 1)
-  note_why(parent, int(index), '', REASON, id .. ': ' .. REASON)
   report(id, 'CANCELLED', REASON)
-  follow(parent, index, 'CANCELLED', REASON)
+  count_child(parent, index, 'CANCELLED', '', REASON)
   tell_of(id)
-  close_if_ended(parent)
   return 'CANCELLED'
 end
 
