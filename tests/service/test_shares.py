@@ -86,6 +86,26 @@ def test_a_quota_holds_after_the_service_was_killed(world: Run) -> None:
     world(story, shares={"a": ShareSettings(max_running=2)})
 
 
+def test_a_large_quota_holds_after_the_service_was_killed(world: Run) -> None:
+    """The successor looks up two hundred running tasks at a time, and starts nothing before it has
+    counted all 250.
+    """
+
+    async def story(w: Any) -> None:
+        w.register("small", cpu=4, memory=8)
+        jobs = (sleep(f"j{i}", 300, share="a", task_definition="small") for i in range(300))
+        await w.submit(*jobs)
+        await asyncio.sleep(60)
+        assert (await running(w))["a"] == 250
+        await w.kill()
+        async with w.another_service():
+            await asyncio.sleep(30)
+            assert len(w.sim.tasks()) == 250
+
+    fleet = (InstanceGroup(count=10, instance_type="m5.xlarge"),)
+    world(story, fleet=fleet, shares={"a": ShareSettings(max_running=250)})
+
+
 def test_a_family_is_capped(world: Run) -> None:
     """One licence, one task, over all shares."""
 

@@ -57,8 +57,10 @@ class ShareUsage:
         for job_id in [each for each in self._tasks if each not in alive]:
             del self._tasks[job_id]
 
-    async def look_up(self, alive: Collection[JobId]) -> None:
-        """Ask, so many at a time, after what we did not launch ourselves."""
+    async def look_up(self, alive: Collection[JobId]) -> bool:
+        """Ask, so many at a time, after what we did not launch ourselves; whether all were asked
+        for.
+        """
         unknown = [each for each in alive if each not in self._tasks]
         for job_id in unknown[:LOOKED_UP_AT_ONCE]:
             try:
@@ -70,6 +72,7 @@ class ShareUsage:
                     self._tasks[job_id] = self._task(job, definition)
             except (UnknownJob, SchedulerError):
                 continue  # it ends soon, or its definition can be had at the next look
+        return len(unknown) <= LOOKED_UP_AT_ONCE
 
     def _task(self, job: Job, definition: TaskDefinition) -> _Task:
         try:
