@@ -5,7 +5,7 @@ for _, share in ipairs(call('SMEMBERS', PARKED)) do
   runnable = runnable + call('ZCARD', parked_key(share))
 end
 for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
-  runnable = runnable + call('HLEN', PREFIX .. 'claimed:' .. owner)
+  runnable = runnable + call('HLEN', earlier_key(owner))
   for _, claim in ipairs(call('HVALS', lately_key(owner))) do
     runnable = runnable + select(2, string.gsub(claim, '%S+', ''))
   end

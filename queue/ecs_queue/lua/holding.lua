@@ -1,14 +1,20 @@
 -- What a scheduler holds: its lease, and the jobs that it claimed. Shared by every script, behind the prelude.
 
+-- What an owner holds but for what it claimed lately, to be looked at only: a hash of job id to epoch.
+local function earlier_key(owner)
+  return PREFIX .. 'claimed:' .. owner
+end
+
 -- What was claimed lately and not asked for since: a hash of epoch to ids, a text a claim. To write a
 -- hundred ids one by one, and to the append-only file, takes as long as to read their documents.
 local function lately_key(owner)
   return PREFIX .. 'claimed_lately:' .. owner
 end
 
+-- All that an owner holds, as one hash, for scripts that write.
 local asked_for = {}
 local function claimed_key(owner)
-  local key, values = PREFIX .. 'claimed:' .. owner, {}
+  local key, values = earlier_key(owner), {}
   local claims = asked_for[owner] and {} or call('HGETALL', lately_key(owner))
   asked_for[owner] = true
   for i = 1, #claims, 2 do
@@ -26,7 +32,7 @@ end
 
 -- The ids that an owner holds, for scripts that only look: a server that is full or a replica answers too.
 local function claimed_by(owner)
-  local ids, lately = call('HKEYS', PREFIX .. 'claimed:' .. owner), call('HVALS', lately_key(owner))
+  local ids, lately = call('HKEYS', earlier_key(owner)), call('HVALS', lately_key(owner))
   for _, claim in ipairs(lately) do
     for id in string.gmatch(claim, '%S+') do
       ids[#ids + 1] = id

@@ -37,7 +37,7 @@ if not document then
 end
 local holders = 0
 for _, owner in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
-  holders = holders + call('HEXISTS', PREFIX .. 'claimed:' .. owner, id)
+  holders = holders + call('HEXISTS', earlier_key(owner), id)
   for _, claim in ipairs(call('HVALS', lately_key(owner))) do
     holders = holders + (string.find(' ' .. claim .. ' ', ' ' .. id .. ' ', 1, true) and 1 or 0)
   end
