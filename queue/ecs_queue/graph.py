@@ -68,9 +68,12 @@ def cycles(graph: Graph) -> list[str]:
 
 
 def cycle_shown(graph: Graph) -> str:
-    """One cycle as people read it: a -> b -> a, where a waits for b."""
+    """One cycle as people read it: a -> b -> a, where a waits for b; of a long one both ends."""
     edges = nx.find_cycle(graph.reverse(copy=False))
-    return " -> ".join([*(edge[0] for edge in edges), edges[-1][1]])
+    way = [*(str(edge[0]) for edge in edges), str(edges[-1][1])]
+    if len(way) > 2 * SHOWN:
+        way[SHOWN:-SHOWN] = [f"({len(way) - 2 * SHOWN} more)"]
+    return " -> ".join(way)
 
 
 def outside(jobs: Sequence[Job]) -> list[JobId]:

@@ -134,6 +134,19 @@ async def test_a_circle_is_refused_where_it_closes(story: "Story") -> None:
     assert await story.state("a") == RUNNABLE
 
 
+async def test_a_dead_letter_shows_both_ends_of_a_long_circle(story: "Story") -> None:
+    """Whoever looks at it is not shown a thousand ids."""
+    await story.queue.submit([after(f"job-{i}", f"job-{i + 1}") for i in range(300)])
+    closing = '{"id":"job-300","task_definition":"t","depends_on":[{"job":"job-0"}]}'
+    await story.redis.xadd(inbox_key(), {"job": closing})
+    await story.queue.admit(ALICE)
+    (letter,) = await story.queue.dead_letters()
+    way = letter.reason.removeprefix("depends_on: the job would wait for itself: ").split(" -> ")
+    assert (way[:3], way[-2:]) == (["job-300", "job-0", "job-1"], ["job-299", "job-300"])
+    assert "…" in way
+    assert len(way) < 100
+
+
 @pytest.mark.parametrize(
     ("waiting", "closing", "way"),
     [

@@ -257,6 +257,16 @@ def test_a_job_that_waits_for_itself_is_a_circle_too() -> None:
         graph.ordered([odd])
 
 
+def test_of_a_long_circle_both_ends_are_shown() -> None:
+    """A message of a thousand ids helps nobody; where it begins says the order of the jobs."""
+    circle = [job(f"j{number}", f"j{(number + 1) % 1000}") for number in range(1000)]
+    with pytest.raises(InvalidGraph) as refusal:
+        graph.ordered(circle)
+    way = str(refusal.value).removeprefix("the jobs wait for one another, each for the next: ")
+    ids = way.split(" -> ")
+    assert (len(ids), ids[0], ids[20]) == (41, ids[-1], "(961 more)")
+
+
 def test_layers() -> None:
     """Each generation depends on earlier ones only."""
     assert graph.layers(graph.of_jobs(DIAMOND)) == [["start"], ["left", "right"], ["end"]]

@@ -278,6 +278,15 @@ local function accept(entry, id, document, payload, score, fields)
   report(id, 'RUNNABLE', '')
 end
 
+-- What a reason says of a way round: of a long one both ends.
+local function both_ends(way)
+  if #way <= 1000 then
+    return way
+  end
+  local first, last = string.match(string.sub(way, 1, 500), '^.* %-> '), string.match(string.sub(way, -500), ' %-> .*$')
+  return first .. '…' .. last
+end
+
 -- The array that a new one is to follow child by child, its size and the one wanted, if these differ
 -- and the queue has it by now; a plain job there has no size.
 local function unequal(fields)
@@ -307,7 +316,7 @@ local function take(entry, id, written, score, fields)
   end
   local way = new and closed_by(id, fields)
   if way then
-    return refuse('Y', entry, id, written, 'depends_on: the job would wait for itself: ' .. way, way)
+    return refuse('Y', entry, id, written, 'depends_on: the job would wait for itself: ' .. both_ends(way), way)
   end
   local leader, has, wants = unequal(new and not graph and fields or '')
   if leader then
