@@ -161,6 +161,15 @@ class World:
                 if not running.cancelled():
                     running.result()
 
+    def connect_anew(self) -> None:
+        """The story, and services that start from now on, have a connection of their own, which
+        stays when `redis` is cut.
+        """
+        self.queue = Queue(
+            Cuttable(self.redis.servers),
+            now_ms=lambda: round(self.clock.now() * 1000) + self.server_set_by_ms,
+        )
+
     async def kill(self) -> None:
         """End the latest service as SIGKILL would: no drain, no hand-back, its lease stands."""
         while not self.running[-1].done():

@@ -88,6 +88,32 @@ def test_distinct_instance_holds_across_schedulers(world: Run) -> None:
     world(story, fleet=MIXED)
 
 
+def test_a_task_that_ended_under_another_scheduler_keeps_no_group_away(world: Run) -> None:
+    """The first is cut off from Redis while the task runs, and leads again when it has ended and
+    the second scheduler has stopped.
+    """
+
+    async def story(w: Any) -> None:
+        distinct = {"group": "g", "placement_constraints": [{"type": "distinctInstance"}]}
+        await w.until_ready()
+        first = w.service
+        w.connect_anew()
+        async with w.another_service() as second:
+            await w.submit({"id": "a", "overrides": sleeping(20), **distinct})
+            await w.until("a", JobState.RUNNING)
+            w.redis.cut = True
+            await asyncio.sleep(10)
+            assert second.status().leading
+            w.redis.cut = False
+            await w.until("a")
+        await asyncio.sleep(5)
+        assert first.status().leading
+        await w.submit({"id": "b", "overrides": sleeping(5), **distinct})
+        assert (await w.until("b", timeout_s=60)).state is JobState.SUCCEEDED
+
+    world(story, fleet=(InstanceGroup(count=1, instance_type="m5.xlarge"),))
+
+
 def test_a_broken_expression_fails_its_job(world: Run) -> None:
     """With the column and what was expected there."""
 

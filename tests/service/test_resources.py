@@ -86,6 +86,31 @@ def test_a_scheduler_that_takes_over_counts_what_runs_already(world: Run) -> Non
     world(story, fleet=LICENSED, pass_interval_s=1)
 
 
+def test_what_ended_under_another_scheduler_holds_nothing_any_more(world: Run) -> None:
+    """The first is cut off from Redis while a licence is in use, and leads again when that task has
+    ended and the second scheduler has stopped.
+    """
+
+    async def story(w: Any) -> None:
+        await w.until_ready()
+        first = w.service
+        w.connect_anew()
+        async with w.another_service() as second:
+            await w.submit(job("a", resources={"licence": 1}))
+            await w.until("a", JobState.RUNNING)
+            w.redis.cut = True
+            await asyncio.sleep(10)
+            assert second.status().leading
+            w.redis.cut = False
+            await w.until("a")
+        await asyncio.sleep(5)
+        assert first.status().leading
+        await w.submit(job("b", resources={"licence": 2}))
+        assert (await w.until("b", timeout_s=60)).state is JobState.SUCCEEDED
+
+    world(story, fleet=LICENSED)
+
+
 def test_jobs_with_resources_never_go_to_the_fallback(world: Run) -> None:
     """RunTask would put it where nobody counts."""
 

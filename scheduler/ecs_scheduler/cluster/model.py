@@ -140,6 +140,16 @@ class ClusterModel:
         self.stale.discard(arn)
         self._snapshot = None
 
+    def forget_tasks(self) -> None:
+        """Another scheduler sees how tasks of ours end; those that run are told again."""
+        self._interfaces_before_seen.clear()
+        self._scalars.forget()
+        for arn, row in self._rows.items():
+            for known in (row.interfaces, row.gpus, row.groups):
+                known.clear()
+            row.interfaces_full = False
+            self._touch(arn)
+
     def promise(
         self, arn: InstanceArn, job_id: JobId, shape: Shape, certain_at: float = NEVER
     ) -> None:

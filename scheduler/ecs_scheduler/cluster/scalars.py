@@ -53,6 +53,11 @@ class Scalars:
         """The task has ended; whether it held anything."""
         return self._held[arn].pop(task, None) is not None
 
+    def forget(self) -> None:
+        """Nothing is known any more of what is held."""
+        self._held.clear()
+        self.known = False
+
     def of(
         self, arn: InstanceArn, attributes: Mapping[str, str | None], pending: Iterable[Shape]
     ) -> dict[str, tuple[int, int]]:

@@ -31,7 +31,6 @@ class Holdings:
     def forget_all(self) -> None:
         """Another scheduler leads: what we knew may be old."""
         self._known.clear()
-        self._around.model.know_scalars(False)
 
     def know(self, arn: TaskArn) -> None:
         """Its launch told us."""

@@ -109,11 +109,12 @@ class Tracker:
         (self._placeless.add if followed.instance_arn is None else self._placeless.discard)(arn)
 
     def forget_all(self) -> None:
-        """Another scheduler follows them now."""
+        """Another scheduler follows them now, or did before us."""
         for arn in tuple(self._followed):
             self._forget(arn)
         self._loaded = False
         self.holdings.forget_all()
+        self._around.model.forget_tasks()
 
     def _forget(self, arn: TaskArn) -> None:
         followed = self._followed.pop(arn, None)

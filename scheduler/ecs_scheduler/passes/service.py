@@ -245,9 +245,8 @@ class Service:
         self._around.model.complete_at = None
         self._launcher.introduction.forget()
         self._rewind.forget()
-        if not leading:
-            self._tracker.forget_all()
-            self._provisioning.forget()
+        self._tracker.forget_all()
+        self._provisioning.forget()
 
     async def _pass(self) -> None:
         await self._passing.once(self._may_launch)
