@@ -1,12 +1,16 @@
 """Stories of scripts that get what they mention of the shared Lua, and of what is bound late."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fakeredis
 import pytest
 
+from ecs_queue.connection import connect_sync
 from ecs_queue.linking import Shared
 from ecs_queue.script import sources
+
+if TYPE_CHECKING:
+    from ecs_queue.embedded import EmbeddedValkey
 
 SHARED = """
 -- The alphabet, and what isn't there.
@@ -80,6 +84,23 @@ def test_what_is_declared_ahead_is_made_when_it_is_called() -> None:
     assert "unused = function" not in linked
 
 
+def test_what_is_bound_late_may_need_more_names_than_lua_lets_a_function_look_at() -> None:
+    """The script and what is bound late share 62 functions, and one variable, which stays one."""
+    names = [f"one_{number}" for number in range(62)]
+    halves = [" + ".join(f"{name}()" for name in some) for some in (names[:31], names[31:])]
+    paragraphs = [
+        "local late, later",
+        *(f"local function {name}() return 1 end" for name in names),
+        "local calls = 0",
+        "local function called()\n  calls = calls + 1\n  return calls\nend",
+        f"later = function() return {halves[1]} end",
+        f"late = function() return {halves[0]} + later() + called() end",
+    ]
+    script = f"return {{{' + '.join(halves)}, called(), late(), late()}}"
+    linked = Shared.of("\n\n".join(paragraphs)).linked(script)
+    assert fakeredis.FakeRedis().eval(linked, 0) == [62, 1, 64, 65]
+
+
 def test_a_paragraph_that_nobody_could_mention_is_refused() -> None:
     """A blank line inside a function would tear it apart: that is said, not linked."""
     with pytest.raises(ValueError, match="defines nothing: '  return 2"):
@@ -93,3 +114,13 @@ def test_a_small_script_stays_small() -> None:
     before, late = scripts["finish"].split("local function bind()")
     assert "disband" not in before
     assert "disband" in late
+
+
+def test_every_script_has_room_for_a_few_names_more(valkey: "EmbeddedValkey") -> None:
+    """Who adds some to the shared text is not stopped by Lua's limit of 60."""
+    names = [f"one_more_{number}" for number in range(5)]
+    first = "".join(f"local {name} = 1\n" for name in names)
+    more = f"local function bind()\n{names[0]} = {' + '.join(names)}\n"
+    with connect_sync(valkey.url) as client:
+        for source in sources().values():
+            assert client.script_load(first + source.replace("local function bind()\n", more))
