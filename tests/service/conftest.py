@@ -161,12 +161,12 @@ class World:
                 if not running.cancelled():
                     running.result()
 
-    def connect_anew(self) -> None:
+    def connect_anew(self, client: type[Cuttable] = Cuttable) -> None:
         """The story, and services that start from now on, have a connection of their own, which
         stays when `redis` is cut.
         """
         self.queue = Queue(
-            Cuttable(self.redis.servers),
+            client(self.redis.servers),
             now_ms=lambda: round(self.clock.now() * 1000) + self.server_set_by_ms,
         )
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
+from tests.service.conftest import Cuttable
 from tests.service.transports import Body, faulty
 
 from ecs_queue.states import JobState
@@ -246,6 +247,41 @@ def test_two_services_share_a_queue(world: Run) -> None:
             await all_ended_once(w, *(f"j{i}" for i in range(60)))
 
     world(story)
+
+
+class Stalling(Cuttable):
+    """A Redis that answers nothing for 22 seconds once a launch was written down; a client's time-
+    outs and its tries come to that.
+    """
+
+    until: float | None = None
+
+    async def carried(self, work: Callable[[], Any]) -> Any:
+        now = asyncio.get_running_loop().time()
+        if self.until is None and self.servers.one("ZCARD", "{q:default}:intents"):
+            self.until = now + 22
+        if self.until is not None and now < self.until:
+            await asyncio.sleep(self.until - now)
+        return await super().carried(work)
+
+
+def test_a_launch_that_waits_for_redis_before_its_call_is_not_made(world: Run) -> None:
+    """It wants to tell its task of the service, and Redis does not answer for so long that another
+    scheduler takes over and finds that there was no launch.
+    """
+
+    async def story(w: Any) -> None:
+        await w.kill()
+        steady = w.queue
+        w.connect_anew(Stalling)
+        async with w.another_service():
+            await w.until_ready()
+            w.queue = steady
+            async with w.another_service():
+                await w.submit({"id": "a", "overrides": command("sleep", "60")})
+                await all_ended_once(w, "a")
+
+    world(story, certain_after_s=20.0, worker_url="http://scheduler:8081")
 
 
 def test_a_stopping_service_hands_its_claims_back(world: Run) -> None:

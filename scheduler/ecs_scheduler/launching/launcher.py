@@ -196,14 +196,9 @@ class Launcher:
         self.intended_at[token] = around.clock.monotonic_s()
         if not launch.slots:
             return
-        if around.clock.monotonic_s() - intended_at > around.config.send_within_s:
-            # Others may look for this launch before its call would have ended.
-            log.warning("launch held up; not made", token=token)
-            await self._settle(launch, token, _not_made(launch, "held up before the call"))
-            return
         self._promise(launch)
         try:
-            answer = await self._call(launch, token)
+            answer = await self._call(launch, token, intended_at)
         except (Throttled, CallNotSent, AwsRefused, ClusterNotFound, QueueError) as error:
             log.warning("launch not made", token=token, error=str(error))
             await self._settle(launch, token, _not_made(launch, str(error)))
@@ -246,10 +241,13 @@ class Launcher:
                 shape = _in_group(held.shape, group_of(held.definition, held.claim.job))
                 around.model.promise(slot.instance, slot.job_id, shape, certain_at)
 
-    async def _call(self, launch: Launch, token: LaunchToken) -> LaunchAnswer:
+    async def _call(self, launch: Launch, token: LaunchToken, intended_at: float) -> LaunchAnswer:
         """Raises QueueError, before the call, where the tasks cannot be told of the service."""
-        ecs = self._around.ecs
+        ecs, around = self._around.ecs, self._around
         signature = await self.introduction.to(launch, token)
+        if around.clock.monotonic_s() - intended_at > around.config.send_within_s:
+            # Others may look for this launch before its call would have ended.
+            raise CallNotSent(launch.api, "HeldUp", "held up before the call")
         if launch.target is not None:
             return await ecs.run_task(signature, len(launch.slots), launch.target, token)
         instances = [slot.instance for slot in launch.slots if slot.instance is not None]
