@@ -165,7 +165,7 @@ end_rest = function(parent, from, to, reason)
     local lost = unborn(parent)
     call('BITOP', 'OR', bits_key(parent, to), bits_key(parent, to), lost)
     call('HINCRBY', key, COUNTER[to], int(rest))
-    note_why(parent, 'rest', '', reason, reason)
+    note_why(parent, 'rest', '', reason, to == 'FAILED' and reason)
     awaited = are_awaited(parent, lost, 'rest')
     for _, follower in ipairs(call('SMEMBERS', followers_key(parent))) do
       lose(follower, lost, 'rest', because(parent, to, reason))
@@ -207,7 +207,8 @@ local function count_child(parent, index, to, exit_code, reason)
   call('SETBIT', bits_key(parent, to), index, 1)
   call('HINCRBY', job_key(parent), COUNTER[to], 1)
   if to ~= 'SUCCEEDED' then
-    note_why(parent, int(index), exit_code, reason, parent .. ':' .. int(index) .. ': ' .. reason)
+    local first = to == 'FAILED' and parent .. ':' .. int(index) .. ': ' .. reason
+    note_why(parent, int(index), exit_code, reason, first)
   end
   follow(parent, index, to, reason)
   return close_if_ended(parent)

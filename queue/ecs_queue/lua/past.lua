@@ -24,11 +24,14 @@ local function results_key(parent)
   return PREFIX .. 'results:' .. parent
 end
 
+-- `first` is what is said of the array, if this is the first child that FAILED.
 local function note_why(parent, index, exit_code, reason, first)
   if call('HLEN', why_key(parent)) < WHY_KEPT then
     call('HSET', why_key(parent), index, exit_code .. '\t' .. reason)
   end
-  call('HSETNX', job_key(parent), 'E', first)
+  if first then
+    call('HSETNX', job_key(parent), 'E', first)
+  end
 end
 
 -- A past child as it is kept: words in pairs, its reason, its progress, its history, a line each and
