@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState
@@ -37,6 +37,43 @@ def test_a_rule_of_batch_ends_a_job_after_one_attempt(world: Run) -> None:
         assert (b.state, b.launches, b.exit_code) == (JobState.FAILED, 3, 4)
 
     world(story)
+
+
+def test_rules_hold_for_an_end_that_is_seen_when_the_lead_is_lost(world: Run) -> None:
+    """ECS takes fifteen seconds to say how the task is. Meanwhile another scheduler has taken over,
+    and the task has ended; its job's rules say that it is not launched again.
+    """
+
+    class Slow:
+        asked: ClassVar[asyncio.Event | None] = None
+
+        async def send(self, request: Any) -> Any:
+            asked = Slow.asked
+            if asked and request.headers["X-Amz-Target"].endswith(b"DescribeTasks"):
+                Slow.asked = None
+                asked.set()
+                await asyncio.sleep(15)
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: Any) -> None:
+        await w.until_ready()
+        w.connect_anew()
+        async with w.another_service(track_interval_s=60) as second:
+            rules = [{"onExitCode": "*", "action": "EXIT"}]
+            retry = {"attempts": 3, "evaluate_on_exit": rules}
+            long = command("sh", "-c", "sleep 12; exit 3")
+            await w.submit({"id": "a", "overrides": long, "retry": retry})
+            await w.until("a", JobState.RUNNING)
+            asked = Slow.asked = asyncio.Event()
+            await asked.wait()
+            w.redis.cut = True
+            await asyncio.sleep(8)
+            assert second.status().leading
+            w.redis.cut = False
+            record = await w.until("a")
+            assert (record.state, record.launches) == (JobState.FAILED, 1)
+
+    world(story, faults=Slow)
 
 
 def test_rules_see_the_reason_of_the_task(world: Run) -> None:

@@ -358,9 +358,11 @@ class Tracker:
     async def _finish(self, arn: TaskArn, outcome: Verdict, *, at_once: bool = False) -> None:
         """Write the end down; `at_once` has a retry wait for nothing."""
         followed = self._followed.get(arn)
+        if followed is None:
+            return  # it was written down meanwhile, or will be by another scheduler
         delay_ms = 0
         try:
-            if followed is not None and not isinstance(outcome, Succeeded):
+            if not isinstance(outcome, Succeeded):
                 record = await self._around.queue.job(followed.job_id)
                 outcome, delay_ms = next_step(outcome, record, jitter_of(arn))
                 delay_ms = 0 if at_once else delay_ms
