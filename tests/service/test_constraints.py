@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
+from ecs_queue.job import JobId
 from ecs_queue.states import JobState
 from ecs_simulator import InstanceGroup
 
@@ -71,7 +72,7 @@ def test_distinct_instance_holds_across_passes(world: Run) -> None:
 
 def test_distinct_instance_holds_across_schedulers(world: Run) -> None:
     """The second scheduler, which takes over from one that was killed, asks what runs where of
-    which group before it starts anything.
+    which group before it starts another of one.
     """
 
     async def story(w: Any) -> None:
@@ -86,6 +87,42 @@ def test_distinct_instance_holds_across_schedulers(world: Run) -> None:
             assert (await w.until("j5")).state is JobState.SUCCEEDED
 
     world(story, fleet=MIXED)
+
+
+def test_only_what_may_not_run_beside_others_waits_for_a_look_at_them(world: Run) -> None:
+    """The successor of a scheduler that was killed does not hear for a minute what runs where. A
+    job that may run beside anything starts at once; another says what it waits for.
+    """
+
+    class Slow:
+        slow: ClassVar[bool] = False
+
+        async def send(self, request: Any) -> Any:
+            if Slow.slow and request.headers["X-Amz-Target"].endswith(b"DescribeTasks"):
+                await asyncio.sleep(60)
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: Any) -> None:
+        distinct = {"group": "g", "placement_constraints": [{"type": "distinctInstance"}]}
+        await w.submit(*({"id": f"j{i}", "overrides": sleeping(120), **distinct} for i in range(4)))
+        for i in range(3):
+            await w.until(f"j{i}", JobState.RUNNING)
+        await w.kill()
+        Slow.slow = True
+        async with w.another_service():
+            await w.submit({"id": "any", "overrides": sleeping(5)})
+            await w.until("any", JobState.STARTING, timeout_s=10)
+            await asyncio.sleep(10)
+            waiting = await w.queue.job(JobId("j3"))
+            assert waiting.reason == (
+                "may not run beside certain tasks; what ran before this scheduler led is looked at"
+                " first"
+            )
+            assert len(w.sim.tasks()) == 4
+            Slow.slow = False
+            assert (await w.until("j3")).state is JobState.SUCCEEDED
+
+    world(story, fleet=MIXED, faults=Slow, lease_s=5.0)
 
 
 def test_a_task_that_ended_under_another_scheduler_keeps_no_group_away(world: Run) -> None:

@@ -87,8 +87,8 @@ def test_a_quota_holds_after_the_service_was_killed(world: Run) -> None:
 
 
 def test_a_large_quota_holds_after_the_service_was_killed(world: Run) -> None:
-    """The successor looks up two hundred running tasks at a time, and starts nothing before it has
-    counted all 250.
+    """The successor looks up two hundred running tasks at a time, and counts all 250 before it
+    starts anything.
     """
 
     async def story(w: Any) -> None:

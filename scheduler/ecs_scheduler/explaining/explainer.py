@@ -34,7 +34,7 @@ from ecs_scheduler.explaining.holding import (
     not_yet,
 )
 from ecs_scheduler.explaining.words import amounts, job_summary, lack, plan_summary
-from ecs_scheduler.passes.kinds import SHARE, WINDOW
+from ecs_scheduler.passes.kinds import GROUPS, SHARE, WINDOW
 from ecs_scheduler.passes.narrowing import kept_away, under
 from ecs_scheduler.passes.window import Lane, last_of
 from ecs_scheduler.sharing.fairness import Used
@@ -138,7 +138,7 @@ class Explainer:
             job_id=held.job_id,
             state=record.state.value,
             summary=held.reason or sentence(decision, held.shape, snapshot)
-            if not fits or held.kind in (SHARE, WINDOW)
+            if not fits or held.kind in (SHARE, WINDOW, GROUPS)
             else f"has room now and waits its turn behind {standing.ahead} jobs and the API budget",
             reason=held.reason or record.reason,
             policy=policy.label,

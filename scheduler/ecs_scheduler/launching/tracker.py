@@ -80,8 +80,13 @@ class Tracker:
         return [each.job_id for each in self._followed.values()]
 
     @property
-    def complete(self) -> bool:
-        """Whether all that ran before we led is known: which jobs, and where of which group."""
+    def loaded(self) -> bool:
+        """Whether the jobs of all that ran before we led are known."""
+        return self._loaded
+
+    @property
+    def knows_groups(self) -> bool:
+        """Whether it is known of all that ran before we led where it runs, and in which group."""
         return self._loaded and not self._unseen
 
     def follows(self, arn: TaskArn) -> bool:
@@ -144,20 +149,28 @@ class Tracker:
             await self.load()
         followed = tuple(self._followed)
         for start in range(0, len(followed), DESCRIBED_AT_ONCE):
-            chunk = followed[start : start + DESCRIBED_AT_ONCE]
-            asked_at = self._around.clock.monotonic_s()
-            tasks, missing = await self._around.ecs.describe_tasks(chunk)
-            await self._take_over(tasks)
-            await self.holdings.learn(
-                (task, self._followed[task.arn].job_id)
-                for task in tasks
-                if task.arn in self._followed
-            )
-            for arn in missing:
-                await self._missing(arn, asked_at)
+            await self._ask_after(followed[start : start + DESCRIBED_AT_ONCE])
         if self._loaded:
             self.holdings.complete(self._followed)
         self._around.model.blame.linger(self._lingering())
+
+    async def look_at_unseen(self) -> None:
+        """Ask after what ran before we led, as far as nobody did since the cluster is known."""
+        unseen = tuple(self._unseen)
+        for start in range(0, len(unseen), DESCRIBED_AT_ONCE):
+            some = [arn for arn in unseen[start : start + DESCRIBED_AT_ONCE] if arn in self._unseen]
+            if some:
+                await self._ask_after(some)
+
+    async def _ask_after(self, arns: Sequence[TaskArn]) -> None:
+        asked_at = self._around.clock.monotonic_s()
+        tasks, missing = await self._around.ecs.describe_tasks(arns)
+        await self._take_over(tasks)
+        await self.holdings.learn(
+            (task, self._followed[task.arn].job_id) for task in tasks if task.arn in self._followed
+        )
+        for arn in missing:
+            await self._missing(arn, asked_at)
 
     def _lingering(self) -> Mapping[InstanceArn, float]:
         now = self._around.clock.monotonic_s()

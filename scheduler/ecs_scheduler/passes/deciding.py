@@ -15,7 +15,7 @@ from ecs_scheduler.decisions.coding import Asked
 from ecs_scheduler.decisions.log import DecisionLog
 from ecs_scheduler.decisions.replaying import within
 from ecs_scheduler.launching.grouping import regrouped
-from ecs_scheduler.passes.kinds import NO_INSTANCES, NOT_FOR_ROOM, WINDOW
+from ecs_scheduler.passes.kinds import GROUPS, NO_INSTANCES, NOT_FOR_ROOM, WINDOW
 from ecs_scheduler.passes.narrowing import under
 from ecs_scheduler.passes.planning import Decided, decide, wait_for_budget
 from ecs_scheduler.passes.reserving import reserving
@@ -46,13 +46,18 @@ instance-hours (within 1 %), while none at all cost up to a third more.
 LARGE = 20_000
 """Requests × instances; less takes a millisecond or two, which no thread is worth."""
 
+LOOKING_FOR_GROUPS = (
+    "may not run beside certain tasks; what ran before this scheduler led is looked at first"
+)
+
 NOT_FOR_PLACE = (*NOT_FOR_ROOM, NO_INSTANCES)
 """Jobs of these kinds wait for something that no placement policy changes."""
 
 
 class Deciding:
     """Asks placement about the jobs of the window; `within_quotas` takes out what shares may not
-    start at this time.
+    start at this time. As long as not all `groups_are_known`, jobs that may not run beside certain
+    tasks wait.
     """
 
     def __init__(
@@ -60,10 +65,12 @@ class Deciding:
         around: Around,
         window: Window,
         within_quotas: Callable[[Plan, float], Plan],
+        groups_are_known: Callable[[], bool],
     ) -> None:
         self._around = around
         self._window = window
         self._within_quotas = within_quotas
+        self._groups_are_known = groups_are_known
         self._policies = around.policies
         self._log = _log_of(around)
         self._kept: tuple[Reservation, ...] = ()
@@ -187,10 +194,12 @@ class Deciding:
         now_ms = self._around.clock.now_ms()
         for name, members in under.items():
             policy = policies[name]
-            if policy.windows.open_at(now_ms):
-                divided.append(self._asked(policy, members))
-            else:
-                self._closed(policy, members, now_ms)
+            if not policy.windows.open_at(now_ms):
+                self._wait(members, WINDOW, policy.closed(now_ms))
+                continue
+            known = self._groups_are_known()
+            free = members if known else self._free_of_groups(policy, members)
+            divided.append(self._asked(policy, free))
         return tuple(divided)
 
     def _asked(self, policy: NamedPolicy, requests: Sequence[TaskRequest]) -> Asked:
@@ -214,10 +223,21 @@ class Deciding:
             narrowed.append(replace(request, shape=known[key]))
         return narrowed
 
-    def _closed(self, policy: NamedPolicy, requests: Sequence[TaskRequest], now_ms: int) -> None:
-        reason = policy.closed(now_ms)
+    def _free_of_groups(
+        self, policy: NamedPolicy, requests: Sequence[TaskRequest]
+    ) -> list[TaskRequest]:
+        """Those of the requests that may run beside any task; the others are told what for they
+        wait.
+        """
+        parted: dict[bool, list[TaskRequest]] = {True: [], False: []}
+        for each in requests:
+            parted[policy.bound_by_groups or each.shape.group is not None].append(each)
+        self._wait(parted[True], GROUPS, LOOKING_FOR_GROUPS)
+        return parted[False]
+
+    def _wait(self, requests: Sequence[TaskRequest], kind: str, reason: str) -> None:
         for lane in {self._window[JobId(request.id)].lane for request in requests}:
-            self._window.waits(lane, WINDOW, reason)
+            self._window.waits(lane, kind, reason)
 
 
 def _log_of(around: Around) -> DecisionLog | None:

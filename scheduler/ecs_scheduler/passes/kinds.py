@@ -7,7 +7,8 @@ UNPLACEABLE = "UNPLACEABLE"
 API_BUDGET = "API BUDGET"
 SHARE = "SHARE"
 WINDOW = "WINDOW"
+GROUPS = "GROUPS"
 GANG = "GANG"
 
-NOT_FOR_ROOM = ("", API_BUDGET, SHARE, WINDOW)
+NOT_FOR_ROOM = ("", API_BUDGET, SHARE, WINDOW, GROUPS)
 """Jobs of these kinds have room, or must not run now wherever there is some."""

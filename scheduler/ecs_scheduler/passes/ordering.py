@@ -46,14 +46,14 @@ class Ordering:
         self._ruled = self.rules != Rules() or config.fair_share.share_decay_seconds > 0
         self._competing = self._ruled
 
-    async def look_at_usage(self, alive: Collection[JobId]) -> bool:
-        """Learn what shares use by these jobs, which have been launched and not ended. Whether
-        anything may start: where there are quotas, not before all are counted.
+    async def look_at_usage(self, alive: Collection[JobId]) -> None:
+        """Learn what shares use by these jobs, which have been launched and not ended: of all,
+        where there are quotas.
         """
         self.usage.keep_only(alive)
         self._competing = self._ruled or len(self._window.held_by_share()) > 1
-        known = not self._competing or await self.usage.look_up(alive)
-        return known or not self._ruled
+        if self._competing:
+            await self.usage.look_up(alive, all_of_them=self._ruled)
 
     async def requests(self, calls: int, now: float, way: GivingWay) -> list[TaskRequest]:
         """The jobs of each lane that so many calls could launch, and some more."""

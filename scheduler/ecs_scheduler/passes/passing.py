@@ -52,13 +52,13 @@ class Passing:
         self._tracker = tracker
         self._provisioning = provisioning
         self._intake = Intake(around, window, lambda: launcher.jobs_in_flight)
-        self._deciding = Deciding(around, window, self.ordering.within_quotas)
+        self._deciding = Deciding(
+            around, window, self.ordering.within_quotas, lambda: tracker.knows_groups
+        )
         self._saving_for = "", 0.0
 
     async def once(self, may_launch: Callable[[], bool]) -> None:
-        """One pass; it only gathers if we may not launch by then, or quotas need another look.
-        Raises LeadLost.
-        """
+        """One pass; it only gathers if we may not launch by then. Raises LeadLost."""
         self.progress = False
         clock = self._around.clock
         started_at, way = clock.monotonic_s(), GivingWay(clock, self._window)
@@ -66,12 +66,9 @@ class Passing:
         way.look()
         if not may_launch():
             return
-        alive = {*self._tracker.jobs, *self._launcher.jobs_in_flight}
-        counted = await self.ordering.look_at_usage(alive)
+        await self.ordering.look_at_usage({*self._tracker.jobs, *self._launcher.jobs_in_flight})
         way.look()
         self._provisioning.release()
-        if not counted:
-            return
         decided = await self._decide(way)
         launched = self._act(decided)
         await self._intake.give_up_on_unplaceable()

@@ -252,14 +252,14 @@ class Service:
         await self._passing.once(self._may_launch)
 
     def _may_launch(self) -> bool:
-        seen = self._around.model.complete_at is not None and self._tracker.complete
+        seen = self._around.model.complete_at is not None and self._tracker.loaded
         return seen and self._rewind.allowed
 
     async def _look_around(self) -> None:
         first = self._around.model.complete_at is None
         await self._sweep.all()
         if first:  # what runs on these instances could not be noted before they were known
-            await self._tracker.look()
+            await self._tracker.look_at_unseen()
 
     async def _refresh(self) -> None:
         if len(self._window):

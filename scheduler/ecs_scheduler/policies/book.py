@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from ecs_placement.policy import BEST_FIT, DEFAULT_POLICY, Policy
+from ecs_placement.query import parse
 from ecs_queue.job import Fallback
 from ecs_queue.stored import AnyJob
 from ecs_scheduler.policies.trial import Trial
@@ -48,6 +49,11 @@ class NamedPolicy:
         placement = self.placement
         used = {each.name for each in placement.terms} | {e.type for e in placement.strategies}
         return bool(placement.limits) or "spread" in used
+
+    @cached_property
+    def bound_by_groups(self) -> bool:
+        """Whether its jobs may not run beside certain tasks of some group."""
+        return bool(self.placement.limits) or any(parse(e).watches_groups for e in self.filters)
 
     def closed(self, now_ms: int) -> str:
         """Why its jobs do not start outside its windows, and when the next one opens."""

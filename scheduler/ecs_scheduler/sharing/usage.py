@@ -6,6 +6,7 @@ looked up in the queue.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from ecs_scheduler.sharing.fairness import NOTHING, Cluster, Demand, Used
 from ecs_scheduler.sharing.rates import LaunchRates
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from ecs_queue.job import Job, JobId
     from ecs_scheduler.ecs.task_definitions import TaskDefinition
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ecs_scheduler.passes.window import Held
     from ecs_scheduler.sharing.rules import Rules
 
-LOOKED_UP_AT_ONCE = 200
+LOOKED_UP_AT_ONCE, LOOKED_UP_A_PASS = 200, 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +58,30 @@ class ShareUsage:
         for job_id in [each for each in self._tasks if each not in alive]:
             del self._tasks[job_id]
 
-    async def look_up(self, alive: Collection[JobId]) -> bool:
-        """Ask, so many at a time, after what we did not launch ourselves; whether all were asked
-        for.
-        """
+    async def look_up(self, alive: Collection[JobId], *, all_of_them: bool) -> None:
+        """Ask after what we did not launch ourselves: all, or as many as a pass can wait for."""
         unknown = [each for each in alive if each not in self._tasks]
-        for job_id in unknown[:LOOKED_UP_AT_ONCE]:
+        most = len(unknown) if all_of_them else min(len(unknown), LOOKED_UP_A_PASS)
+        for start in range(0, most, LOOKED_UP_AT_ONCE):
+            await self._look_up(unknown[start : start + LOOKED_UP_AT_ONCE])
+
+    async def _look_up(self, job_ids: Sequence[JobId]) -> None:
+        jobs = await asyncio.gather(*map(self._job, job_ids))
+        for job in filter(None, jobs):  # in turn: a definition is asked for once
             try:
-                job = (await self._around.queue.job(job_id)).job
                 definition = await self._around.definitions.resolve(job.task_definition)
-                if isinstance(definition, JobUnusable):
-                    self._tasks[job_id] = _Task(job.share, "", NOTHING)
-                else:
-                    self._tasks[job_id] = self._task(job, definition)
-            except (UnknownJob, SchedulerError):
-                continue  # it ends soon, or its definition can be had at the next look
-        return len(unknown) <= LOOKED_UP_AT_ONCE
+            except SchedulerError:
+                continue  # it can be had at the next look
+            if isinstance(definition, JobUnusable):
+                self._tasks[job.id] = _Task(job.share, "", NOTHING)
+            else:
+                self._tasks[job.id] = self._task(job, definition)
+
+    async def _job(self, job_id: JobId) -> Job | None:
+        try:
+            return (await self._around.queue.job(job_id)).job
+        except UnknownJob:
+            return None  # it ends soon
 
     def _task(self, job: Job, definition: TaskDefinition) -> _Task:
         try:
