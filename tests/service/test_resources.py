@@ -1,8 +1,12 @@
 """Resources that users define, end to end: ECS counts none of them, so we must."""
 
 import asyncio
+import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
+
+from botocore.exceptions import ConnectionClosedError
+from tests.service.transports import answered
 
 from ecs_queue.states import JobState
 from ecs_simulator import InstanceGroup
@@ -84,6 +88,40 @@ def test_a_scheduler_that_takes_over_counts_what_runs_already(world: Run) -> Non
                 assert (await w.until(f"j{n}")).state is JobState.SUCCEEDED
 
     world(story, fleet=LICENSED, pass_interval_s=1)
+
+
+def test_a_licence_is_kept_for_a_task_that_ecs_does_not_show_yet(world: Run) -> None:
+    """The answer to a call that started two tasks is lost, and at the first look ECS shows one of
+    them only. The other's licence is not given to a job that waits.
+    """
+
+    class Partly:
+        lost: ClassVar[bool] = False
+        looked: ClassVar[bool] = False
+
+        async def send(self, request: Any) -> Any:
+            answer = await super().send(request)  # type: ignore[misc]
+            operation = request.headers["X-Amz-Target"].rpartition(b".")[2]
+            if operation == b"StartTask" and not Partly.lost:
+                Partly.lost = True
+                raise ConnectionClosedError(endpoint_url=request.url)
+            if operation == b"ListTasks" and b"startedBy" in request.body and not Partly.looked:
+                Partly.looked = True
+                shown = json.loads(await answer.content)["taskArns"][:1]
+                return answered(request, 200, {"taskArns": shown})
+            return answer
+
+    async def story(w: Any) -> None:
+        await w.until_ready()
+        await w.submit(*(job(f"j{n}", 200, resources={"licence": 1}) for n in range(2)))
+        await asyncio.sleep(5)
+        await w.submit(job("late", resources={"licence": 1}))
+        assert await at_most(w, 2, 60) == 2
+        assert (await w.until("late")).state is JobState.SUCCEEDED
+
+    licence = {"ecs-scheduler.resource.licence": "1"}
+    fleet = (InstanceGroup(count=2, instance_type="m5.xlarge", attributes=licence),)
+    world(story, fleet=fleet, faults=Partly)
 
 
 def test_what_ended_under_another_scheduler_holds_nothing_any_more(world: Run) -> None:

@@ -17,7 +17,7 @@ from ecs_queue.states import Absent, LaunchOutcome, Started
 from ecs_scheduler.errors import CallRefused, SchedulerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ecs_queue.job import JobId
     from ecs_queue.states import InstanceArn, LaunchToken, PendingLaunch, TaskArn
@@ -124,15 +124,20 @@ class Reconciler:
             log.info(
                 "launch reconciled", token=launch.token, found=len(adopted), of=len(launch.jobs)
             )
-            await self._take_note(launch, adopted)
+            settled = {each.job_id: launch.jobs[each.job_id] for each in outcomes}
+            await self._take_note(settled, adopted)
         for task in extra:
             await self._stop_extra(task)
 
-    async def _take_note(self, launch: PendingLaunch, adopted: dict[JobId, Task]) -> None:
-        """Follow what the ledger really took; another scheduler may have been faster."""
+    async def _take_note(
+        self, settled: Mapping[JobId, InstanceArn | None], adopted: dict[JobId, Task]
+    ) -> None:
+        """Follow what the ledger really took; another scheduler may have been faster. The room of a
+        job that is not `settled` stays promised.
+        """
         around, now = self._around, self._around.clock.monotonic_s()
         known = await around.queue.known_tasks([task.arn for task in adopted.values()])
-        for job_id, instance in launch.jobs.items():
+        for job_id, instance in settled.items():
             task = adopted.get(job_id)
             if task is None:
                 if instance is not None:
