@@ -52,6 +52,34 @@ def test_after_a_long_outage_of_ecs_the_model_is_soon_fresh(world: Run) -> None:
     world(story, faults=Away)
 
 
+def test_a_success_that_says_nothing_ends_no_service(world: Run) -> None:
+    """Something in between answers for ECS, an empty object with status 200, once to each kind of
+    call: that is tried again as after a time-out.
+    """
+
+    class Empty:
+        left: ClassVar[set[bytes]] = set()
+
+        async def send(self, request: Any) -> Any:
+            operation = request.headers["X-Amz-Target"].rpartition(b".")[2]
+            if operation in Empty.left:
+                Empty.left.remove(operation)
+                return answered(request, 200, {})
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: Any) -> None:
+        await w.until_ready()
+        Empty.left |= {b"ListContainerInstances", b"DescribeContainerInstances", b"DescribeTasks"}
+        Empty.left |= {b"DescribeTaskDefinition", b"StartTask", b"ListTasks"}
+        await w.submit({"id": "a"})
+        assert (await w.until("a")).state is JobState.SUCCEEDED
+        await asyncio.sleep(30)
+        assert Empty.left == set()
+        assert not w.running[-1].done()
+
+    world(story, faults=Empty)
+
+
 def test_where_looks_break_off_the_oldest_news_comes_first(world: Run) -> None:
     """Every second DescribeTasks fails, three attempts and all. The hundred that were started first
     run long: they would be looked at again and again, and the end of the short ones never known.

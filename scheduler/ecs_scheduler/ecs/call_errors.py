@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import ClientConnectorError
 from botocore.exceptions import (
@@ -28,7 +28,11 @@ from ecs_scheduler.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ecs_scheduler.errors import SchedulerError
+
+T = TypeVar("T")
 
 THROTTLE_CODES = frozenset(
     {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
@@ -59,6 +63,17 @@ def mapped_error(operation: str, error: ClientError | BotoCoreError) -> Schedule
     if isinstance(error, ParamValidationError):
         return CallRefused(operation, kind, str(error))
     return CallUnknown(operation, kind, str(error))
+
+
+def understood(operation: str, read: Callable[[Any], T], answer: Any) -> T:
+    """What `read` makes of an answer. One that lacks what it must have, as a proxy's may, raises
+    CallUnknown: nobody knows what was done.
+    """
+    try:
+        return read(answer)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        text = f"the answer is none of ECS's: {error!r}"
+        raise CallUnknown(operation, "UnreadableAnswer", text) from error
 
 
 def _never_sent(error: BotoCoreError) -> bool:

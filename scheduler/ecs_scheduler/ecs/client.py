@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NewType
 
 from aiobotocore.config import AioConfig
@@ -20,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ecs_queue.states import InstanceArn, LaunchToken, TaskArn
 from ecs_scheduler.ecs import signing
 from ecs_scheduler.ecs.budget import Bucket, Budget, ReadPurpose, TokenBucket
-from ecs_scheduler.ecs.call_errors import mapped_error
+from ecs_scheduler.ecs.call_errors import mapped_error, understood
 from ecs_scheduler.ecs.container_instances import ContainerInstance, parse_container_instance
 from ecs_scheduler.ecs.event_queue import EventQueue, open_event_queue
 from ecs_scheduler.ecs.launch_answer import LaunchAnswer, RunTarget, launch_answer
@@ -153,7 +154,7 @@ class Ecs:
                 f"ECS does not answer ({error.message}); "
                 "check the network, --endpoint-url and --region"
             ) from error
-        for cluster in answer["clusters"]:
+        for cluster in understood("DescribeClusters", itemgetter("clusters"), answer):
             if cluster.get("status") == "ACTIVE":
                 self.cluster_arn = ClusterArn(cluster.get("clusterArn", ""))
                 return self.cluster_arn
@@ -166,25 +167,24 @@ class Ecs:
     async def list_container_instances(self, purpose: ReadPurpose = "sweep") -> list[InstanceArn]:
         """Every container instance that is not INACTIVE, in pages of 100."""
         operation = "ListContainerInstances", self._client.list_container_instances
-        return [
-            InstanceArn(arn)
-            async for page in self._pages(operation, purpose)
-            for arn in page["containerInstanceArns"]
-        ]
+        pages = self._pages(operation, "containerInstanceArns", purpose)
+        return [InstanceArn(arn) async for page in pages for arn in page]
 
     async def describe_container_instances(
         self, arns: Sequence[InstanceArn], purpose: ReadPurpose = "sweep"
     ) -> tuple[list[ContainerInstance], list[InstanceArn]]:
         """Up to 100 instances, and those of them that ECS does not know."""
-        answer = await self._read(
-            "DescribeContainerInstances",
-            purpose,
-            self._client.describe_container_instances,
-            containerInstances=list(arns),
+        operation = "DescribeContainerInstances"
+        call = self._client.describe_container_instances
+        answer = await self._read(operation, purpose, call, containerInstances=list(arns))
+        return understood(
+            operation,
+            lambda answer: (
+                [self._instance(raw) for raw in answer["containerInstances"]],
+                [InstanceArn(failure.get("arn", "")) for failure in answer["failures"]],
+            ),
+            answer,
         )
-        found = [self._instance(raw) for raw in answer["containerInstances"]]
-        missing = [InstanceArn(failure.get("arn", "")) for failure in answer["failures"]]
-        return found, missing
 
     def _instance(self, raw: ContainerInstanceTypeDef) -> ContainerInstance:
         """What an answer says of one instance."""
@@ -197,8 +197,14 @@ class Ecs:
         answer = await self._read(
             "DescribeTasks", purpose, self._client.describe_tasks, tasks=list(arns)
         )
-        missing = [TaskArn(failure.get("arn", "")) for failure in answer["failures"]]
-        return [parse_task(raw) for raw in answer["tasks"]], missing
+        return understood(
+            "DescribeTasks",
+            lambda answer: (
+                [parse_task(raw) for raw in answer["tasks"]],
+                [TaskArn(failure.get("arn", "")) for failure in answer["failures"]],
+            ),
+            answer,
+        )
 
     async def list_tasks_started_by(
         self, token: LaunchToken, purpose: ReadPurpose = "reconcile"
@@ -222,12 +228,8 @@ class Ecs:
         return await self._list_tasks("reconcile", desiredStatus="STOPPED", **where)
 
     async def _list_tasks(self, purpose: ReadPurpose, **filters: Any) -> list[TaskArn]:
-        operation = "ListTasks", self._client.list_tasks
-        return [
-            TaskArn(arn)
-            async for page in self._pages(operation, purpose, **filters)
-            for arn in page["taskArns"]
-        ]
+        pages = self._pages(("ListTasks", self._client.list_tasks), "taskArns", purpose, **filters)
+        return [TaskArn(arn) async for page in pages for arn in page]
 
     async def describe_task_definition(self, name: str) -> TaskDefinitionTypeDef:
         """A task definition by family, family:revision or ARN. Raises TaskDefinitionNotFound."""
@@ -243,8 +245,7 @@ class Ecs:
                 f"task definition {name!r} cannot be used ({error.message}); "
                 "register it, or correct the job's task_definition, and submit the job again"
             ) from error
-        definition: TaskDefinitionTypeDef = answer["taskDefinition"]
-        return definition
+        return understood("DescribeTaskDefinition", _task_definition, answer)
 
     async def launch_allowed(self) -> None:
         """Wait for the token of one StartTask or RunTask, and spend it.
@@ -268,7 +269,7 @@ class Ecs:
                 startedBy=token,
                 **signature.parameters(),
             )
-        return launch_answer(answer["tasks"], answer["failures"])
+        return understood("StartTask", launch_answer, answer)
 
     async def run_task(
         self, signature: LaunchSignature, count: int, target: RunTarget, token: LaunchToken
@@ -286,7 +287,7 @@ class Ecs:
                 **signature.where(),
                 **target.parameters(),
             )
-        return launch_answer(answer["tasks"], answer["failures"])
+        return understood("RunTask", launch_answer, answer)
 
     async def stop_task(self, arn: TaskArn, reason: str) -> None:
         """Ask ECS to stop a task; asking twice does no harm."""
@@ -300,15 +301,15 @@ class Ecs:
         )
 
     async def _pages(
-        self, operation: tuple[str, Call], purpose: ReadPurpose, **filters: Any
-    ) -> AsyncIterator[dict[str, Any]]:
+        self, operation: tuple[str, Call], member: str, purpose: ReadPurpose, **filters: Any
+    ) -> AsyncIterator[list[str]]:
         """Every page of a list, a hundred entries each."""
         name, call = operation
         token: str | None = None
         while True:
             more = filters if token is None else filters | {"nextToken": token}
             page = await self._read(name, purpose, call, maxResults=PAGE, **more)
-            yield page
+            yield understood(name, lambda page: [str(each) for each in page[member]], page)
             last, token = token, page.get("nextToken")
             if not token:
                 return
@@ -360,3 +361,12 @@ class Ecs:
         if operation == "DescribeTaskDefinition":
             return self.budget.task_definition_read
         return self.budget.read
+
+
+def _task_definition(answer: Any) -> TaskDefinitionTypeDef:
+    """With the members that all of them have."""
+    definition: TaskDefinitionTypeDef = answer["taskDefinition"]
+    names = [each["name"] for each in definition.get("containerDefinitions", ())]
+    if not (definition["taskDefinitionArn"] and definition["family"] and all(names)):
+        raise ValueError("a task definition without a name")
+    return definition

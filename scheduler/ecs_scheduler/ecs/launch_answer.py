@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ecs_scheduler.ecs.tasks import Task, parse_task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from types_aiobotocore_ecs.type_defs import FailureTypeDef, TaskTypeDef
+    from types_aiobotocore_ecs.type_defs import RunTaskResponseTypeDef, StartTaskResponseTypeDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,12 @@ class RunTarget:
         return {} if self.launch_type is None else {"launchType": self.launch_type}
 
 
-def launch_answer(tasks: Sequence[TaskTypeDef], failures: Sequence[FailureTypeDef]) -> LaunchAnswer:
-    """The answer as ECS gave it."""
+def launch_answer(answer: StartTaskResponseTypeDef | RunTaskResponseTypeDef) -> LaunchAnswer:
+    """The answer as ECS gave it. Raises KeyError, among others, for what is none."""
     return LaunchAnswer(
-        tasks=tuple(parse_task(raw) for raw in tasks),
+        tasks=tuple(parse_task(raw) for raw in answer["tasks"]),
         failures=tuple(
             LaunchFailure(raw.get("arn", ""), raw.get("reason", ""), raw.get("detail", ""))
-            for raw in failures
+            for raw in answer["failures"]
         ),
     )

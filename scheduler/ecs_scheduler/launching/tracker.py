@@ -393,10 +393,5 @@ class Tracker:
         if followed is not None and followed.instance_arn is not None:
             self._around.model.released(followed.instance_arn, arn)
         if followed is not None and state is not JobState.SUCCEEDED:
-            log.info(
-                "task ended",
-                task=arn,
-                job=followed.job_id,
-                state=state or JobState.FAILED,
-                reason=outcome.reason,
-            )
+            job_id, why, state = followed.job_id, outcome.reason, state or JobState.FAILED
+            log.info("task ended", task=arn, job=job_id, state=state, reason=why)
