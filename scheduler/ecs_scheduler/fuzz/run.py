@@ -221,7 +221,7 @@ async def _evidence(run: _Run, left_behind: Mapping[str, int]) -> Evidence:
             (run.clock.start + began, run.clock.start + ended)
             for began, ended in run.stage.redis_weather.forgotten
         ),
-        unnoticed=_unnoticed(run),
+        unnoticed=await _unnoticed(run),
         hidden_s=run.stage.scenario.undocumented.missing_after_launch_s,
         left_behind=left_behind,
         crashes=tuple(run.stage.crashes),
@@ -230,17 +230,24 @@ async def _evidence(run: _Run, left_behind: Mapping[str, int]) -> Evidence:
     )
 
 
-def _unnoticed(run: _Run) -> tuple[float, ...]:
+async def _unnoticed(run: _Run) -> tuple[float, ...]:
     """Of the fail-overs that left time enough."""
     lines = [(at_s, what) for at_s, who, what in run.stage.history.lines if who != "fault"]
     led = [at_s for at_s, what in lines if "info: leading" in what]
     noticed = [at_s for at_s, what in lines if "redis restarted or failed over" in what]
+    marks = [await queue.rewinding.mark() for queue in run.producers.queues.values()]
+    marked = [mark.at_ms / 1000 - run.clock.start for mark in marks if mark is not None]
+
+    def might_know_since(failed_s: float) -> float:
+        """Who asked for the lead may have been frozen before he was answered, and for long."""
+        return max([failed_s, *marked, *[at_s for at_s in led if at_s > failed_s][:1]])
+
     return tuple(
         failed_s
         for began_s, failed_s in run.stage.redis_weather.forgotten
         if any(at_s < began_s for at_s in led)
         and not any(at_s > failed_s for at_s in noticed)
-        and lines[-1][0] - failed_s > NOTICED_WITHIN_S
+        and lines[-1][0] - might_know_since(failed_s) > NOTICED_WITHIN_S
     )
 
 
