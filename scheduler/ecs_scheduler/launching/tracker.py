@@ -67,7 +67,8 @@ class Tracker:
         self.holdings = Holdings(around)
         self._placeless: set[TaskArn] = set()
         """Those on no instance that we know of: few, beside those that StartTask put on one."""
-        self._loaded = False
+        self.loaded = False
+        """Whether the jobs of all that ran before we led are known."""
         self._unseen: set[TaskArn] = set()
         """Those that ran before we led, as long as ECS has not been asked for them."""
 
@@ -80,14 +81,9 @@ class Tracker:
         return [each.job_id for each in self._followed.values()]
 
     @property
-    def loaded(self) -> bool:
-        """Whether the jobs of all that ran before we led are known."""
-        return self._loaded
-
-    @property
     def knows_groups(self) -> bool:
         """Whether it is known of all that ran before we led where it runs, and in which group."""
-        return self._loaded and not self._unseen
+        return self.loaded and not self._unseen
 
     def follows(self, arn: TaskArn) -> bool:
         """Whether this task is one of a job we know."""
@@ -117,7 +113,7 @@ class Tracker:
         """Another scheduler follows them now, or did before us."""
         for arn in tuple(self._followed):
             self._forget(arn)
-        self._loaded = False
+        self.loaded = False
         self.holdings.forget_all()
         self._around.model.forget_tasks()
 
@@ -138,19 +134,19 @@ class Tracker:
         scheduler.
         """
         for live in await self._around.queue.live_tasks():
-            if not self._loaded and live.task_arn not in self._followed:
+            if not self.loaded and live.task_arn not in self._followed:
                 self._unseen.add(live.task_arn)
             self.follow(live.task_arn, live.job_id)
-        self._loaded = True
+        self.loaded = True
 
     async def look(self) -> None:
         """Ask after every followed task once, oldest news first, and report what changed."""
-        if not self._loaded:
+        if not self.loaded:
             await self.load()
         followed = tuple(self._followed)
         for start in range(0, len(followed), DESCRIBED_AT_ONCE):
             await self._ask_after(followed[start : start + DESCRIBED_AT_ONCE])
-        if self._loaded:
+        if self.loaded:
             self.holdings.complete(self._followed)
         self._around.model.blame.linger(self._lingering())
 
