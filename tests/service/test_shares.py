@@ -6,6 +6,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+from tests.service.transports import faulty
+
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState
 from ecs_scheduler.sharing.settings import FairSharePolicy, FamilySettings, ShareSettings
@@ -104,6 +106,21 @@ def test_a_large_quota_holds_after_the_service_was_killed(world: Run) -> None:
 
     fleet = (InstanceGroup(count=10, instance_type="m5.xlarge"),)
     world(story, fleet=fleet, shares={"a": ShareSettings(max_running=250)})
+
+
+def test_a_quota_counts_a_launch_of_unknown_outcome(world: Run) -> None:
+    """The answer to the first call is lost, though ECS has started its task; that is known twenty
+    seconds later.
+    """
+
+    async def story(w: Any) -> None:
+        await w.submit(*(sleep(f"a{i}", 60, share="a") for i in range(2)))
+        await asyncio.sleep(40)
+        assert len(w.sim.tasks()) == 1
+        assert (await w.until("a1")).state is JobState.SUCCEEDED
+
+    lost = faulty("StartTask", 1, work_is_done=True)
+    world(story, faults=lost, shares={"a": ShareSettings(max_running=1)})
 
 
 def test_a_family_is_capped(world: Run) -> None:

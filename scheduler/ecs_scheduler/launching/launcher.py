@@ -107,6 +107,7 @@ class Launcher:
         self.record = LaunchRecord()
         self.intended_at: dict[LaunchToken, float] = {}
         """Of launches that are not settled, when they were written down; the reconciler's."""
+        self._unsettled: dict[LaunchToken, frozenset[JobId]] = {}
 
     @property
     def capacity(self) -> int:
@@ -139,12 +140,18 @@ class Launcher:
         """Jobs of calls that have not ended."""
         return frozenset(job_id for _, jobs in self._running.values() for job_id in jobs)
 
+    @property
+    def jobs_in_doubt(self) -> frozenset[JobId]:
+        """Jobs of launches that were written down and not settled: their tasks may run."""
+        return frozenset().union(*self._unsettled.values())
+
     def forget_intended(self, before: float) -> None:
         """The reconciler has seen those that were written down before, if they still stand."""
         running = self.in_flight
         self.intended_at = {
             token: at for token, at in self.intended_at.items() if at >= before or token in running
         }
+        self._unsettled = {t: jobs for t, jobs in self._unsettled.items() if t in self.intended_at}
 
     def start(self, launch: Launch) -> None:
         """Promise the room and launch in the background, as soon as there is a token for it."""
@@ -194,6 +201,7 @@ class Launcher:
         intended_at = around.clock.monotonic_s()
         launch = await self._intend(launch, token)
         self.intended_at[token] = around.clock.monotonic_s()
+        self._unsettled[token] = frozenset(slot.job_id for slot in launch.slots)
         if not launch.slots:
             return
         self._promise(launch)
@@ -309,6 +317,7 @@ class Launcher:
                 await self._around.queue.settle(token, outcomes)
                 if len(outcomes) == len(launch.slots):
                     self.intended_at.pop(token, None)
+                    self._unsettled.pop(token, None)
                 return
             except QueueUnreachable as error:
                 log.warning("launch not settled yet", token=token, error=str(error))

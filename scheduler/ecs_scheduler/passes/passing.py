@@ -66,7 +66,8 @@ class Passing:
         way.look()
         if not may_launch():
             return
-        await self.ordering.look_at_usage({*self._tracker.jobs, *self._launcher.jobs_in_flight})
+        launching = self._launcher.jobs_in_flight | self._launcher.jobs_in_doubt
+        await self.ordering.look_at_usage({*self._tracker.jobs, *launching})
         way.look()
         self._provisioning.release()
         decided = await self._decide(way)
