@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from tests.service.transports import mute
+
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState
 from ecs_simulator import InstanceGroup
@@ -123,6 +125,25 @@ def test_only_what_may_not_run_beside_others_waits_for_a_look_at_them(world: Run
             assert (await w.until("j3")).state is JobState.SUCCEEDED
 
     world(story, fleet=MIXED, faults=Slow, lease_s=5.0)
+
+
+def test_distinct_instance_holds_for_a_launch_that_was_not_answered(world: Run) -> None:
+    """Two tasks were started by the call in which the first scheduler was killed; the second asks
+    what became of it before it starts a third, though it looks at tasks once a minute only.
+    """
+
+    async def story(w: Any) -> None:
+        distinct = {"group": "g", "placement_constraints": [{"type": "distinctInstance"}]}
+        await w.submit(*({"id": f"j{i}", "overrides": sleeping(90), **distinct} for i in range(3)))
+        await asyncio.sleep(3)
+        await w.kill()
+        async with w.another_service():
+            await asyncio.sleep(60)
+            assert len(w.sim.tasks()) == 2
+            assert (await w.until("j2")).state is JobState.SUCCEEDED
+
+    fleet = (InstanceGroup(count=2, instance_type="m5.xlarge"),)
+    world(story, fleet=fleet, faults=mute(), track_interval_s=60)
 
 
 def test_a_task_that_ended_under_another_scheduler_keeps_no_group_away(world: Run) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from botocore.exceptions import ConnectionClosedError
-from tests.service.transports import answered
+from tests.service.transports import answered, mute
 
 from ecs_queue.states import JobState
 from ecs_simulator import InstanceGroup
@@ -17,6 +17,11 @@ LICENSED = (
     InstanceGroup(count=1, instance_type="m5.xlarge"),
     InstanceGroup(
         count=1, instance_type="m5.xlarge", attributes={"ecs-scheduler.resource.licence": "2"}
+    ),
+)
+ONE_EACH = (
+    InstanceGroup(
+        count=2, instance_type="m5.xlarge", attributes={"ecs-scheduler.resource.licence": "1"}
     ),
 )
 
@@ -90,6 +95,24 @@ def test_a_scheduler_that_takes_over_counts_what_runs_already(world: Run) -> Non
     world(story, fleet=LICENSED, pass_interval_s=1)
 
 
+def test_a_scheduler_that_takes_over_counts_what_may_run(world: Run) -> None:
+    """The first is killed before ECS answers the call that starts two tasks. The second gives no
+    licence out before it knows what became of that call.
+    """
+
+    async def story(w: Any) -> None:
+        await w.submit(*(job(f"j{n}", 90, resources={"licence": 1}) for n in range(3)))
+        await asyncio.sleep(3)
+        assert running(w) == 2
+        await w.kill()
+        async with w.another_service():
+            assert await at_most(w, 2, 60) == 2
+            for n in range(3):
+                assert (await w.until(f"j{n}")).launches == 1
+
+    world(story, fleet=ONE_EACH, faults=mute())
+
+
 def test_a_licence_is_kept_for_a_task_that_ecs_does_not_show_yet(world: Run) -> None:
     """The answer to a call that started two tasks is lost, and at the first look ECS shows one of
     them only. The other's licence is not given to a job that waits.
@@ -119,9 +142,7 @@ def test_a_licence_is_kept_for_a_task_that_ecs_does_not_show_yet(world: Run) -> 
         assert await at_most(w, 2, 60) == 2
         assert (await w.until("late")).state is JobState.SUCCEEDED
 
-    licence = {"ecs-scheduler.resource.licence": "1"}
-    fleet = (InstanceGroup(count=2, instance_type="m5.xlarge", attributes=licence),)
-    world(story, fleet=fleet, faults=Partly)
+    world(story, fleet=ONE_EACH, faults=Partly)
 
 
 def test_what_ended_under_another_scheduler_holds_nothing_any_more(world: Run) -> None:

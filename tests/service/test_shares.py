@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from tests.service.transports import faulty
+from tests.service.transports import faulty, mute
 
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState
@@ -106,6 +106,20 @@ def test_a_large_quota_holds_after_the_service_was_killed(world: Run) -> None:
 
     fleet = (InstanceGroup(count=10, instance_type="m5.xlarge"),)
     world(story, fleet=fleet, shares={"a": ShareSettings(max_running=250)})
+
+
+def test_a_quota_counts_a_launch_of_a_killed_service(world: Run) -> None:
+    """It was killed before ECS answered; the successor counts two jobs whose tasks may run."""
+
+    async def story(w: Any) -> None:
+        await w.submit(*(sleep(f"a{i}", 90, share="a") for i in range(3)))
+        await asyncio.sleep(3)
+        await w.kill()
+        async with w.another_service():
+            await asyncio.sleep(60)
+            assert len(w.sim.tasks()) == 2
+
+    world(story, faults=mute(), shares={"a": ShareSettings(max_running=2)})
 
 
 def test_a_quota_counts_a_launch_of_unknown_outcome(world: Run) -> None:

@@ -1,5 +1,6 @@
 """Wires between the service and ECS that fail; a story hands one to `world` as its `faults`."""
 
+import asyncio
 import json
 from typing import Any, ClassVar
 
@@ -31,6 +32,23 @@ def faulty(operation: str, times: int, *, work_is_done: bool, reset: bool = Fals
             return response
 
     return Faulty
+
+
+def mute() -> type:
+    """A transport whose first StartTask does its work and is never answered."""
+
+    class Mute:
+        called: ClassVar[bool] = False
+
+        async def send(self, request: Any) -> Any:
+            first = not Mute.called and request.headers["X-Amz-Target"].endswith(b"StartTask")
+            Mute.called = Mute.called or first
+            response = await super().send(request)  # type: ignore[misc]
+            if first:
+                await asyncio.sleep(1000)
+            return response
+
+    return Mute
 
 
 class Body:

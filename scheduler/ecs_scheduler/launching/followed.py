@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from ecs_queue.job import JobId
     from ecs_queue.states import InstanceArn
 
@@ -48,3 +51,12 @@ class Followed:
             return STOPPING_COUNTS if for_s >= STOPPING_TOO_LONG_S else 0.0
         starting = last in ("PROVISIONING", "PENDING", "ACTIVATING")
         return 1.0 if starting and for_s >= STARTING_TOO_LONG_S else 0.0
+
+
+def lingering(tasks: Iterable[Followed], now: float) -> Mapping[InstanceArn, float]:
+    """The weight on each instance of tasks that do not get on."""
+    sums: defaultdict[InstanceArn, float] = defaultdict(float)
+    for followed in tasks:
+        if followed.instance_arn is not None and (weight := followed.lingers(now)):
+            sums[followed.instance_arn] += weight
+    return sums

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ecs_queue.job import JobId
 from ecs_queue.states import Absent, LaunchOutcome, Started
 from ecs_scheduler.errors import CallRefused, SchedulerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ecs_queue.job import JobId
     from ecs_queue.states import InstanceArn, LaunchToken, PendingLaunch, TaskArn
     from ecs_scheduler.ecs.tasks import Task
     from ecs_scheduler.launching.launcher import Launcher
@@ -62,8 +62,11 @@ class Reconciler:
     async def look(self) -> None:
         """Look for each launch that is older than any call can last."""
         settle_after_s = self._around.config.settle_after_s
-        older_than_ms = round(settle_after_s * 1000)
-        pending = await self._around.queue.pending_launches(older_than_ms=older_than_ms)
+        ours = self._ours()
+        pending = await self._around.queue.pending_launches()
+        ours |= self._ours()
+        inherited = (each.jobs for each in pending if each.token not in ours)
+        self._tracker.inherited = frozenset[JobId]().union(*inherited)
         self._begun_at = {launch.token: self._begun(launch) for launch in pending}
         old_at = self._around.clock.monotonic_s() - settle_after_s
         pending = tuple(each for each in pending if self._begun_at[each.token] <= old_at)
@@ -79,6 +82,9 @@ class Reconciler:
                 await self._reconcile(each)
             except SchedulerError as error:
                 self._not_yet(each.launch, error)
+
+    def _ours(self) -> set[LaunchToken]:
+        return {*self._launcher.in_flight, *self._launcher.intended_at}
 
     def _begun(self, launch: PendingLaunch) -> float:
         """When it was intended, by our own clock, since Redis's may be set meanwhile: exactly for
@@ -147,6 +153,7 @@ class Reconciler:
                     around.model.acknowledge(task.instance_arn, job_id, task.arn, now)
                 definition_arn = task.task_definition_arn
                 self._tracker.follow(task.arn, job_id, definition_arn, task.instance_arn)
+                await self._tracker.hear(task)
 
     async def _tasks_of(self, sought: _Sought) -> tuple[list[Task], bool]:
         """Tasks of this launch, and whether they are certainly all that ECS shows.

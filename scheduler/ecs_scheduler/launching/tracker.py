@@ -7,7 +7,6 @@ It also stops the tasks of jobs whose cancellation was asked for.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import structlog
@@ -23,13 +22,13 @@ from ecs_queue.states import (
 )
 from ecs_scheduler.ecs.tasks import verdict, was_interrupted
 from ecs_scheduler.errors import EcsCallError
-from ecs_scheduler.launching.followed import Followed
+from ecs_scheduler.launching.followed import Followed, lingering
 from ecs_scheduler.launching.holdings import Holdings
 from ecs_scheduler.launching.lately import Lately
 from ecs_scheduler.launching.retries import jitter_of, next_step
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from ecs_queue.job import JobId
     from ecs_queue.states import InstanceArn, TaskArn
@@ -67,8 +66,9 @@ class Tracker:
         self.holdings = Holdings(around)
         self._placeless: set[TaskArn] = set()
         """Those on no instance that we know of: few, beside those that StartTask put on one."""
-        self.loaded = False
-        """Whether the jobs of all that ran before we led are known."""
+        self._loaded = False
+        self.inherited: frozenset[JobId] | None = None
+        """Jobs of launches before our lead that are not settled, as the reconciler sees them."""
         self._unseen: set[TaskArn] = set()
         """Those that ran before we led, as long as ECS has not been asked for them."""
 
@@ -77,13 +77,18 @@ class Tracker:
 
     @property
     def jobs(self) -> list[JobId]:
-        """The jobs whose tasks are followed."""
-        return [each.job_id for each in self._followed.values()]
+        """The jobs whose tasks are followed, or may run."""
+        return [*(self.inherited or ()), *(each.job_id for each in self._followed.values())]
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the jobs of all that ran, or may have, before we led are known."""
+        return self._loaded and self.inherited is not None
 
     @property
     def knows_groups(self) -> bool:
         """Whether it is known of all that ran before we led where it runs, and in which group."""
-        return self.loaded and not self._unseen
+        return self.loaded and not self._unseen and not self.inherited
 
     def follows(self, arn: TaskArn) -> bool:
         """Whether this task is one of a job we know."""
@@ -113,7 +118,7 @@ class Tracker:
         """Another scheduler follows them now, or did before us."""
         for arn in tuple(self._followed):
             self._forget(arn)
-        self.loaded = False
+        self._loaded, self.inherited = False, None
         self.holdings.forget_all()
         self._around.model.forget_tasks()
 
@@ -134,21 +139,22 @@ class Tracker:
         scheduler.
         """
         for live in await self._around.queue.live_tasks():
-            if not self.loaded and live.task_arn not in self._followed:
+            if not self._loaded and live.task_arn not in self._followed:
                 self._unseen.add(live.task_arn)
             self.follow(live.task_arn, live.job_id)
-        self.loaded = True
+        self._loaded = True
 
     async def look(self) -> None:
         """Ask after every followed task once, oldest news first, and report what changed."""
-        if not self.loaded:
+        if not self._loaded:
             await self.load()
         followed = tuple(self._followed)
         for start in range(0, len(followed), DESCRIBED_AT_ONCE):
             await self._ask_after(followed[start : start + DESCRIBED_AT_ONCE])
-        if self.loaded:
+        if self.loaded and not self.inherited:
             self.holdings.complete(self._followed)
-        self._around.model.blame.linger(self._lingering())
+        now = self._around.clock.monotonic_s()
+        self._around.model.blame.linger(lingering(self._followed.values(), now))
 
     async def look_at_unseen(self) -> None:
         """Ask after what ran before we led, as far as nobody did since the cluster is known."""
@@ -167,14 +173,6 @@ class Tracker:
         )
         for arn in missing:
             await self._missing(arn, asked_at)
-
-    def _lingering(self) -> Mapping[InstanceArn, float]:
-        now = self._around.clock.monotonic_s()
-        sums: defaultdict[InstanceArn, float] = defaultdict(float)
-        for followed in self._followed.values():
-            if followed.instance_arn is not None and (weight := followed.lingers(now)):
-                sums[followed.instance_arn] += weight
-        return sums
 
     async def hear(self, task: Task) -> bool:
         """Take over an event about one task; whether it is one that we follow."""
