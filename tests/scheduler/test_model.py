@@ -165,7 +165,7 @@ def test_interfaces_learnt_before_the_instance_are_not_lost() -> None:
 def test_a_sweep_forgets_what_ecs_no_longer_lists() -> None:
     """I2 was deregistered between two sweeps."""
     cluster = model(instance(I1), instance(I2))
-    cluster.complete([I1], at=3.0)
+    cluster.complete([I2], at=3.0)
     assert (len(cluster), cluster.complete_at) == (1, 3.0)
     assert [each.id for each in cluster.snapshot(3.0).instances] == [InstanceId(I1)]
 

@@ -71,6 +71,41 @@ def test_a_new_instance_is_used_at_once(world: Run) -> None:
     world(story, **SELDOM)
 
 
+def test_an_instance_that_registers_during_a_look_at_all_stays_known(world: Run) -> None:
+    """It is heard of, used at once, and not in the list that the look began with. A second job of
+    its group finds no other place.
+    """
+
+    class SlowLook:
+        asked: ClassVar[asyncio.Event | None] = None
+
+        async def send(self, request: Any) -> Any:
+            asked = SlowLook.asked
+            if asked and request.headers["X-Amz-Target"].endswith(b"DescribeContainerInstances"):
+                SlowLook.asked = None
+                asked.set()
+                await asyncio.sleep(10)
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: Any) -> None:
+        w.sim.send_events_to("events")
+        await w.until_ready()
+        asked = SlowLook.asked = asyncio.Event()
+        await asked.wait()
+        w.sim.add_instances("default", (InstanceGroup(count=1, instance_type="m5.4xlarge"),))
+        distinct = {"group": "g", "placement_constraints": [{"type": "distinctInstance"}]}
+        big = {"containerOverrides": [{"name": "main", "cpu": 6000, "command": ["sleep", "90"]}]}
+        await w.submit({"id": "a", "overrides": big, **distinct})
+        await w.until("a", JobState.RUNNING, timeout_s=8)
+        await w.submit({"id": "b", "overrides": big, **distinct})
+        for _ in range(20):
+            await asyncio.sleep(1)
+            assert w.service.status().instances == 4
+        assert len(w.sim.tasks()) == 1
+
+    world(story, faults=SlowLook, **SELDOM)
+
+
 def test_nothing_is_placed_before_the_first_complete_model(world: Run) -> None:
     """Half of the instances are known by events while the first look still goes on. Placement waits
     for it, since the rest may be the better places; until then the service is not ready.

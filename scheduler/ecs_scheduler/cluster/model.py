@@ -120,10 +120,17 @@ class ClusterModel:
         rows = self._rows.items()
         return next((a for a, row in rows if row.seen.ec2_instance_id == ec2_instance_id), None)
 
-    def complete(self, known: Iterable[InstanceArn], at: float) -> None:
-        """A whole sweep ended: instances that it did not list are gone."""
-        for gone in self._rows.keys() - set(known):
-            self.forget(gone)
+    @property
+    def known(self) -> frozenset[InstanceArn]:
+        """The instances that are in the cluster, as far as we know."""
+        return frozenset(self._rows)
+
+    def complete(self, gone: Iterable[InstanceArn], at: float) -> None:
+        """A whole sweep ended: of the instances that were known when it began, it did not list
+        these.
+        """
+        for arn in gone:
+            self.forget(arn)
         self.complete_at = at
 
     def forget(self, arn: InstanceArn) -> None:

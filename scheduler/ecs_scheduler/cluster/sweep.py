@@ -27,9 +27,10 @@ class Sweep:
         """List and describe every instance; the model is complete afterwards."""
         complete = self._around.model.complete_at is not None
         purpose: ReadPurpose = "sweep" if complete else "first sweep"
+        before = self._around.model.known
         listed = await self._around.ecs.list_container_instances(purpose)
         await self._describe(listed, purpose)
-        self._around.model.complete(listed, self._around.clock.monotonic_s())
+        self._around.model.complete(before.difference(listed), self._around.clock.monotonic_s())
 
     async def changed(self) -> None:
         """Describe the instances where something ended or was refused since ECS last spoke of
