@@ -113,6 +113,36 @@ def test_a_scheduler_that_takes_over_counts_what_may_run(world: Run) -> None:
     world(story, fleet=ONE_EACH, faults=mute())
 
 
+def test_a_task_that_ends_while_it_is_looked_up_holds_no_licence(world: Run) -> None:
+    """Its end comes as an event, to a scheduler that took over and waits for the task definition in
+    order to learn what the task holds.
+    """
+
+    class Slow:
+        waits: ClassVar[bool] = False
+
+        async def send(self, request: Any) -> Any:
+            definition = request.headers["X-Amz-Target"].endswith(b"DescribeTaskDefinition")
+            if definition and Slow.waits:
+                Slow.waits = False
+                await asyncio.sleep(30)
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: Any) -> None:
+        w.sim.send_events_to("events")
+        await w.submit(job("a", 15, resources={"licence": 1}))
+        await w.until("a", JobState.RUNNING)
+        await w.kill()
+        Slow.waits = True
+        async with w.another_service():
+            await w.until("a", timeout_s=20)
+            await w.submit(job("b", resources={"licence": 2}))
+            assert (await w.until("b", timeout_s=90)).state is JobState.SUCCEEDED
+
+    url = "https://sqs.us-east-1.amazonaws.com/123456789012/events"
+    world(story, fleet=LICENSED, faults=Slow, events_queue_url=url)
+
+
 def test_a_licence_is_kept_for_a_task_that_ecs_does_not_show_yet(world: Run) -> None:
     """The answer to a call that started two tasks is lost, and at the first look ECS shows one of
     them only. The other's licence is not given to a job that waits.

@@ -11,7 +11,7 @@ from ecs_scheduler.ecs.task_definitions import TaskDefinition
 from ecs_scheduler.errors import SchedulerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ecs_queue.job import JobId
     from ecs_queue.states import TaskArn
@@ -22,10 +22,11 @@ LOOKED_UP_AT_ONCE = 500
 
 
 class Holdings:
-    """Learns each task's holdings once."""
+    """Learns each task's holdings once; `follows` says whether one has not ended."""
 
-    def __init__(self, around: Around) -> None:
+    def __init__(self, around: Around, follows: Callable[[TaskArn], bool]) -> None:
         self._around = around
+        self._follows = follows
         self._known: set[TaskArn] = set()
 
     def forget_all(self) -> None:
@@ -52,6 +53,8 @@ class Holdings:
                 job = (await self._around.queue.job(job_id)).job
                 definitions = self._around.definitions
                 definition = await definitions.resolve(task.task_definition_arn)
+                if not self._follows(task.arn):
+                    continue  # it ended meanwhile, and holds nothing
                 if isinstance(definition, TaskDefinition):
                     scalars = definitions.shape(definition, job).scalars
                     self._around.model.holds_scalars(task.instance_arn, task.arn, scalars)

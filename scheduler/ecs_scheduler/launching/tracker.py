@@ -63,7 +63,7 @@ class Tracker:
         self._followed: dict[TaskArn, Followed] = {}
         """The oldest news comes first: with it goes on the look after one that broke off."""
         self._past = Lately(REMEMBERED_S)
-        self.holdings = Holdings(around)
+        self.holdings = Holdings(around, self.follows)
         self._placeless: set[TaskArn] = set()
         """Those on no instance that we know of: few, beside those that StartTask put on one."""
         self._loaded = False
