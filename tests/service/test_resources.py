@@ -136,6 +136,7 @@ def test_a_task_that_ends_while_it_is_looked_up_holds_no_licence(world: Run) -> 
         Slow.waits = True
         async with w.another_service():
             await w.until("a", timeout_s=20)
+            await asyncio.sleep(30)
             await w.submit(job("b", resources={"licence": 2}))
             assert (await w.until("b", timeout_s=90)).state is JobState.SUCCEEDED
 
