@@ -113,6 +113,27 @@ def test_a_scheduler_that_takes_over_counts_what_may_run(world: Run) -> None:
     world(story, fleet=ONE_EACH, faults=mute())
 
 
+def test_a_deregistered_revision_holds_what_it_holds(world: Run) -> None:
+    """Two tasks hold both licences when their revision is deregistered and the scheduler killed;
+    the one that takes over gives out none.
+    """
+
+    async def story(w: Any) -> None:
+        old: dict[str, Any] = {"task_definition": "old", "resources": {"licence": 1}}
+        w.register("old")
+        await w.submit(*(job(f"j{n}", 60, **old) for n in range(2)))
+        await w.until("j1", JobState.RUNNING)
+        w.register("old")
+        w.sim.call("DeregisterTaskDefinition", {"taskDefinition": "old:1"})
+        await w.kill()
+        async with w.another_service():
+            await w.submit(job("late", **old))
+            assert await at_most(w, 2, 60) == 2
+            assert (await w.until("late")).state is JobState.SUCCEEDED
+
+    world(story, fleet=LICENSED)
+
+
 def test_a_task_that_ends_while_it_is_looked_up_holds_no_licence(world: Run) -> None:
     """Its end comes as an event, to a scheduler that took over and waits for the task definition in
     order to learn what the task holds.

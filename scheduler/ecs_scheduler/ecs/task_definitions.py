@@ -49,6 +49,8 @@ class TaskDefinitions:
         self._ecs = ecs
         self._monotonic_s = monotonic_s
         self._known: dict[str, tuple[TaskDefinition | JobUnusable, float]] = {}
+        self._deregistered: dict[str, TaskDefinition] = {}
+        """Perhaps: what tasks run and no job was resolved to."""
         self._essential: dict[str, frozenset[str]] = {}
         self._shapes: dict[tuple[object, ...], Shape] = {}
         self.gone: set[str] = set()
@@ -66,6 +68,22 @@ class TaskDefinitions:
         fixed = isinstance(resolved, TaskDefinition) and name == resolved.arn
         _keep(self._known, name, (resolved, float("inf") if fixed else now + FAMILY_KEPT_S))
         return resolved
+
+    async def of_task(self, arn: str) -> TaskDefinition | JobUnusable:
+        """The revision that a task was started with, though it may have been deregistered since;
+        JobUnusable where ECS no longer knows it.
+        """
+        known, _ = self._known.get(arn, (None, 0.0))
+        if not isinstance(known, TaskDefinition):
+            known = self._deregistered.get(arn)
+        if known is not None:
+            return known
+        try:
+            found = self._taken(await self._ecs.describe_task_definition(arn))
+        except JobUnusable as error:
+            return error
+        _keep(self._deregistered, arn, found)
+        return found
 
     async def still_active(self, arn: str) -> bool:
         """Ask again about a revision of which ECS refused a launch; one that is not ACTIVE any more
@@ -119,6 +137,9 @@ class TaskDefinitions:
                 f"task definition {name!r} is {document['status']}; "
                 "register a new revision and submit the job again"
             )
+        return self._taken(document)
+
+    def _taken(self, document: Mapping[str, Any]) -> TaskDefinition:
         arn = document["taskDefinitionArn"]
         _keep(self._essential, arn, essential_containers(document))
         return TaskDefinition(arn=arn, family=document["family"], document=document)

@@ -52,7 +52,7 @@ class Holdings:
             try:
                 job = (await self._around.queue.job(job_id)).job
                 definitions = self._around.definitions
-                definition = await definitions.resolve(task.task_definition_arn)
+                definition = await definitions.of_task(task.task_definition_arn)
                 if not self._follows(task.arn):
                     continue  # it ended meanwhile, and holds nothing
                 if isinstance(definition, TaskDefinition):
