@@ -1,8 +1,9 @@
 """What a cluster did is written down once, and can be played again under other policies."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ecs_queue.states import JobState
 from ecs_scheduler.clock import LoopClock
@@ -59,6 +60,44 @@ def test_a_recording_holds_every_ended_job_once_and_plays_as_a_workload(
     assert workload.submissions[0].at_s == 0.0
     kinds = [(group.count, group.instance_type, dict(group.attributes)) for group in workload.fleet]
     assert kinds == [(2, "m5.xlarge", {}), (1, "c5.xlarge", {"rack": "7"})]
+
+
+def test_what_ends_during_a_look_is_recorded_by_the_next(world: Run, tmp_path: Path) -> None:
+    """ECS takes a minute to say what the first job reserved. Meanwhile one succeeds that the look
+    has passed by, and then one fails that it meets.
+    """
+
+    class Slow:
+        asked: ClassVar[asyncio.Event | None] = None
+
+        async def send(self, request: Any) -> Any:
+            asked = Slow.asked
+            if asked and request.headers["X-Amz-Target"].endswith(b"DescribeTaskDefinition"):
+                Slow.asked = None
+                asked.set()
+                await asyncio.sleep(60)
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: "World") -> None:
+        clock = LoopClock(round(w.clock.start * 1000))
+        async with ecs.connect(w.config, clock, http_session_cls=w.transport) as client:
+            await w.submit(sized("first", 1024, 1))
+            await w.until("first")
+            recorder = Recorder(w.queue, client, Folder(tmp_path), clock)
+            asked = Slow.asked = asyncio.Event()
+            look = asyncio.create_task(recorder.look())
+            await asked.wait()
+            await w.submit(sized("second", 1024, 1))
+            await w.until("second")
+            failing = [{"name": "main", "command": ["false"]}]
+            await w.submit({"id": "third", "overrides": {"containerOverrides": failing}})
+            await w.until("third")
+            await look
+            await recorder.look()
+
+    world(story, faults=Slow)
+    recorded = [job.job_id for job in Folder(tmp_path).jobs()]
+    assert sorted(recorded) == ["first", "second", "third"]
 
 
 def test_what_never_ran_is_not_recorded(world: Run, tmp_path: Path) -> None:

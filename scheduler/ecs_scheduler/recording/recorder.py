@@ -17,6 +17,10 @@ PAGE = 500
 DESCRIBED_AT_ONCE = 100
 ZONE = "ecs.availability-zone"
 _OF_ECS = ("ecs.", "com.amazonaws.")
+ENDED = (JobState.SUCCEEDED, JobState.FAILED)
+
+Seen = tuple[float, frozenset[str]]
+"""When the last jobs ended that were recorded, seconds since the epoch, and their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +42,14 @@ class Recorder:
         self._folder = folder
         self._clock = clock
         self._definitions = TaskDefinitions(ecs, clock.monotonic_s)
-        self._seen_s, seen = folder.latest()
-        self._seen_ids = set(seen)
+        self._seen: dict[JobState, Seen] = dict.fromkeys(ENDED, folder.latest())
 
     async def look(self) -> Recorded:
         """Record what ended since the last look, and the fleet if it has changed."""
         now_s = self._clock.now_ms() / 1000
         jobs, left_out = [], 0
-        async for record in self._ended():
+        seen = dict(self._seen)
+        async for record in self._ended(seen):
             job = await self._job(record)
             if job is None:
                 left_out += 1
@@ -53,14 +57,17 @@ class Recorder:
                 jobs.append(job)
         jobs.sort(key=lambda job: (job.ended_at_s, job.job_id))
         self._folder.append(jobs, now_s)
+        self._seen = seen
         fleet = await instances_of(self._ecs)
         changed = self._folder.note_fleet(fleet, now_s)
         return Recorded(len(jobs), left_out, sum(group.count for group in fleet), changed)
 
-    async def _ended(self) -> AsyncIterator[JobRecord]:
-        """Jobs that ended after a task of theirs ran, and were not seen before."""
-        latest_s, ids = self._seen_s, set[str]()
-        for state in (JobState.SUCCEEDED, JobState.FAILED):
+    async def _ended(self, seen: dict[JobState, Seen]) -> AsyncIterator[JobRecord]:
+        """Jobs that ended after a task of theirs ran, and were not seen before; `seen` goes on. For
+        each state by itself: more end while others are read.
+        """
+        for state, (seen_s, seen_ids) in tuple(seen.items()):
+            latest_s, ids, met = seen_s, set(seen_ids), set(seen_ids)
             offset, more = 0, True
             while more:
                 page = await self._queue.jobs(state, limit=PAGE, offset=offset)
@@ -68,17 +75,17 @@ class Recorder:
                 more = len(page) == PAGE
                 for record in page:
                     ended_s = (record.ended_at_ms or 0) / 1000
-                    if ended_s < self._seen_s:
+                    if ended_s < seen_s:
                         more = False
                         break
                     if ended_s > latest_s:
                         latest_s, ids = ended_s, set()
                     if ended_s == latest_s:
                         ids.add(record.job.id)
-                    if record.running_at_ms is not None and record.job.id not in self._seen_ids:
+                    if record.running_at_ms is not None and record.job.id not in met:
+                        met.add(record.job.id)  # the next page may begin with it once more
                         yield record
-        self._seen_ids = ids if latest_s > self._seen_s else self._seen_ids | ids
-        self._seen_s = latest_s
+            seen[state] = latest_s, frozenset(ids)
 
     async def _job(self, record: JobRecord) -> EndedJob | None:
         definition = await self._definitions.resolve(record.job.task_definition)
