@@ -155,6 +155,33 @@ def test_what_waits_in_provisioning_comes_back_to_room_that_appears(world: Run) 
     world(story, fleet=ONE, pass_interval_s=1.0)
 
 
+def test_one_that_does_not_fit_its_family_any_more_keeps_none_from_coming_back(world: Run) -> None:
+    """Of two that wait in PROVISIONING the family of one has a new revision, without the container
+    that the job's overrides name. The other comes back to the instance that appears.
+    """
+
+    async def story(w: Any) -> None:
+        provide_nothing(w)
+        full = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "900"]}]}
+        short = {"containerOverrides": [{"name": "main", "command": ["sleep", "5"]}]}
+        w.register("mine")
+        await w.submit({"id": "full", "overrides": full})
+        await w.until("full", JobState.RUNNING)
+        out = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
+        mine = {"task_definition": "mine"}
+        await w.submit({"id": "j0", "overrides": short, "fallback": out, **mine})
+        await w.submit({"id": "j1", "overrides": short, "fallback": out})
+        for job_id in ("j0", "j1"):
+            await w.until(job_id, JobState.STARTING)
+        w.register("mine", name="other")
+        await asyncio.sleep(70)  # a family is looked up anew each minute
+        w.sim.add_instances("default", ONE)
+        record = await w.until("j1", timeout_s=120)
+        assert (record.state, record.launches) == (JobState.SUCCEEDED, 2)
+
+    world(story, fleet=ONE, pass_interval_s=1.0)
+
+
 def test_one_that_ends_while_room_is_looked_for_is_left_out(world: Run) -> None:
     """Three wait in PROVISIONING. ECS takes ten seconds to describe their task definition anew, and
     meanwhile two are cancelled and stop; the third comes back to the instance that appears.

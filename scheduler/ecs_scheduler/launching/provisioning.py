@@ -20,6 +20,7 @@ from ecs_queue.states import InstanceArn, TaskArn
 from ecs_scheduler.cluster.row import not_refused
 from ecs_scheduler.ecs.task_definitions import TaskDefinition
 from ecs_scheduler.ecs.tasks import INTERRUPTED
+from ecs_scheduler.errors import JobUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -147,7 +148,10 @@ class Provisioning:
         definition = await self._around.definitions.resolve(record.job.task_definition)
         if not isinstance(definition, TaskDefinition):
             return None
-        shape = self._around.definitions.shape(definition, record.job)
+        try:
+            shape = self._around.definitions.shape(definition, record.job)
+        except JobUnusable:
+            return None  # its family has another revision by now, which the job does not fit
         if definition.arn in self._around.model.refused():
             shape = replace(shape, member_of=(*shape.member_of, not_refused(definition.arn)))
         return shape
