@@ -1,10 +1,11 @@
 """Placement constraints, end to end: ECS checks none of them for StartTask, so we must."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from tests.service.transports import mute
+from tests.service.transports import answered, mute
 
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState
@@ -125,6 +126,35 @@ def test_only_what_may_not_run_beside_others_waits_for_a_look_at_them(world: Run
             assert (await w.until("j3")).state is JobState.SUCCEEDED
 
     world(story, fleet=MIXED, faults=Slow, lease_s=5.0)
+
+
+def test_a_task_that_ecs_forgot_keeps_no_group_away(world: Run) -> None:
+    """ECS says for five minutes that it does not know the task; then it counts as ended, and as
+    gone from its instance.
+    """
+
+    class Forgetful:
+        forgets: ClassVar[bool] = False
+
+        async def send(self, request: Any) -> Any:
+            if Forgetful.forgets and request.headers["X-Amz-Target"].endswith(b"DescribeTasks"):
+                arns = json.loads(request.body)["tasks"]
+                missing = [{"arn": arn, "reason": "MISSING"} for arn in arns]
+                return answered(request, 200, {"tasks": [], "failures": missing})
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: Any) -> None:
+        distinct = {"group": "g", "placement_constraints": [{"type": "distinctInstance"}]}
+        await w.submit({"id": "a", "overrides": sleeping(200), **distinct})
+        await w.until("a", JobState.RUNNING)
+        Forgetful.forgets = True
+        await w.until("a")
+        Forgetful.forgets = False
+        await w.submit({"id": "b", "overrides": sleeping(5), **distinct})
+        assert (await w.until("b", timeout_s=60)).state is JobState.SUCCEEDED
+
+    fleet = (InstanceGroup(count=1, instance_type="m5.xlarge"),)
+    world(story, fleet=fleet, faults=Forgetful)
 
 
 def test_distinct_instance_holds_for_a_launch_that_was_not_answered(world: Run) -> None:

@@ -385,7 +385,7 @@ class Tracker:
         self._forget(arn)
         self.holdings.ended(arn)
         if followed is not None and followed.instance_arn is not None:
-            self._around.model.released(followed.instance_arn, arn)
+            self._around.model.stopped(followed.instance_arn, arn)
         if followed is not None and state is not JobState.SUCCEEDED:
             job_id, why, state = followed.job_id, outcome.reason, state or JobState.FAILED
             log.info("task ended", task=arn, job=job_id, state=state, reason=why)
