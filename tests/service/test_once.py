@@ -249,6 +249,24 @@ def test_two_services_share_a_queue(world: Run) -> None:
     world(story)
 
 
+def test_a_damaged_record_keeps_no_other_launch_from_being_found(world: Run) -> None:
+    """The answers to both calls are lost, and what the queue knows of the first job is damaged: the
+    second task is adopted all the same, also when it was started after the first had to be certain.
+    """
+
+    async def story(w: Any) -> None:
+        await w.submit({"id": "a", "overrides": command("sleep", "1")})
+        await asyncio.sleep(5)
+        await w.redis.hset("{q:default}:job:a", "n", "damaged")
+        await asyncio.sleep(70)
+        await w.submit({"id": "b", "overrides": command("sleep", "30")})
+        assert (await w.until("b", timeout_s=60)).state is JobState.SUCCEEDED
+        await w.redis.hset("{q:default}:job:a", "n", "0")
+        assert (await w.until("a")).state is JobState.SUCCEEDED
+
+    world(story, faults=faulty("StartTask", 2, work_is_done=True))
+
+
 class Stalling(Cuttable):
     """A Redis that answers nothing for 22 seconds once a launch was written down; a client's time-
     outs and its tries come to that.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ecs_queue.errors import QueueError, QueueUnreachable
 from ecs_queue.job import JobId
 from ecs_queue.states import Absent, LaunchOutcome, Started
 from ecs_scheduler.errors import CallRefused, SchedulerError
@@ -80,7 +81,9 @@ class Reconciler:
         for each in sought:
             try:
                 await self._reconcile(each)
-            except SchedulerError as error:
+            except QueueUnreachable:
+                raise
+            except (QueueError, SchedulerError) as error:  # of its records: others need not wait
                 self._not_yet(each.launch, error)
 
     def _ours(self) -> set[LaunchToken]:
@@ -110,7 +113,7 @@ class Reconciler:
             return None
         return _Sought(launch, age_s, decisive, decisive or last is None, named)
 
-    def _not_yet(self, launch: PendingLaunch, error: SchedulerError) -> None:
+    def _not_yet(self, launch: PendingLaunch, error: QueueError | SchedulerError) -> None:
         log.warning("launch not reconciled yet", token=launch.token, error=str(error))
 
     async def _reconcile(self, sought: _Sought) -> None:
