@@ -238,12 +238,13 @@ def test_what_follows_from_attributes_is_never_older_than_they_are() -> None:
 
 
 def test_news_of_a_stopped_task_marks_its_instance_for_another_look() -> None:
-    """Until ECS speaks again we don't know what became free."""
-    cluster = model()
+    """Until ECS is asked again we don't know what became free; nor after an answer that is old."""
+    cluster = model(instance(version=2))
     cluster.stopped(I1, TASK)
     assert cluster.stale == {I1}
-    cluster.observe([instance(version=2)], asked_at=1.0)
-    assert cluster.stale == set()
+    cluster.stale.clear()  # it is being asked
+    cluster.observe([instance(version=1)], asked_at=1.0)
+    assert cluster.stale == {I1}
 
 
 def test_a_snapshot_taken_over_piecemeal_is_the_one_taken_afresh() -> None:

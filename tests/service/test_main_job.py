@@ -72,6 +72,33 @@ def test_jobs_that_find_no_room_wait_and_say_why(world: Run) -> None:
     world(story, fleet=(InstanceGroup(count=1, instance_type="m5.xlarge"),))
 
 
+def test_room_that_is_freed_while_its_instance_is_asked_is_seen(world: Run) -> None:
+    """Two tasks end one after the other, the second while ECS's answer to the first end is on its
+    way. The job that needs the room of both does not wait for the next look at all instances.
+    """
+
+    class Late:
+        async def send(self, request: Any) -> Any:
+            answer = await super().send(request)  # type: ignore[misc]
+            if request.headers["X-Amz-Target"].endswith(b"DescribeContainerInstances"):
+                await asyncio.sleep(5)
+            return answer
+
+    def sized(name: str, cpu: int, seconds: int) -> dict[str, Any]:
+        main = {"name": "main", "cpu": cpu, "command": ["sleep", str(seconds)]}
+        return {"id": name, "overrides": {"containerOverrides": [main]}}
+
+    async def story(w: Any) -> None:
+        await w.submit(sized("a", 2048, 20), sized("b", 2048, 24))
+        await w.until("b", JobState.RUNNING)
+        await w.submit(sized("c", 4096, 5))
+        second, last = await w.until("b"), await w.until("c")
+        assert last.starting_at_ms - second.ended_at_ms < 15_000
+
+    fleet = (InstanceGroup(count=1, instance_type="m5.xlarge"),)
+    world(story, fleet=fleet, faults=Late, sweep_interval_s=120.0)
+
+
 def test_a_small_job_passes_a_big_one_that_has_no_room(world: Run) -> None:
     """An unplaceable head never blocks a placeable follower."""
 

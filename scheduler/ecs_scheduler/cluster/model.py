@@ -77,10 +77,10 @@ class ClusterModel:
                 row.interfaces |= self._interfaces_before_seen.pop(seen.arn, set())
                 self._take_over(row, seen)
             elif seen.version < row.seen.version:
+                self.stale.add(seen.arn)
                 continue
             elif seen != row.seen:
                 self._take_over(row, seen)
-            self.stale.discard(seen.arn)
             standing = {
                 job_id: promise
                 for job_id, promise in row.promises.items()
@@ -104,12 +104,12 @@ class ClusterModel:
 
     def hear(self, instance: ContainerInstance, at: float) -> None:
         """Take over an event about one instance. Where something changed that it may not know of
-        yet, the instance is still to be asked.
+        yet, the instance is still to be asked; where it is an old one, there is no need to.
         """
         stale = instance.arn in self.stale
         self.observe((instance,), at)
-        if stale and instance.arn in self._rows:
-            self.stale.add(instance.arn)
+        if not stale:
+            self.stale.discard(instance.arn)
 
     def draining(self) -> list[InstanceArn]:
         """Instances that ECS drains."""

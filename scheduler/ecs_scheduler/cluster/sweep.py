@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ecs_scheduler.errors import SchedulerError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -41,10 +43,15 @@ class Sweep:
 
     async def _describe(self, arns: Sequence[InstanceArn], purpose: ReadPurpose = "sweep") -> None:
         for start in range(0, len(arns), DESCRIBED_AT_ONCE):
+            model, asked = self._around.model, arns[start : start + DESCRIBED_AT_ONCE]
             asked_at = self._around.clock.monotonic_s()
-            found, missing = await self._around.ecs.describe_container_instances(
-                arns[start : start + DESCRIBED_AT_ONCE], purpose
-            )
-            self._around.model.observe(found, asked_at)
+            stale = model.stale.intersection(asked)
+            model.stale -= stale  # what changes from here on may not be in the answer
+            try:
+                found, missing = await self._around.ecs.describe_container_instances(asked, purpose)
+            except SchedulerError:
+                model.stale |= stale
+                raise
+            model.observe(found, asked_at)
             for arn in missing:
-                self._around.model.forget(arn)
+                model.forget(arn)
