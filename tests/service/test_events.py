@@ -182,6 +182,32 @@ def test_what_is_no_event_is_deleted_and_counted(world: Run) -> None:
     world(story, **SELDOM)
 
 
+def test_an_event_with_senseless_values_ends_no_service(world: Run) -> None:
+    """It would come again to the next service, and end that too."""
+
+    async def story(w: Any) -> None:
+        queue = w.sim.send_events_to("events")
+        await w.until_ready()
+        [cluster] = w.sim.call("DescribeClusters", {"clusters": ["default"]})["clusters"]
+        named = w.sim.call("ListContainerInstances", {})["containerInstanceArns"][0]
+        cpu = [{"name": "CPU", "type": "INTEGER", "integerValue": None}]
+        task = {"taskArn": {"no": "text"}, "lastStatus": "RUNNING", "desiredStatus": "RUNNING"}
+        instance = {"containerInstanceArn": named, "status": "ACTIVE"}
+        room = {"registeredResources": cpu, "remainingResources": cpu}
+        other = {**task, "taskArn": "t", "containers": [{"name": ["no", "text"]}]}
+        details = ("Task", task), ("Task", other), ("Container Instance", {**instance, **room})
+        for kind, detail in details:
+            whole = {**detail, "version": 99, "clusterArn": cluster["clusterArn"]}
+            body = {"detail-type": f"ECS {kind} State Change", "detail": whole}
+            queue.send(json.dumps(body), w.clock.now())
+        await asyncio.sleep(20)
+        assert heard(w)["other", "unusable"] == 3
+        assert not w.running[-1].done()
+        assert queue.counts(w.clock.now() + 1000) == (0, 0)
+
+    world(story, **SELDOM)
+
+
 def test_a_notice_is_heard_whatever_time_it_bears(world: Run) -> None:
     """Only until when it stays in the queue depends on that: not for years."""
     notice = {"detail-type": "EC2 Spot Instance Interruption Warning"}

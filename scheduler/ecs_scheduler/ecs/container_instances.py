@@ -108,11 +108,11 @@ def _parse_resources(raw: Iterable[ResourceOutputTypeDef]) -> ResourceSet:
     for resource in raw:
         name, kind = resource.get("name", ""), resource.get("type")
         if kind == "INTEGER":
-            numbers[name] = resource.get("integerValue", 0)
+            numbers[name] = int(resource.get("integerValue", 0))
         elif kind == "STRINGSET":
             sets[name] = resource.get("stringSetValue", [])
         elif kind == "LONG":
-            numbers[name] = resource.get("longValue", 0)
+            numbers[name] = int(resource.get("longValue", 0))
         elif kind == "DOUBLE":
             numbers[name] = int(resource.get("doubleValue", 0.0))
     return ResourceSet(

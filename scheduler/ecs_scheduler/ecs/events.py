@@ -60,6 +60,12 @@ class Unusable:
     reason: str
 
 
+_TEXTS = (
+    *("taskArn", "containerInstanceArn", "taskDefinitionArn", "startedBy", "group"),
+    *("status", "lastStatus", "desiredStatus", "stopCode", "stoppedReason", "ec2InstanceId"),
+    *("name", "value", "reason"),
+)
+
 News = TaskChanged | InstanceChanged | SpotNotice | NotOurs | Unusable
 
 
@@ -89,6 +95,11 @@ def _news(kind: str, detail: dict[str, Any], cluster: ClusterArn) -> News:
     plain: Any = _with_plain_times(detail)
     if not isinstance(plain["version"], int):
         raise TypeError("version is no number")
+    parts = (*(plain.get("containers") or ()), *(plain.get("attributes") or ()))
+    for each in (plain, *parts):
+        for name in _TEXTS:
+            if not isinstance(each.get(name), str | None):
+                raise TypeError(f"{name} is no text")
     if kind == "ECS Task State Change":
         _required(plain, "taskArn", "lastStatus", "desiredStatus")
         return TaskChanged(parse_task(plain))
