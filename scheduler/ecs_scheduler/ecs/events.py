@@ -16,7 +16,7 @@ from ecs_scheduler.ecs.container_instances import ContainerInstance, parse_conta
 from ecs_scheduler.ecs.tasks import Task, parse_task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ecs_scheduler.ecs.client import ClusterArn
 
@@ -63,8 +63,9 @@ class Unusable:
 _TEXTS = (
     *("taskArn", "containerInstanceArn", "taskDefinitionArn", "startedBy", "group"),
     *("status", "lastStatus", "desiredStatus", "stopCode", "stoppedReason", "ec2InstanceId"),
-    *("name", "value", "reason"),
 )
+_TEXTS_OF_PARTS = ("name", "value", "reason")
+_TEXT = (str, type(None))
 
 News = TaskChanged | InstanceChanged | SpotNotice | NotOurs | Unusable
 
@@ -95,11 +96,9 @@ def _news(kind: str, detail: dict[str, Any], cluster: ClusterArn) -> News:
     plain: Any = _with_plain_times(detail)
     if not isinstance(plain["version"], int):
         raise TypeError("version is no number")
-    parts = (*(plain.get("containers") or ()), *(plain.get("attributes") or ()))
-    for each in (plain, *parts):
-        for name in _TEXTS:
-            if not isinstance(each.get(name), str | None):
-                raise TypeError(f"{name} is no text")
+    _texts(plain, _TEXTS)
+    for part in (*(plain.get("containers") or ()), *(plain.get("attributes") or ())):
+        _texts(part, _TEXTS_OF_PARTS)
     if kind == "ECS Task State Change":
         _required(plain, "taskArn", "lastStatus", "desiredStatus")
         return TaskChanged(parse_task(plain))
@@ -120,6 +119,12 @@ def _required(detail: Mapping[str, Any], *names: str) -> None:
     for name in names:
         if not detail[name]:
             raise ValueError(f"{name} is empty")
+
+
+def _texts(detail: Mapping[str, Any], names: Iterable[str]) -> None:
+    for name in names:
+        if not isinstance(detail.get(name), _TEXT):
+            raise TypeError(f"{name} is no text")
 
 
 def _with_plain_times(detail: Mapping[str, Any]) -> dict[str, Any]:
