@@ -111,6 +111,12 @@ def explained(client: Any, error: Exception) -> QueueError:
     return QueueError(f"Redis at {server} could not run a script of the queue: {error}")
 
 
+def damaged(client: Any, script: str, error: Exception) -> QueueError:
+    """What to raise for an answer that cannot be read: somebody else wrote to the queue's keys."""
+    where = f"Redis at {_server(client)} has something in the queue that {script} cannot read"
+    return QueueError(f"{where}: {error!r}")
+
+
 def _sentinels(url: str) -> sentinels.Sentinels:
     try:
         return sentinels.Sentinels.of(url)

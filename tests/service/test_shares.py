@@ -108,6 +108,21 @@ def test_a_large_quota_holds_after_the_service_was_killed(world: Run) -> None:
     world(story, fleet=fleet, shares={"a": ShareSettings(max_running=250)})
 
 
+def test_a_damaged_record_of_a_running_job_stops_nobody(world: Run) -> None:
+    """Somebody wrote to it; a scheduler that takes over cannot count it, and launches others."""
+
+    async def story(w: Any) -> None:
+        await w.submit(sleep("a", 60, share="a"))
+        await w.until("a", JobState.RUNNING)
+        await w.kill()
+        await w.redis.hset("{q:default}:job:a", "o", "damaged")
+        async with w.another_service():
+            await w.submit(sleep("b", 5, share="b"))
+            assert (await w.until("b", timeout_s=60)).state is JobState.SUCCEEDED
+
+    world(story, shares={"a": ShareSettings(max_running=2)})
+
+
 def test_a_quota_counts_a_launch_of_a_killed_service(world: Run) -> None:
     """It was killed before ECS answered; the successor counts two jobs whose tasks may run."""
 

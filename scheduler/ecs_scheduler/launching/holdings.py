@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ecs_queue.errors import UnknownJob
+from ecs_queue.errors import QueueError, QueueUnreachable, UnknownJob
 from ecs_scheduler.ecs.task_definitions import TaskDefinition
 from ecs_scheduler.errors import SchedulerError
 
@@ -60,8 +60,10 @@ class Holdings:
                     self._around.model.holds_scalars(task.instance_arn, task.arn, scalars)
             except UnknownJob:
                 pass
-            except SchedulerError:
-                continue  # its definition can be had at the next look
+            except QueueUnreachable:
+                raise
+            except (QueueError, SchedulerError):
+                continue  # its definition can be had at the next look, or its record be mended
             self._known.add(task.arn)
 
     def complete(self, arns: Iterable[TaskArn]) -> None:

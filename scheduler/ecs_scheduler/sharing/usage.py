@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ecs_queue.errors import UnknownJob
+from ecs_queue.errors import QueueError, QueueUnreachable
 from ecs_scheduler.errors import JobUnusable, SchedulerError
 from ecs_scheduler.sharing.fairness import NOTHING, Cluster, Demand, Used
 from ecs_scheduler.sharing.rates import LaunchRates
@@ -80,8 +80,10 @@ class ShareUsage:
     async def _job(self, job_id: JobId) -> Job | None:
         try:
             return (await self._around.queue.job(job_id)).job
-        except UnknownJob:
-            return None  # it ends soon
+        except QueueUnreachable:
+            raise
+        except QueueError:
+            return None  # it ends soon, or its record is damaged
 
     def _task(self, job: Job, definition: TaskDefinition) -> _Task:
         try:
