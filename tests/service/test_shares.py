@@ -108,6 +108,25 @@ def test_a_large_quota_holds_after_the_service_was_killed(world: Run) -> None:
     world(story, fleet=fleet, shares={"a": ShareSettings(max_running=250)})
 
 
+def test_a_quota_counts_what_a_deregistered_revision_uses(world: Run) -> None:
+    """It was deregistered while two tasks of it ran, and then the scheduler killed."""
+
+    async def story(w: Any) -> None:
+        w.register("mine")
+        await w.submit(*(sleep(f"a{i}", 60, task_definition="mine:1") for i in range(2)))
+        await w.until("a1", JobState.RUNNING)
+        w.register("mine")
+        w.sim.call("DeregisterTaskDefinition", {"taskDefinition": "mine:1"})
+        await w.kill()
+        async with w.another_service():
+            await w.submit(sleep("late", 5, task_definition="mine"))
+            await asyncio.sleep(30)
+            assert len(w.sim.tasks()) == 2
+            assert (await w.until("late")).state is JobState.SUCCEEDED
+
+    world(story, shares={"default": ShareSettings(max_cpu_units=512)})
+
+
 def test_a_damaged_record_of_a_running_job_stops_nobody(world: Run) -> None:
     """Somebody wrote to it; a scheduler that takes over cannot count it, and launches others."""
 

@@ -70,8 +70,8 @@ class TaskDefinitions:
         return resolved
 
     async def of_task(self, arn: str) -> TaskDefinition | JobUnusable:
-        """The revision that a task was started with, though it may have been deregistered since;
-        JobUnusable where ECS no longer knows it.
+        """The revision that a task was started with, by ARN or name, though it may have been
+        deregistered since; JobUnusable where ECS no longer knows it.
         """
         known, _ = self._known.get(arn, (None, 0.0))
         if not isinstance(known, TaskDefinition):

@@ -70,6 +70,8 @@ class ShareUsage:
         for job in filter(None, jobs):  # in turn: a definition is asked for once
             try:
                 definition = await self._around.definitions.resolve(job.task_definition)
+                if isinstance(definition, JobUnusable):  # its revision may be deregistered by now
+                    definition = await self._around.definitions.of_task(job.task_definition)
             except SchedulerError:
                 continue  # it can be had at the next look
             if isinstance(definition, JobUnusable):
