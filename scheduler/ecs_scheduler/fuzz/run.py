@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +29,9 @@ from ecs_simulator.faults import FaultOptions
 
 REST_WITHIN_S = 1200.0
 """After the faults: MISSING is believed after 300 s, and jobs queue for what room there is."""
+
+SILENT_S = 15.0
+"""A service that runs says something sooner: it asks ECS, or for events."""
 
 NOTICED_WITHIN_S = 60.0
 """Replicas may be dead, frozen or without Redis for a while, and stopped before one leads again."""
@@ -221,7 +225,7 @@ async def _evidence(run: _Run, left_behind: Mapping[str, int]) -> Evidence:
             (run.clock.start + began, run.clock.start + ended)
             for began, ended in run.stage.redis_weather.forgotten
         ),
-        unnoticed=await _unnoticed(run),
+        unnoticed=_unnoticed(run),
         hidden_s=run.stage.scenario.undocumented.missing_after_launch_s,
         left_behind=left_behind,
         crashes=tuple(run.stage.crashes),
@@ -230,25 +234,24 @@ async def _evidence(run: _Run, left_behind: Mapping[str, int]) -> Evidence:
     )
 
 
-async def _unnoticed(run: _Run) -> tuple[float, ...]:
+def _unnoticed(run: _Run) -> tuple[float, ...]:
     """Of the fail-overs that left time enough."""
-    lines = [(at_s, what) for at_s, who, what in run.stage.history.lines if who != "fault"]
+    history = run.stage.history.lines
+    lines = [(at_s, what) for at_s, who, what in history if who not in ("fault", "producer")]
     led = [at_s for at_s, what in lines if "info: leading" in what]
     noticed = [at_s for at_s, what in lines if "redis restarted or failed over" in what]
-    marks = [await queue.rewinding.mark() for queue in run.producers.queues.values()]
-    marked = [mark.at_ms / 1000 - run.clock.start for mark in marks if mark is not None]
-
-    def might_know_since(failed_s: float) -> float:
-        """Who asked for the lead may have been frozen before he was answered, and for long."""
-        return max([failed_s, *marked, *[at_s for at_s in led if at_s > failed_s][:1]])
-
     return tuple(
         failed_s
         for began_s, failed_s in run.stage.redis_weather.forgotten
         if any(at_s < began_s for at_s in led)
         and not any(at_s > failed_s for at_s in noticed)
-        and lines[-1][0] - might_know_since(failed_s) > NOTICED_WITHIN_S
+        and _awake_s([at_s for at_s, _ in lines if at_s > failed_s]) > NOTICED_WITHIN_S
     )
+
+
+def _awake_s(said_at_s: Sequence[float]) -> float:
+    """How long somebody did something: nothing is said by who is dead or frozen."""
+    return sum(min(later - earlier, SILENT_S) for earlier, later in pairwise(said_at_s))
 
 
 def _figures(run: _Run, evidence: Evidence) -> dict[str, int]:
