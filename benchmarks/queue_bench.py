@@ -10,36 +10,34 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import hiredis
 import redis.asyncio
-from pydantic_core import from_json
+from benchmarks.claiming import claiming, in_a_process_of_its_own
+from benchmarks.queue_server import (
+    OWNER,
+    ROUNDS,
+    Row,
+    raw_round_trips,
+    rewritten,
+    row,
+    seconds,
+    server_seconds,
+    used_bytes,
+)
 
-from ecs_queue import scheduling
 from ecs_queue.client import Queue
 from ecs_queue.connection import connect
 from ecs_queue.document import canonical, parse_job
 from ecs_queue.embedded import EmbeddedValkey
 from ecs_queue.job import Job
-from ecs_queue.lean import LeanClient
 from ecs_queue.producing import inbox_key
-from ecs_queue.script import Command
-from ecs_queue.states import Claim, JobState, OwnerId, Release
-from ecs_scheduler.interpreter import collecting_seldom
+from ecs_queue.states import JobState
 
-Row = dict[str, object]
-
-OWNER = OwnerId("bench")
 SPEC_BYTES = 200
 RAW_STREAM = "raw"
 FILLED_AT_ONCE = 10_000
-ROUNDS = 7
 
 
 @dataclass(frozen=True)
@@ -69,39 +67,6 @@ def a_job(number: int) -> Job:
     return parse_job(head + filler + '"]}]}}')
 
 
-def row(name: str, value: float, unit: str, note: str = "") -> Row:
-    """One figure."""
-    return {"name": name, "value": round(value, 3), "unit": unit, "note": note}
-
-
-async def seconds(work: Callable[[], Awaitable[object]]) -> float:
-    """How long it takes."""
-    begin = time.perf_counter()
-    await work()
-    return time.perf_counter() - begin
-
-
-async def used_bytes(client: redis.asyncio.Redis) -> int:
-    """The server's data, without its buffers for clients and for the append-only file."""
-    return int((await client.info("memory"))["used_memory_dataset"])
-
-
-async def server_seconds(client: redis.asyncio.Redis) -> float:
-    """CPU time of the server's main thread, which runs the commands."""
-    used = await client.info("cpu")
-    return float(used["used_cpu_user_main_thread"]) + float(used["used_cpu_sys_main_thread"])
-
-
-async def rewritten(client: redis.asyncio.Redis) -> None:
-    """Wait until no child process rewrites the append-only file, a minute at most: it takes one of
-    the cores, and the server copies each page that it writes to meanwhile.
-    """
-    for _ in range(600):
-        if not (await client.info("persistence"))["aof_rewrite_in_progress"]:
-            return
-        await asyncio.sleep(0.1)
-
-
 async def raw_xadds(client: redis.asyncio.Redis, jobs: list[Job]) -> float:
     """XADDs a second of the same documents, pipelined by 500: what a bare stream takes."""
     documents = [canonical(job) for job in jobs]
@@ -116,33 +81,6 @@ async def raw_xadds(client: redis.asyncio.Redis, jobs: list[Job]) -> float:
     taken = await seconds(work)
     await client.delete(RAW_STREAM)
     return len(jobs) / taken
-
-
-async def raw_round_trips(client: redis.asyncio.Redis, count: int) -> float:
-    """EVALSHAs a second of an empty script, one after the other."""
-    empty = client.register_script("return 1")
-    await empty()
-
-    async def work() -> None:
-        for _ in range(count):
-            await empty()
-
-    return count / await seconds(work)
-
-
-async def read_and_parsed_ms(client: redis.asyncio.Redis, count: int) -> float:
-    """Median of an MGET of the hundred documents that come next, bare of any script, and of their
-    parsing as JSON: what a claim that writes nothing down and makes no jobs of them would take.
-    """
-    ids: Any = await client.zrange("{q:default}:ready", 0, 99)
-    command: bytes = hiredis.pack_command(("MGET", *(b"{q:default}:doc:" + each for each in ids)))
-    assert isinstance(client, LeanClient)
-
-    async def read() -> None:
-        [documents] = await client.exchange([command])
-        from_json(b"[%b]" % b",".join(each[each.find(b"{") :] for each in documents))
-
-    return statistics.median([await seconds(read) for _ in range(count)]) * 1000
 
 
 async def enqueuing(
@@ -164,98 +102,6 @@ async def enqueuing(
         f" {rate / xadds:.2f} x raw XADD"
     )
     return row("queue.enqueue", rate, "jobs/s", note)
-
-
-@dataclass(frozen=True)
-class ClaimTimes:
-    """Of each claim(100), sorted: milliseconds until its jobs are there, until the server's reply
-    is, and of CPU here and in the server.
-    """
-
-    wall: list[float]
-    reply: list[float]
-    here: list[float]
-    server: list[float]
-
-
-async def timed_claims(queue: Queue, client: redis.asyncio.Redis, count: int) -> ClaimTimes:
-    """Claims with their jobs decoded; what was claimed is given back in between."""
-    claims: tuple[Claim, ...] = ()
-    replied = 0.0
-
-    async def claim() -> None:
-        nonlocal claims
-        command = scheduling.claim(OWNER, queue.new_token(), 100)
-        claims = await queue.run(replace(command, parse=lambda reply: parse(command, reply)))
-
-    def parse(command: Command[tuple[Claim, ...]], reply: Any) -> tuple[Claim, ...]:
-        nonlocal replied
-        replied = time.perf_counter()
-        return command.parse(reply)
-
-    wall, replies, here, server = [], [], [], []
-    for _ in range(count):
-        asked = await server_seconds(client)
-        # Twice, so that what the asking itself takes can be left out.
-        before, worked = await server_seconds(client), time.process_time()
-        began = time.perf_counter()
-        wall.append(await seconds(claim) * 1000)
-        replies.append((replied - began) * 1000)
-        here.append((time.process_time() - worked) * 1000)
-        server.append((await server_seconds(client) - before - (before - asked)) * 1000)
-        assert len(claims) == 100
-        await queue.release(OWNER, [Release(c.job.id, c.epoch, "") for c in claims])
-        claims = ()  # to free them is no part of the next claim
-    return ClaimTimes(sorted(wall), sorted(replies), sorted(here), sorted(server))
-
-
-def claiming(url: str, count: int, trips: float) -> list[Row]:
-    """`claim_rows` in this process."""
-
-    async def on(client: redis.asyncio.Redis) -> list[Row]:
-        try:
-            return await claim_rows(Queue(client), client, count, trips)
-        finally:
-            await client.aclose()
-
-    return asyncio.run(on(connect(url)))
-
-
-async def in_a_process_of_its_own(work: Callable[..., list[Row]], *arguments: object) -> list[Row]:
-    """As a scheduler is: beside its producers, whose million jobs have been through this one."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return await asyncio.get_running_loop().run_in_executor(pool, work, *arguments)
-
-
-async def claim_rows(
-    queue: Queue, client: redis.asyncio.Redis, count: int, trips: float
-) -> list[Row]:
-    """What a claim of a hundred jobs takes from the backlog that is there."""
-    backlog = (await queue.counts())[JobState.RUNNABLE]
-    await rewritten(client)
-    await queue.open_lease(OWNER, lease_ms=600_000)
-    with collecting_seldom():  # as in the service
-        floor = await read_and_parsed_ms(client, count)
-        times = await timed_claims(queue, client, count)
-    await queue.hand_back(OWNER)
-    p50, p99 = statistics.median(times.wall), times.wall[int(count * 0.99)]
-    here, server = statistics.median(times.here), statistics.median(times.server)
-    note = (
-        f"at a backlog of {backlog}, no two jobs alike, all decoded;"
-        f" {p50 / (1000 / trips):.1f} x an empty script, {p50 / floor:.1f} x raw_read_100"
-    )
-    used = f"CPU of one: {here:.2f} ms here, {server:.2f} ms in the server"
-    return [
-        row("queue.raw_read_100", floor, "ms", "reference: MGET of as many documents, JSON parsed"),
-        row("queue.claim_100_p50", p50, "ms", f"{note}; {used}"),
-        row(
-            "queue.claim_100_reply_p50",
-            statistics.median(times.reply),
-            "ms",
-            "until the server's reply is there; the rest of claim_100 decodes it",
-        ),
-        row("queue.claim_100_p99", p99, "ms", f"of {count}, each given back in between"),
-    ]
 
 
 async def measure(url: str, client: redis.asyncio.Redis, sizes: Sizes) -> list[Row]:
@@ -285,7 +131,7 @@ async def measure(url: str, client: redis.asyncio.Redis, sizes: Sizes) -> list[R
     rows.append(row("queue.waiting_job", size, "B", note))
     rows.append(row("queue.events_stream", events / 1e6, "MB", "bounded, about 100,000 entries"))
 
-    rows += await in_a_process_of_its_own(claiming, url, sizes.claims, trips)
+    rows += await in_a_process_of_its_own(claiming, url, sizes.claims)
     rows.append(await admissions(queue, client, jobs[: sizes.enqueued // 5]))
     await client.flushall()
     rows += await graph_rows(queue, sizes.graph)
