@@ -296,3 +296,25 @@ def test_without_redis_calls_trickle_and_recover() -> None:
         await work
 
     assert play(story).refused == 0
+
+
+def test_a_throttle_does_not_stop_the_trickle() -> None:
+    """ECS refuses a call while Redis is away, so that nobody can be told; calls go on."""
+
+    async def story(region: Region) -> None:
+        bucket = region.scheduler("one")
+        work = asyncio.ensure_future(for_a_while(60, greedy(region, bucket, 0)))
+        await asyncio.sleep(10)
+        region.server.connected = False
+        await asyncio.sleep(1)
+        bucket.throttled()
+        before = region.calls
+        await asyncio.sleep(30)
+        assert 15 <= region.calls - before <= 30
+        assert bucket.status().throttled == 1
+        region.server.connected = True
+        await asyncio.sleep(10)
+        assert bucket.status().rate_per_s < RATE * 0.98  # the others were told
+        await work
+
+    play(story)

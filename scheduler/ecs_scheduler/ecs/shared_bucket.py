@@ -156,7 +156,7 @@ class SharedBucket:
         """Take a token out of the hand, the least urgent one that will do."""
         now = self._monotonic_s()
         self._expire(now)
-        if self._throttle_untold:
+        if self._must_tell(now):
             return False
         usable = [leave for leave in self._hands if leave >= reserve]
         if not usable:
@@ -191,7 +191,11 @@ class SharedBucket:
 
     def _usable(self, reserve: int, now: float) -> bool:
         self._expire(now)
-        return not self._throttle_untold and any(leave >= reserve for leave in self._hands)
+        return not self._must_tell(now) and any(leave >= reserve for leave in self._hands)
+
+    def _must_tell(self, now: float) -> bool:
+        """Whether the others hear of a throttle before anything is spent; if they can be told."""
+        return self._throttle_untold and now >= self._apart_until
 
     async def _ask(self, now: float) -> None:
         wanted = {leave: number for leave, number in sorted(self._waiting.items()) if number}
@@ -210,7 +214,7 @@ class SharedBucket:
                 batch = await self._bank.draw(self.category, draw)
         except (QueueError, TimeoutError) as error:
             # Tokens that were granted unheard are lost, which is on the safe side.
-            self._throttle_untold = draw.throttled
+            self._throttle_untold |= draw.throttled
             self._stand_apart(repr(error))
             return
         self._last, self._last_at = batch, self._monotonic_s()
