@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any, cast
 
-from ecs_scheduler.ecs.task_definitions import KNOWN_KEPT, TaskDefinitions
+from ecs_scheduler.ecs.task_definitions import FAMILY_KEPT_S, KNOWN_KEPT, TaskDefinitions
+from ecs_scheduler.errors import JobUnusable
 
 
 class Registry:
@@ -32,5 +33,26 @@ def test_of_endless_revisions_the_latest_are_remembered() -> None:
             await definitions.resolve(name)
             await definitions.essential(name)
         assert registry.asked == [names[0]]
+
+    asyncio.run(story())
+
+
+def test_a_family_that_is_gone_is_asked_for_once_not_for_each_task() -> None:
+    """Thousands of its tasks may run when a scheduler takes over, which looks up what they use."""
+
+    class Gone(Registry):
+        async def describe_task_definition(self, name: str) -> dict[str, Any]:
+            await super().describe_task_definition(name)
+            raise JobUnusable(f"unable to describe {name}")
+
+    async def story() -> None:
+        registry, now_s = Gone(), 0.0
+        definitions = TaskDefinitions(cast("Any", registry), lambda: now_s)
+        for _ in range(3):
+            assert isinstance(await definitions.of_task("f"), JobUnusable)
+        assert registry.asked == ["f"]
+        now_s += FAMILY_KEPT_S
+        await definitions.of_task("f")
+        assert registry.asked == ["f", "f"]
 
     asyncio.run(story())

@@ -23,6 +23,7 @@ Value = TypeVar("Value")
 FAMILY_KEPT_S = 60.0
 """How long a bare family stands for the same revision."""
 
+NEVER = float("inf")
 SHAPES_KEPT = 100_000
 KNOWN_KEPT = 10_000
 """Task definitions that are remembered; who registers a revision for each job makes many."""
@@ -49,7 +50,7 @@ class TaskDefinitions:
         self._ecs = ecs
         self._monotonic_s = monotonic_s
         self._known: dict[str, tuple[TaskDefinition | JobUnusable, float]] = {}
-        self._deregistered: dict[str, TaskDefinition] = {}
+        self._deregistered: dict[str, tuple[TaskDefinition | JobUnusable, float]] = {}
         """Perhaps: what tasks run and no job was resolved to."""
         self._essential: dict[str, frozenset[str]] = {}
         self._shapes: dict[tuple[object, ...], Shape] = {}
@@ -66,23 +67,25 @@ class TaskDefinitions:
             return known[0]
         resolved = await self._describe(name)
         fixed = isinstance(resolved, TaskDefinition) and name == resolved.arn
-        _keep(self._known, name, (resolved, float("inf") if fixed else now + FAMILY_KEPT_S))
+        _keep(self._known, name, (resolved, NEVER if fixed else now + FAMILY_KEPT_S))
         return resolved
 
     async def of_task(self, arn: str) -> TaskDefinition | JobUnusable:
         """The revision that a task was started with, by ARN or name, though it may have been
-        deregistered since; JobUnusable where ECS no longer knows it.
+        deregistered since; JobUnusable where ECS no longer knows it, which is remembered as long as
+        families are.
         """
         known, _ = self._known.get(arn, (None, 0.0))
-        if not isinstance(known, TaskDefinition):
-            known = self._deregistered.get(arn)
-        if known is not None:
+        if isinstance(known, TaskDefinition):
             return known
-        try:
-            found = self._taken(await self._ecs.describe_task_definition(arn))
-        except JobUnusable as error:
-            return error
-        _keep(self._deregistered, arn, found)
+        found, until = self._deregistered.get(arn, (None, 0.0))
+        now = self._monotonic_s()
+        if found is None or now >= until:
+            try:
+                found, until = self._taken(await self._ecs.describe_task_definition(arn)), NEVER
+            except JobUnusable as error:
+                found, until = error, now + FAMILY_KEPT_S
+            _keep(self._deregistered, arn, (found, until))
         return found
 
     async def still_active(self, arn: str) -> bool:
