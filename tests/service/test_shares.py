@@ -6,10 +6,10 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from tests.service.transports import faulty, mute
+from tests.service.transports import answered, faulty, mute
 
 from ecs_queue.job import JobId
-from ecs_queue.states import JobState
+from ecs_queue.states import Intent, JobState, LaunchToken, OwnerId
 from ecs_scheduler.sharing.settings import FairSharePolicy, FamilySettings, ShareSettings
 from ecs_simulator import InstanceGroup
 
@@ -169,6 +169,55 @@ def test_a_quota_counts_a_launch_of_unknown_outcome(world: Run) -> None:
 
     lost = faulty("StartTask", 1, work_is_done=True)
     world(story, faults=lost, shares={"a": ShareSettings(max_running=1)})
+
+
+def test_a_quota_counts_a_launch_until_its_end_is_certain(world: Run) -> None:
+    """The answer to the first call is lost, and ECS shows its task late: fifty seconds on."""
+
+    class Late(faulty("StartTask", 1, work_is_done=True)):  # type: ignore[misc]
+        async def send(self, request: Any) -> Any:
+            answer = await super().send(request)
+            operation = request.headers["X-Amz-Target"].rpartition(b".")[2]
+            hidden = asyncio.get_running_loop().time() - began < 50
+            if operation == b"ListTasks" and hidden:
+                return answered(request, 200, {"taskArns": []})
+            return answer
+
+    began = float("inf")
+
+    async def story(w: Any) -> None:
+        nonlocal began
+        began = asyncio.get_running_loop().time()
+        await w.submit(*(sleep(f"a{i}", 60, share="a") for i in range(2)))
+        await asyncio.sleep(55)
+        assert len(w.sim.tasks()) == 1
+        assert (await w.until("a1")).state is JobState.SUCCEEDED
+
+    world(story, faults=Late, shares={"a": ShareSettings(max_running=1)})
+
+
+def test_a_quota_counts_more_launches_than_are_looked_for_at_once(world: Run) -> None:
+    """A service died with 150 calls unanswered, none of which ECS had got; before that is certain
+    its successor starts no job beside these.
+    """
+
+    async def story(w: Any) -> None:
+        await w.until_ready()
+        await w.kill()
+        await asyncio.sleep(5)
+        owner = OwnerId("the first")
+        assert await w.queue.lead(owner, "default", lease_ms=2000)
+        await w.submit(*(sleep(f"a{i:03}", 5, share="a") for i in range(150)))
+        for n, claim in enumerate(await w.queue.claim(owner, 150)):
+            intent = Intent(claim.job.id, claim.epoch, None)
+            await w.queue.intend(owner, LaunchToken(f"t{n:03}"), "RunTask", [intent])
+        await w.submit(sleep("late", 5, share="a"))
+        async with w.another_service():
+            await asyncio.sleep(40)
+            assert not w.sim.tasks()
+            assert (await w.until("late")).state is JobState.SUCCEEDED
+
+    world(story, shares={"a": ShareSettings(max_running=150)})
 
 
 def test_a_family_is_capped(world: Run) -> None:

@@ -35,6 +35,7 @@ from ecs_scheduler.passes.status import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from ecs_placement.request import Shape
     from ecs_queue.job import JobId
@@ -145,11 +146,11 @@ class Launcher:
         """Jobs of launches that were written down and not settled: their tasks may run."""
         return frozenset().union(*self._unsettled.values())
 
-    def forget_intended(self, before: float) -> None:
-        """The reconciler has seen those that were written down before, if they still stand."""
-        running = self.in_flight
+    def forget_intended(self, before: float, standing: AbstractSet[LaunchToken]) -> None:
+        """The reconciler sees of those that were written down before which still stand."""
+        kept = standing | self.in_flight
         self.intended_at = {
-            token: at for token, at in self.intended_at.items() if at >= before or token in running
+            t: at for t, at in self.intended_at.items() if at >= before or t in kept
         }
         self._unsettled = {t: jobs for t, jobs in self._unsettled.items() if t in self.intended_at}
 

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 DESCRIBED_AT_ONCE = 100
+LOOKED_FOR_AT_ONCE = 100
+MOST_PENDING = 10_000
+"""Launches that are counted, though far fewer are looked for at once."""
+
 LOOK_AGAIN_AFTER_S = 10.0
 OTHERS_REMEMBERED = 50_000
 
@@ -64,7 +68,7 @@ class Reconciler:
         """Look for each launch that is older than any call can last."""
         settle_after_s = self._around.config.settle_after_s
         ours = self._ours()
-        pending = await self._around.queue.pending_launches()
+        pending = await self._around.queue.pending_launches(limit=MOST_PENDING)
         ours |= self._ours()
         inherited = (each.jobs for each in pending if each.token not in ours)
         self._tracker.inherited = frozenset[JobId]().union(*inherited)
@@ -73,10 +77,11 @@ class Reconciler:
         pending = tuple(each for each in pending if self._begun_at[each.token] <= old_at)
         self.unsettled = len(pending)
         self._looked_at = {t: at for t, at in self._looked_at.items() if t in self._begun_at}
-        self._launcher.forget_intended(old_at - settle_after_s)
+        self._launcher.forget_intended(old_at - settle_after_s, self._begun_at.keys())
         # What should run is asked of all before what has stopped is of any: a task that stops
         # meanwhile is in both lists then, the other way round in none.
-        sought = [each for launch in pending if (each := await self._sought(launch))]
+        first = pending[:LOOKED_FOR_AT_ONCE]
+        sought = [each for launch in first if (each := await self._sought(launch))]
         self._stopped_on.clear()
         for each in sought:
             try:
