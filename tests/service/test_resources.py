@@ -24,6 +24,15 @@ ONE_EACH = (
         count=2, instance_type="m5.xlarge", attributes={"ecs-scheduler.resource.licence": "1"}
     ),
 )
+FARGATE = {
+    "family": "serverless",
+    "networkMode": "awsvpc",
+    "requiresCompatibilities": ["EC2", "FARGATE"],
+    "cpu": "8192",
+    "memory": "16384",
+    "containerDefinitions": [{"name": "main", "image": "busybox", "command": ["sleep", "600"]}],
+}
+NETWORK = {"network_configuration": {"awsvpcConfiguration": {"subnets": ["subnet-a"]}}}
 
 
 def job(name: str, seconds: int = 30, **members: Any) -> dict[str, Any]:
@@ -163,6 +172,27 @@ def test_a_task_that_ends_while_it_is_looked_up_holds_no_licence(world: Run) -> 
 
     url = "https://sqs.us-east-1.amazonaws.com/123456789012/events"
     world(story, fleet=LICENSED, faults=Slow, events_queue_url=url)
+
+
+def test_a_task_on_no_instance_keeps_no_licence_back(world: Run) -> None:
+    """It runs on Fargate when the scheduler is killed, for longer than the next one needs to give
+    a licence out.
+    """
+
+    async def story(w: Any) -> None:
+        w.sim.call("RegisterTaskDefinition", FARGATE)
+        fallback = {"after_s": 1, "launch_type": "FARGATE"}
+        await w.submit(
+            {"id": "out", "task_definition": "serverless", "fallback": fallback, **NETWORK}
+        )
+        await w.until("out", JobState.RUNNING)
+        await w.kill()
+        async with w.another_service():
+            await w.submit(job("a", resources={"licence": 1}))
+            assert (await w.until("a", timeout_s=120)).state is JobState.SUCCEEDED
+            assert (await w.queue.job("out")).state is JobState.RUNNING
+
+    world(story, fleet=LICENSED)
 
 
 def test_a_licence_is_kept_for_a_task_that_ecs_does_not_show_yet(world: Run) -> None:
