@@ -235,3 +235,35 @@ def test_what_ecs_finds_a_place_for_stays_there(world: Run) -> None:
         assert "StopTask" not in w.sim.statistics.calls
 
     world(story, fleet=ONE, pass_interval_s=1.0)
+
+
+def test_what_finds_a_place_while_others_are_given_up_stays_there(world: Run) -> None:
+    """Three have waited for half a minute. The first StopTask takes two minutes, and meanwhile the
+    provider's instance comes, on which the two others run.
+    """
+
+    class Slow:
+        stops: ClassVar[int] = 0
+
+        async def send(self, request: Any) -> Any:
+            if request.headers["X-Amz-Target"].endswith(b"StopTask"):
+                Slow.stops += 1
+                await asyncio.sleep(120)
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: Any) -> None:
+        w.sim.send_events_to("events")
+        provide_nothing(w, launch_s=45)
+        full = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "900"]}]}
+        long = {"containerOverrides": [{"name": "main", "command": ["sleep", "200"]}]}
+        await w.submit({"id": "full", "overrides": full})
+        await w.until("full", JobState.RUNNING)
+        out = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
+        await w.submit(*({"id": f"j{n}", "overrides": long, "fallback": out} for n in range(3)))
+        records = [await w.until(f"j{n}") for n in range(3)]
+        assert Slow.stops == 1
+        assert sorted(record.launches for record in records) == [1, 1, 2]
+
+    url = "https://sqs.us-east-1.amazonaws.com/123456789012/events"
+    settings = {"provisioning_timeout_s": 30.0, "events_queue_url": url, "pass_interval_s": 1.0}
+    world(story, fleet=ONE, faults=Slow, **settings)

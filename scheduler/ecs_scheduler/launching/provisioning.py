@@ -69,7 +69,8 @@ class Provisioning:
         after_s = self._around.config.provisioning_timeout_s
         reason = f"{INTERRUPTED} (no place in {after_s:g} s)"
         for arn in self._tracker.unplaced_for(after_s):
-            await self._tracker.stop(arn, reason)
+            if self._tracker.unplaced(arn):  # still, for each stop may take a while
+                await self._tracker.stop(arn, reason)
 
     async def come_back(self, *, room_is_wanted: bool) -> None:
         """Stop what has room on an instance by now; none of it as long as jobs that wait for a call
@@ -86,7 +87,7 @@ class Provisioning:
         still = {task.arn for task in tasks if task.last_status == "PROVISIONING"}
         until = self._around.clock.monotonic_s() + KEPT_FOR_S
         for arn, at in placed.items():
-            if arn in still and self._tracker.follows(arn):
+            if arn in still and self._tracker.unplaced(arn):
                 self._around.model.promise(at.instance, at.job_id, at.shape, until)
                 self._kept[arn] = at
                 where = at.instance.rpartition("/")[2]

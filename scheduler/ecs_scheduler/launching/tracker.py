@@ -202,6 +202,11 @@ class Tracker:
         seen = [(self._followed[arn].phase_since, arn) for arn in self._placeless]
         return [a for at, a in sorted(seen) if 0 < at <= since and self._followed[a].unplaced]
 
+    def unplaced(self, arn: TaskArn) -> bool:
+        """Whether this task is followed, and was not shown at a place yet."""
+        followed = self._followed.get(arn)
+        return followed is not None and followed.unplaced
+
     def job_of(self, arn: TaskArn) -> JobId | None:
         """The job of a task that is followed; None for any other, as of one that has ended."""
         followed = self._followed.get(arn)
