@@ -1,9 +1,13 @@
 """RunTask by rule: at once for what no instance could hold, so many at a time, and not for ever."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
+
+import redis.exceptions
+from tests.service.conftest import Cuttable
 
 from ecs_queue.job import JobId
 from ecs_queue.states import JobState
@@ -267,3 +271,58 @@ def test_what_finds_a_place_while_others_are_given_up_stays_there(world: Run) ->
     url = "https://sqs.us-east-1.amazonaws.com/123456789012/events"
     settings = {"provisioning_timeout_s": 30.0, "events_queue_url": url, "pass_interval_s": 1.0}
     world(story, fleet=ONE, faults=Slow, **settings)
+
+
+class Deaf(Cuttable):
+    """Loses the answer to the write that makes job j RUNNABLE again."""
+
+    started = heard = False
+
+    async def carried(self, work: Callable[[], Any]) -> Any:
+        """Do the work, and lose its answer once."""
+        answer = await super().carried(work)
+        state = self.servers.one("HGET", "{q:default}:job:j", "s")
+        self.started = self.started or state == b"STARTING"
+        if self.started and not self.heard and state == b"RUNNABLE":
+            self.heard = True
+            raise redis.exceptions.ConnectionError("the answer was lost")
+        return answer
+
+
+def test_room_of_a_job_that_came_back_is_not_given_to_another(world: Run) -> None:
+    """The answer to the end of its task in PROVISIONING is lost, and the job launched anew before
+    the end is written down once more. The room that was kept for it is its launch's by then.
+    """
+
+    class Refusals:
+        seen: ClassVar[list[Any]] = []
+
+        async def send(self, request: Any) -> Any:
+            answer = await super().send(request)  # type: ignore[misc]
+            if request.headers["X-Amz-Target"].endswith(b"StartTask"):
+                Refusals.seen += json.loads(await answer.content)["failures"]
+            return answer
+
+    async def story(w: Any) -> None:
+        def taking(cpu: int) -> dict[str, Any]:
+            main = {"name": "main", "cpu": cpu, "command": ["sleep", "900"]}
+            return {"overrides": {"containerOverrides": [main]}}
+
+        await w.until_ready()
+        await w.kill()
+        w.connect_anew(Deaf)
+        provide_nothing(w)
+        out = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
+        async with w.another_service():
+            await w.submit({"id": "full", **taking(4096)})
+            await w.until("full", JobState.RUNNING)
+            await w.submit({"id": "j", "fallback": out, **taking(2048)})
+            await w.until("j", JobState.STARTING)
+            w.sim.add_instances("default", ONE)
+            await w.until("j", JobState.RUNNING, timeout_s=120)
+            await w.submit({"id": "late", **taking(3072)})
+            await asyncio.sleep(10)
+            assert Refusals.seen == []
+            assert (await w.queue.job(JobId("j"))).launches == 2
+
+    world(story, fleet=ONE, faults=Refusals, sweep_interval_s=60.0)

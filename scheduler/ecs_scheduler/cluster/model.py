@@ -180,11 +180,16 @@ class ClusterModel:
                 row.interfaces.add(task_arn)
                 self._touch(arn)
 
-    def withdraw(self, arn: InstanceArn, job_id: JobId) -> None:
-        """The launch certainly did not happen."""
+    def withdraw(self, arn: InstanceArn, job_id: JobId, certain_at: float | None = None) -> None:
+        """The launch certainly did not happen. With `certain_at` a later promise, which has another
+        one, stands.
+        """
         row = self._rows.get(arn)
-        if row is not None and row.promises.pop(job_id, None) is not None:
-            self._touch(arn)
+        promise = row.promises.get(job_id) if row else None
+        if row is None or promise is None or certain_at not in (None, promise.certain_at):
+            return
+        del row.promises[job_id]
+        self._touch(arn)
 
     def holds_interface(self, arn: InstanceArn, task_arn: TaskArn) -> None:
         """A live task of ours has a network interface on this instance (learnt from

@@ -62,7 +62,7 @@ class Provisioning:
     def __init__(self, around: Around, tracker: Tracker) -> None:
         self._around = around
         self._tracker = tracker
-        self._kept: dict[TaskArn, Place] = {}
+        self._kept: dict[TaskArn, tuple[Place, float]] = {}
 
     async def give_up(self) -> None:
         """Stop what ECS found no place for in the time that is configured."""
@@ -89,16 +89,18 @@ class Provisioning:
         for arn, at in placed.items():
             if arn in still and self._tracker.unplaced(arn):
                 self._around.model.promise(at.instance, at.job_id, at.shape, until)
-                self._kept[arn] = at
+                self._kept[arn] = at, until
                 where = at.instance.rpartition("/")[2]
                 log.info("room for a task in PROVISIONING", task=arn, job=at.job_id, instance=where)
                 await self._tracker.stop(arn, f"{INTERRUPTED} (room on {where})")
 
     def release(self) -> None:
-        """The room of those whose tasks have ended is free, for their jobs above all."""
+        """The room of those whose tasks have ended is free, for their jobs above all; not where
+        such a job has been launched there again.
+        """
         for arn in [each for each in self._kept if not self._tracker.follows(each)]:
-            at = self._kept.pop(arn)
-            self._around.model.withdraw(at.instance, at.job_id)
+            at, until = self._kept.pop(arn)
+            self._around.model.withdraw(at.instance, at.job_id, until)
 
     def forget(self) -> None:
         """Another scheduler leads."""
