@@ -195,6 +195,25 @@ def test_a_task_on_no_instance_keeps_no_licence_back(world: Run) -> None:
     world(story, fleet=LICENSED)
 
 
+def test_a_damaged_record_of_a_task_that_ended_keeps_no_licence_back(world: Run) -> None:
+    """Somebody wrote to the record of a job whose task fails after the scheduler was killed; the
+    next one cannot write that down, and gives licences out to others.
+    """
+
+    async def story(w: Any) -> None:
+        fails = {"name": "main", "command": ["exit", "1"], "cpu": 64, "memory": 64}
+        await w.submit({"id": "bad", "overrides": {"containerOverrides": [fails]}})
+        await w.until("bad", JobState.STARTING)
+        await w.kill()
+        await w.redis.hset("{q:default}:job:bad", "o", "damaged")
+        async with w.another_service():
+            await asyncio.sleep(60)
+            await w.submit(job("a", resources={"licence": 1}))
+            assert (await w.until("a", timeout_s=120)).state is JobState.SUCCEEDED
+
+    world(story, fleet=LICENSED)
+
+
 def test_a_licence_is_kept_for_a_task_that_ecs_does_not_show_yet(world: Run) -> None:
     """The answer to a call that started two tasks is lost, and at the first look ECS shows one of
     them only. The other's licence is not given to a job that waits.

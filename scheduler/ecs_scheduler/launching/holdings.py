@@ -46,10 +46,10 @@ class Holdings:
         if not self._around.model.declares_scalars:
             return
         unknown = [each for each in tasks if each[0].arn not in self._known]
-        # Only RunTask starts some on no instance, and what needs resources never goes there.
-        self._known.update(task.arn for task, _ in unknown if task.instance_arn is None)
         for task, job_id in unknown[:LOOKED_UP_AT_ONCE]:
             if task.instance_arn is None or task.last_status == "STOPPED":
+                # Only RunTask starts some on no instance; what needs resources never goes there.
+                self._known.add(task.arn)
                 continue
             try:
                 job = (await self._around.queue.job(job_id)).job

@@ -167,7 +167,12 @@ class Tracker:
     async def _ask_after(self, arns: Sequence[TaskArn]) -> None:
         asked_at = self._around.clock.monotonic_s()
         tasks, missing = await self._around.ecs.describe_tasks(arns)
-        await self._take_over(tasks)
+        try:
+            await self._take_over(tasks)
+        except QueueUnreachable:
+            raise
+        except QueueError as error:  # of a record that is damaged: others need not wait
+            log.warning("news of tasks not written down yet", error=str(error))
         await self.holdings.learn(
             (task, self._followed[task.arn].job_id) for task in tasks if task.arn in self._followed
         )
@@ -204,8 +209,7 @@ class Tracker:
 
     def unplaced(self, arn: TaskArn) -> bool:
         """Whether this task is followed, and was not shown at a place yet."""
-        followed = self._followed.get(arn)
-        return followed is not None and followed.unplaced
+        return arn in self._followed and self._followed[arn].unplaced
 
     def job_of(self, arn: TaskArn) -> JobId | None:
         """The job of a task that is followed; None for any other, as of one that has ended."""
