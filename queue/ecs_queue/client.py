@@ -12,7 +12,7 @@ import redis.asyncio
 from redis.exceptions import RedisClusterException, RedisError
 
 from ecs_queue import dead_letters, listing, producing, replaying, scheduling, staging, submitting
-from ecs_queue.connection import damaged, explained, require_bytes
+from ecs_queue.connection import UNREADABLE, damaged, explained, require_bytes
 from ecs_queue.document import UnreadableJob
 from ecs_queue.errors import UnknownJob
 from ecs_queue.job import Job, JobId
@@ -104,7 +104,7 @@ class Queue:
             raise explained(self._redis, error) from error
         try:
             return command.parse(reply)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             raise damaged(self._redis, command.script, error) from error
 
     async def ping(self) -> None:

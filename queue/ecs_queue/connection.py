@@ -48,6 +48,9 @@ _OPTIONS: dict[str, Any] = {
     "protocol": 2,
 }
 
+UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What parsing an answer raises where somebody else wrote to the queue's keys."""
+
 Pool = TypeVar("Pool", redis.BlockingConnectionPool, redis.asyncio.BlockingConnectionPool)
 
 

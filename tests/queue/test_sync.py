@@ -8,7 +8,7 @@ import redis
 
 from ecs_queue.connection import connect_sync
 from ecs_queue.embedded import EmbeddedValkey
-from ecs_queue.errors import QueueUnreachable, UnknownJob
+from ecs_queue.errors import QueueError, QueueUnreachable, UnknownJob
 from ecs_queue.job import Job, JobId
 from ecs_queue.states import Cancelled, JobState
 from ecs_queue.submissions import Accepted, Duplicate
@@ -43,6 +43,15 @@ def test_errors_are_the_same(client: redis.Redis) -> None:
     """An unknown job is named."""
     with pytest.raises(UnknownJob, match="no job 'a' in this queue"):
         SyncQueue(client).job(A)
+
+
+def test_what_cannot_be_read_is_an_error_of_the_queue(client: redis.Redis) -> None:
+    """Somebody else wrote to a job's record; it is said where and what."""
+    queue = SyncQueue(client)
+    queue.submit([JOB])
+    client.hset("{q:default}:job:a", "o", "damaged")
+    with pytest.raises(QueueError, match="something in the queue that job cannot read"):
+        queue.job(A)
 
 
 def test_no_server(tmp_path: object) -> None:

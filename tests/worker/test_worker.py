@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ecs_queue.errors import NoAssignment
+from ecs_queue.connection import connect_sync
+from ecs_queue.errors import NoAssignment, QueueError
 from ecs_queue.job import Job, JobId
 from ecs_queue.states import JobState, Succeeded, TaskFailed
 from ecs_queue.worker import TRIES, URL_VARIABLE, Worker
@@ -51,6 +52,19 @@ async def test_a_program_reads_its_payload_and_reports(site: "Site", way: str) -
     record = await site.queue.job(A)
     assert record.progress is not None
     assert (record.progress.text, record.result) == ("0.5", {"pixels": [1, 2]})
+
+
+async def test_a_damaged_record_is_an_error_of_the_queue(site: "Site") -> None:
+    """Somebody else wrote to it; a program catches that as it does a Redis that is away."""
+    token = await site.launch(id="a")
+
+    def program() -> None:
+        with connect_sync(site.redis_url) as redis:
+            redis.hset(f"{{q:{site.name}}}:job:a", "f", "damaged")
+        with pytest.raises(QueueError, match="something in the queue that task cannot read"):
+            _ = Worker.from_env(site.redis_environment(token), sleep=no_sleep).assignment
+
+    await in_thread(program)
 
 
 @pytest.mark.parametrize("way", ["service", "redis"])
