@@ -157,6 +157,36 @@ def test_a_task_that_ecs_forgot_keeps_no_group_away(world: Run) -> None:
     world(story, fleet=fleet, faults=Forgetful)
 
 
+def test_what_runs_is_looked_at_once_before_others_may_run_beside_it(world: Run) -> None:
+    """Three hundred tasks run when the scheduler is killed, and ECS takes ten seconds to describe a
+    hundred. After twenty all were asked for, from both ends, and a job that must be alone starts.
+    """
+
+    class Slow:
+        seconds: ClassVar[float] = 0
+
+        async def send(self, request: Any) -> Any:
+            if request.headers["X-Amz-Target"].endswith(b"DescribeTasks"):
+                await asyncio.sleep(Slow.seconds)
+            return await super().send(request)  # type: ignore[misc]
+
+    async def story(w: Any) -> None:
+        small = {"name": "main", "command": ["sleep", "600"], "cpu": 32, "memory": 32}
+        overrides = {"containerOverrides": [small]}
+        await w.submit(*({"id": f"j{i}", "overrides": overrides} for i in range(300)))
+        for i in range(300):
+            await w.until(f"j{i}", JobState.RUNNING)
+        await w.kill()
+        Slow.seconds = 10
+        distinct = {"group": "g", "placement_constraints": [{"type": "distinctInstance"}]}
+        await w.submit({"id": "alone", "overrides": overrides, **distinct})
+        async with w.another_service():
+            await w.until_ready()
+            await w.until("alone", JobState.STARTING, timeout_s=24)
+
+    world(story, fleet=MIXED, faults=Slow)
+
+
 def test_distinct_instance_holds_for_a_launch_that_was_not_answered(world: Run) -> None:
     """Two tasks were started by the call in which the first scheduler was killed; the second asks
     what became of it before it starts a third, though it looks at tasks once a minute only.

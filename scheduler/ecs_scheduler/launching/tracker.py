@@ -157,8 +157,8 @@ class Tracker:
         self._around.model.blame.linger(lingering(self._followed.values(), now))
 
     async def look_at_unseen(self) -> None:
-        """Ask after what ran before we led, as far as nobody did since the cluster is known."""
-        unseen = tuple(self._unseen)
+        """Ask after what ran before we led and was not seen yet, from the other end than `look`."""
+        unseen = [arn for arn in reversed(self._followed) if arn in self._unseen]
         for start in range(0, len(unseen), DESCRIBED_AT_ONCE):
             some = [arn for arn in unseen[start : start + DESCRIBED_AT_ONCE] if arn in self._unseen]
             if some:
