@@ -122,6 +122,24 @@ def test_a_scheduler_that_takes_over_counts_what_may_run(world: Run) -> None:
     world(story, fleet=ONE_EACH, faults=mute())
 
 
+def test_a_launch_whose_end_cannot_be_written_holds_nothing_for_ever(world: Run) -> None:
+    """The first scheduler is killed before ECS answers; the task ends, and what the queue knows of
+    its job is damaged. The second gives licences out once it is certain that nothing runs.
+    """
+
+    async def story(w: Any) -> None:
+        await w.submit(job("bad", 10, resources={"licence": 1}))
+        await asyncio.sleep(3)
+        assert running(w) == 1
+        await w.kill()
+        await w.redis.hset("{q:default}:job:bad", "n", "damaged")
+        async with w.another_service():
+            await w.submit(job("late", resources={"licence": 1}))
+            assert (await w.until("late", timeout_s=150)).state is JobState.SUCCEEDED
+
+    world(story, fleet=ONE_EACH, faults=mute())
+
+
 def test_a_deregistered_revision_holds_what_it_holds(world: Run) -> None:
     """Two tasks hold both licences when their revision is deregistered and the scheduler killed;
     the one that takes over gives out none.

@@ -62,6 +62,8 @@ class Reconciler:
         self._begun_at: dict[LaunchToken, float] = {}
         self._others: dict[TaskArn, str] = {}
         self._stopped_on: dict[InstanceArn, list[TaskArn] | None] = {}
+        self._over: set[LaunchToken] = set()
+        """Nothing of these runs for certain, though that can't be written: a record is damaged."""
         self.unsettled = 0
 
     async def look(self) -> None:
@@ -70,14 +72,17 @@ class Reconciler:
         ours = self._ours()
         pending = await self._around.queue.pending_launches(limit=MOST_PENDING)
         ours |= self._ours()
-        inherited = (each.jobs for each in pending if each.token not in ours)
+        self._over &= {each.token for each in pending}
+        not_inherited = ours | self._over
+        inherited = (each.jobs for each in pending if each.token not in not_inherited)
         self._tracker.inherited = frozenset[JobId]().union(*inherited)
         self._begun_at = {launch.token: self._begun(launch) for launch in pending}
         old_at = self._around.clock.monotonic_s() - settle_after_s
         pending = tuple(each for each in pending if self._begun_at[each.token] <= old_at)
         self.unsettled = len(pending)
         self._looked_at = {t: at for t, at in self._looked_at.items() if t in self._begun_at}
-        self._launcher.forget_intended(old_at - settle_after_s, self._begun_at.keys())
+        standing = self._begun_at.keys() - self._over
+        self._launcher.forget_intended(old_at - settle_after_s, standing)
         # What should run is asked of all before what has stopped is of any: a task that stops
         # meanwhile is in both lists then, the other way round in none.
         first = pending[:LOOKED_FOR_AT_ONCE]
@@ -133,6 +138,8 @@ class Reconciler:
         if sought.decisive and complete:
             text = f"ECS shows no task of this {launch.api} {age_s:.0f} s after the call"
             outcomes += [Absent(each, text) for each in launch.jobs if each not in adopted]
+            if all(task.last_status == "STOPPED" for task in adopted.values()):
+                self._over.add(launch.token)
         if outcomes:
             await around.queue.settle(launch.token, outcomes)
             log.info(
