@@ -21,11 +21,11 @@ from ecs_queue.states import (
     Verdict,
 )
 from ecs_scheduler.ecs.tasks import verdict, was_interrupted
-from ecs_scheduler.errors import EcsCallError
 from ecs_scheduler.launching.followed import Followed, lingering
 from ecs_scheduler.launching.holdings import Holdings
 from ecs_scheduler.launching.lately import Lately
 from ecs_scheduler.launching.retries import jitter_of, next_step
+from ecs_scheduler.launching.stopping import stop, was_slow
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -43,14 +43,9 @@ MISSING_FOR_S = 300.0
 off up to five minutes.
 """
 
-STOP_AGAIN_AFTER_S = 60.0
-SLOW_STOP_S = 45.0
-"""A container has 30 s by default between SIGTERM and SIGKILL; the agent needs a moment besides."""
-
 BLAMED_STOP_CODES = ("TaskFailedToStart", "InfrastructureHealth")
 """Endings that may be the instance's fault: no room on its disk, no way to the registry, ..."""
 
-STOP_REASON_CHARACTERS = 255
 REMEMBERED_S = 300.0
 """How long a task is remembered after it ended, should Redis forget that it ever began."""
 
@@ -194,7 +189,9 @@ class Tracker:
             arn = cancellation.task_arn
             followed = self._followed.get(arn) if arn is not None else None
             if arn is not None and followed is not None:
-                await self._stop(arn, followed, f"job {followed.job_id}: {cancellation.reason}")
+                await stop(
+                    self._around, arn, followed, f"job {followed.job_id}: {cancellation.reason}"
+                )
 
     @property
     def provisioning(self) -> int:
@@ -219,24 +216,14 @@ class Tracker:
     async def stop(self, arn: TaskArn, reason: str) -> None:
         """StopTask for one task that is followed; again when nothing came of it."""
         if (followed := self._followed.get(arn)) is not None:
-            await self._stop(arn, followed, reason)
+            await stop(self._around, arn, followed, reason)
 
     async def stop_on(self, instance: InstanceArn, reason: str) -> None:
         """StopTask for each task that runs there; again when nothing came of it."""
         there = [each for each in self._followed.items() if each[1].instance_arn == instance]
-        await asyncio.gather(*(self._stop(arn, followed, reason) for arn, followed in there))
-
-    async def _stop(self, arn: TaskArn, followed: Followed, reason: str) -> None:
-        now = self._around.clock.monotonic_s()
-        asked_at = followed.stop_asked_at
-        if asked_at is not None and now - asked_at < STOP_AGAIN_AFTER_S:
-            return
-        followed.stop_asked_at = now
-        try:
-            await self._around.ecs.stop_task(arn, reason[:STOP_REASON_CHARACTERS])
-        except EcsCallError as error:
-            followed.stop_asked_at = None
-            log.warning("task not stopped yet", task=arn, error=str(error))
+        await asyncio.gather(
+            *(stop(self._around, arn, followed, reason) for arn, followed in there)
+        )
 
     async def _take_over(self, tasks: Iterable[Task]) -> None:
         """What is news among these; an answer may be older than an event that came before it."""
@@ -316,9 +303,8 @@ class Tracker:
                 raise each
 
     def _judge_slowness(self, task: Task) -> None:
-        followed, now = self._followed.get(task.arn), self._around.clock.monotonic_s()
-        asked_at = followed.stop_asked_at if followed is not None else None
-        if task.instance_arn is not None and asked_at is not None and now - asked_at > SLOW_STOP_S:
+        now = self._around.clock.monotonic_s()
+        if task.instance_arn is not None and was_slow(self._followed.get(task.arn), now):
             self._around.model.slowness.add(task.instance_arn, now)
 
     async def _succeeded(self, ended: Sequence[tuple[Task, Verdict]]) -> None:
