@@ -60,7 +60,7 @@ LINES: Mapping[str, str] = {
     "launch adopted": r"launch reconciled.* found=[1-9]",
     "launch given up as absent": r"launch reconciled.* found=0",
     "stray stopped": "a task came too late; stopping it",
-    "launch held up; not made": "launch held up; not made",
+    "launch held up; not made": "held up before the call",
     "rewind noticed": "redis restarted or failed over",
     "rewind dealt with": "queue and ECS agree",
     "orphan of a rewind stopped": "the queue lost this launch",
