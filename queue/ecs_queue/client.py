@@ -12,7 +12,7 @@ import redis.asyncio
 from redis.exceptions import RedisClusterException, RedisError
 
 from ecs_queue import dead_letters, listing, producing, replaying, scheduling, staging, submitting
-from ecs_queue.connection import UNREADABLE, damaged, explained, require_bytes
+from ecs_queue.connection import explained, parsed, require_bytes
 from ecs_queue.document import UnreadableJob
 from ecs_queue.errors import UnknownJob
 from ecs_queue.job import Job, JobId
@@ -102,10 +102,7 @@ class Queue:
             reply = await send(script, self._keys, self._envelope.args(command))
         except (RedisError, RedisClusterException) as error:
             raise explained(self._redis, error) from error
-        try:
-            return command.parse(reply)
-        except UNREADABLE as error:
-            raise damaged(self._redis, command.script, error) from error
+        return parsed(self._redis, command, reply)
 
     async def ping(self) -> None:
         """Ask the server whether it is there."""

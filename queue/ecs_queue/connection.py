@@ -19,6 +19,7 @@ from redis.retry import Retry
 from ecs_queue import sentinels
 from ecs_queue.errors import InvalidRedisUrl, QueueError, QueueUnreachable
 from ecs_queue.lean import LeanClient, LeanConnection
+from ecs_queue.script import Command
 
 _RETRIES = 3
 _ANSWER_S = 5.0
@@ -48,9 +49,10 @@ _OPTIONS: dict[str, Any] = {
     "protocol": 2,
 }
 
-UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+_UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What parsing an answer raises where somebody else wrote to the queue's keys."""
 
+T = TypeVar("T")
 Pool = TypeVar("Pool", redis.BlockingConnectionPool, redis.asyncio.BlockingConnectionPool)
 
 
@@ -114,10 +116,15 @@ def explained(client: Any, error: Exception) -> QueueError:
     return QueueError(f"Redis at {server} could not run a script of the queue: {error}")
 
 
-def damaged(client: Any, script: str, error: Exception) -> QueueError:
-    """What to raise for an answer that cannot be read: somebody else wrote to the queue's keys."""
-    where = f"Redis at {_server(client)} has something in the queue that {script} cannot read"
-    return QueueError(f"{where}: {error!r}")
+def parsed(client: Any, command: Command[T], reply: Any) -> T:
+    """What a command makes of its raw answer. Raises QueueError for one that cannot be read."""
+    try:
+        return command.parse(reply)
+    except _UNREADABLE as error:
+        raise QueueError(
+            f"Redis at {_server(client)} has something in the queue that {command.script} cannot "
+            f"read: {error!r}; if another program writes to keys that begin with {{q:, keep it out"
+        ) from error
 
 
 def _sentinels(url: str) -> sentinels.Sentinels:

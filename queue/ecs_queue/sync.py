@@ -8,7 +8,7 @@ import redis
 from redis.exceptions import RedisClusterException, RedisError
 
 from ecs_queue import dead_letters, producing
-from ecs_queue.connection import UNREADABLE, damaged, explained, require_bytes
+from ecs_queue.connection import explained, parsed, require_bytes
 from ecs_queue.job import Job, JobId
 from ecs_queue.letters import DeadLetter
 from ecs_queue.script import DEFAULT_SETTINGS, Command, Envelope, QueueSettings, sources
@@ -48,10 +48,7 @@ class SyncQueue:
             reply = script(keys=self._keys, args=self._envelope.args(command))
         except (RedisError, RedisClusterException) as error:
             raise explained(self._redis, error) from error
-        try:
-            return command.parse(reply)
-        except UNREADABLE as error:
-            raise damaged(self._redis, command.script, error) from error
+        return parsed(self._redis, command, reply)
 
     def ping(self) -> None:
         """Ask the server whether it is there."""

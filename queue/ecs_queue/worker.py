@@ -240,14 +240,11 @@ class RedisLink:
         """One call of the queue's script."""
         from redis.exceptions import RedisError
 
-        from ecs_queue.connection import UNREADABLE, damaged, explained
+        from ecs_queue.connection import explained, parsed
 
         command = assignment.ask(act, self._task_arn, None, told)
         try:
             reply = self._script(keys=self._envelope.keys(), args=self._envelope.args(command))
         except RedisError as error:
             raise explained(self._redis, error) from error
-        try:
-            return command.parse(reply)
-        except UNREADABLE as error:
-            raise damaged(self._redis, command.script, error) from error
+        return parsed(self._redis, command, reply)

@@ -26,6 +26,8 @@ FARGATE = {
 }
 NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-a"]}}
 
+OUT = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
+
 
 def provide_nothing(w: Any, launch_s: float = 3600) -> None:
     """A capacity provider whose instances take an hour to come."""
@@ -42,6 +44,13 @@ def provide_nothing(w: Any, launch_s: float = 3600) -> None:
         "PutClusterCapacityProviders",
         {"cluster": "default", "capacityProviders": ["cp"], "defaultCapacityProviderStrategy": []},
     )
+
+
+async def fill(w: Any, seconds: int) -> None:
+    """A job on the whole of the only instance, for so long."""
+    whole = [{"name": "main", "cpu": 4096, "command": ["sleep", str(seconds)]}]
+    await w.submit({"id": "full", "overrides": {"containerOverrides": whole}})
+    await w.until("full", JobState.RUNNING)
 
 
 def test_what_no_instance_could_hold_falls_back_at_once(world: Run) -> None:
@@ -102,12 +111,9 @@ def test_provisioning_is_bounded_and_ends_where_room_appears(world: Run) -> None
 
     async def story(w: Any) -> None:
         provide_nothing(w)
-        full = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "300"]}]}
         short = {"containerOverrides": [{"name": "main", "command": ["sleep", "5"]}]}
-        await w.submit({"id": "full", "overrides": full})
-        await w.until("full", JobState.RUNNING)
-        out = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
-        await w.submit(*({"id": f"j{n}", "overrides": short, "fallback": out} for n in range(8)))
+        await fill(w, 300)
+        await w.submit(*({"id": f"j{n}", "overrides": short, "fallback": OUT} for n in range(8)))
         await asyncio.sleep(40)
         provisioning = [t for t in w.sim.tasks() if t.last_status == "PROVISIONING"]
         assert len(provisioning) == 3
@@ -130,15 +136,12 @@ def test_what_waits_in_provisioning_comes_back_to_room_that_appears(world: Run) 
 
     async def story(w: Any) -> None:
         provide_nothing(w)
-        full = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "900"]}]}
         short = {"containerOverrides": [{"name": "main", "command": ["sleep", "5"]}]}
-        await w.submit({"id": "full", "overrides": full})
-        await w.until("full", JobState.RUNNING)
-        out = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
+        await fill(w, 900)
         jobs = [f"j{n}" for n in range(3)]
         retry = {"attempts": 1}
         await w.submit(
-            *({"id": j, "overrides": short, "fallback": out, "retry": retry} for j in jobs)
+            *({"id": j, "overrides": short, "fallback": OUT, "retry": retry} for j in jobs)
         )
         await asyncio.sleep(60)
         assert [t.last_status for t in w.sim.tasks()].count("PROVISIONING") == 3
@@ -166,15 +169,12 @@ def test_one_that_does_not_fit_its_family_any_more_keeps_none_from_coming_back(w
 
     async def story(w: Any) -> None:
         provide_nothing(w)
-        full = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "900"]}]}
         short = {"containerOverrides": [{"name": "main", "command": ["sleep", "5"]}]}
         w.register("mine")
-        await w.submit({"id": "full", "overrides": full})
-        await w.until("full", JobState.RUNNING)
-        out = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
+        await fill(w, 900)
         mine = {"task_definition": "mine"}
-        await w.submit({"id": "j0", "overrides": short, "fallback": out, **mine})
-        await w.submit({"id": "j1", "overrides": short, "fallback": out})
+        await w.submit({"id": "j0", "overrides": short, "fallback": OUT, **mine})
+        await w.submit({"id": "j1", "overrides": short, "fallback": OUT})
         for job_id in ("j0", "j1"):
             await w.until(job_id, JobState.STARTING)
         w.register("mine", name="other")
@@ -202,12 +202,9 @@ def test_one_that_ends_while_room_is_looked_for_is_left_out(world: Run) -> None:
 
     async def story(w: Any) -> None:
         provide_nothing(w)
-        full = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "900"]}]}
         short = {"containerOverrides": [{"name": "main", "command": ["sleep", "5"]}]}
-        await w.submit({"id": "full", "overrides": full})
-        await w.until("full", JobState.RUNNING)
-        out = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
-        await w.submit(*({"id": f"j{n}", "overrides": short, "fallback": out} for n in range(3)))
+        await fill(w, 900)
+        await w.submit(*({"id": f"j{n}", "overrides": short, "fallback": OUT} for n in range(3)))
         for n in range(3):
             await w.until(f"j{n}", JobState.STARTING)
         Slow.asked.clear()
@@ -228,12 +225,9 @@ def test_what_ecs_finds_a_place_for_stays_there(world: Run) -> None:
 
     async def story(w: Any) -> None:
         provide_nothing(w, launch_s=60)
-        full = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "900"]}]}
         short = {"containerOverrides": [{"name": "main", "command": ["sleep", "60"]}]}
-        await w.submit({"id": "full", "overrides": full})
-        await w.until("full", JobState.RUNNING)
-        out = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
-        await w.submit(*({"id": f"j{n}", "overrides": short, "fallback": out} for n in range(3)))
+        await fill(w, 900)
+        await w.submit(*({"id": f"j{n}", "overrides": short, "fallback": OUT} for n in range(3)))
         records = [await w.until(f"j{n}") for n in range(3)]
         assert {(r.state, r.launches) for r in records} == {(JobState.SUCCEEDED, 1)}
         assert "StopTask" not in w.sim.statistics.calls
@@ -258,12 +252,9 @@ def test_what_finds_a_place_while_others_are_given_up_stays_there(world: Run) ->
     async def story(w: Any) -> None:
         w.sim.send_events_to("events")
         provide_nothing(w, launch_s=45)
-        full = {"containerOverrides": [{"name": "main", "cpu": 4096, "command": ["sleep", "900"]}]}
         long = {"containerOverrides": [{"name": "main", "command": ["sleep", "200"]}]}
-        await w.submit({"id": "full", "overrides": full})
-        await w.until("full", JobState.RUNNING)
-        out = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
-        await w.submit(*({"id": f"j{n}", "overrides": long, "fallback": out} for n in range(3)))
+        await fill(w, 900)
+        await w.submit(*({"id": f"j{n}", "overrides": long, "fallback": OUT} for n in range(3)))
         records = [await w.until(f"j{n}") for n in range(3)]
         assert Slow.stops == 1
         assert sorted(record.launches for record in records) == [1, 1, 2]
@@ -312,11 +303,10 @@ def test_room_of_a_job_that_came_back_is_not_given_to_another(world: Run) -> Non
         await w.kill()
         w.connect_anew(Deaf)
         provide_nothing(w)
-        out = {"after_s": 5, "capacity_provider_strategy": [{"capacityProvider": "cp"}]}
         async with w.another_service():
             await w.submit({"id": "full", **taking(4096)})
             await w.until("full", JobState.RUNNING)
-            await w.submit({"id": "j", "fallback": out, **taking(2048)})
+            await w.submit({"id": "j", "fallback": OUT, **taking(2048)})
             await w.until("j", JobState.STARTING)
             w.sim.add_instances("default", ONE)
             await w.until("j", JobState.RUNNING, timeout_s=120)
