@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -93,6 +93,13 @@ class LaunchRecord:
         return sum(tasks for _, tasks in self.recent) / RATE_WINDOW_S
 
 
+class Intended(NamedTuple):
+    """When a launch of ours was written down, and its jobs."""
+
+    at: float
+    jobs: frozenset[JobId]
+
+
 class Launcher:
     """Runs launches in the background, at most MOST_IN_FLIGHT at once."""
 
@@ -106,9 +113,8 @@ class Launcher:
         self.identity = ""
         self._connections = asyncio.Semaphore(MOST_IN_FLIGHT)
         self.record = LaunchRecord()
-        self.intended_at: dict[LaunchToken, float] = {}
-        """Of launches that are not settled, when they were written down; the reconciler's."""
-        self._unsettled: dict[LaunchToken, frozenset[JobId]] = {}
+        self.intended: dict[LaunchToken, Intended] = {}
+        """Launches that are not settled; the reconciler forgets those that stand no more."""
 
     @property
     def capacity(self) -> int:
@@ -144,15 +150,16 @@ class Launcher:
     @property
     def jobs_in_doubt(self) -> frozenset[JobId]:
         """Jobs of launches that were written down and not settled: their tasks may run."""
-        return frozenset().union(*self._unsettled.values())
+        return frozenset().union(*(each.jobs for each in self.intended.values()))
 
     def forget_intended(self, before: float, standing: AbstractSet[LaunchToken]) -> None:
         """The reconciler sees of those that were written down before which still stand."""
         kept = standing | self.in_flight
-        self.intended_at = {
-            t: at for t, at in self.intended_at.items() if at >= before or t in kept
+        self.intended = {
+            token: each
+            for token, each in self.intended.items()
+            if each.at >= before or token in kept
         }
-        self._unsettled = {t: jobs for t, jobs in self._unsettled.items() if t in self.intended_at}
 
     def start(self, launch: Launch) -> None:
         """Promise the room and launch in the background, as soon as there is a token for it."""
@@ -201,8 +208,8 @@ class Launcher:
         self._unpaid.discard(token)
         intended_at = around.clock.monotonic_s()
         launch = await self._intend(launch, token)
-        self.intended_at[token] = around.clock.monotonic_s()
-        self._unsettled[token] = frozenset(slot.job_id for slot in launch.slots)
+        jobs = frozenset(slot.job_id for slot in launch.slots)
+        self.intended[token] = Intended(around.clock.monotonic_s(), jobs)
         if not launch.slots:
             return
         self._promise(launch)
@@ -317,8 +324,7 @@ class Launcher:
             try:
                 await self._around.queue.settle(token, outcomes)
                 if len(outcomes) == len(launch.slots):
-                    self.intended_at.pop(token, None)
-                    self._unsettled.pop(token, None)
+                    self.intended.pop(token, None)
                 return
             except QueueUnreachable as error:
                 log.warning("launch not settled yet", token=token, error=str(error))

@@ -97,15 +97,16 @@ class Reconciler:
                 self._not_yet(each.launch, error)
 
     def _ours(self) -> set[LaunchToken]:
-        return {*self._launcher.in_flight, *self._launcher.intended_at}
+        return {*self._launcher.in_flight, *self._launcher.intended}
 
     def _begun(self, launch: PendingLaunch) -> float:
         """When it was intended, by our own clock, since Redis's may be set meanwhile: exactly for
         launches of ours, and from its first sight on for those of a scheduler before us.
         """
-        for known in (self._launcher.intended_at, self._begun_at):
-            if launch.token in known:
-                return known[launch.token]
+        if (ours := self._launcher.intended.get(launch.token)) is not None:
+            return ours.at
+        if launch.token in self._begun_at:
+            return self._begun_at[launch.token]
         return self._around.clock.monotonic_s() - max(0, launch.age_ms) / 1000
 
     async def _sought(self, launch: PendingLaunch) -> _Sought | None:
